@@ -1,0 +1,47 @@
+"""The base of every configuration section: unknown keys are errors with a suggestion."""
+
+import difflib
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+# Names that users of other systems know, and ours.
+ALIASES = {
+    "lr": "learning_rate",
+    "epochs": "max_epochs",
+    "train_epochs_max": "max_epochs",
+    "early_stopping": "patience",
+    "random_state": "seed",
+    "random_seed": "seed",
+    "seq_len": "window_bp",
+    "seq_length": "window_bp",
+    "sequence_length": "window_bp",
+    "in_window": "window_bp",
+    "out_window": "length_bp",
+    "rc": "reverse_complement",
+    "augment_rc": "reverse_complement",
+    "max_jitter": "max_jitter_bp",
+    "augment_shift": "max_jitter_bp",
+    "negative_ratio": "ratio",
+    "exclusion_lists": "blacklist",
+}
+
+
+class Section(BaseModel):
+    """A part of the configuration. Frozen; unknown keys are refused and the nearest known key is named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _suggest(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            known = set(cls.model_fields) | {field.alias for field in cls.model_fields.values() if field.alias}
+            for key in values:
+                if key not in known:
+                    near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.6)
+                    alias = ALIASES.get(str(key))
+                    hint = alias if alias in known else (near[0] if near else None)
+                    tail = f"; did you mean '{hint}'?" if hint else f"; known keys: {', '.join(sorted(known))}"
+                    raise ValueError(f"unknown key '{key}'{tail}")
+        return values

@@ -1,0 +1,129 @@
+"""One writer for each artefact, and one run for each working folder.
+
+A lock is a file held with ``flock`` that names its owner. The kernel frees it when the owner dies, so a lock left by
+a killed run needs no manual step. Where the file system does not carry ``flock`` between machines, the owner's
+heartbeat (the file's content changes every few seconds) is watched instead; it must stand still for a minute before
+an owner on another machine counts as dead.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from seqmill.runtime.errors import LockedError
+from seqmill.runtime.owner import Owner
+
+HEARTBEAT_S = 5.0
+SILENCE_S = 60.0
+WAIT_VARIABLE = "SEQMILL_LOCK_WAIT_S"
+
+
+def _read_owner(handle) -> tuple[Owner | None, int]:
+    handle.seek(0)
+    try:
+        value = json.loads(handle.read() or "null")
+        return (Owner(**value["owner"]), value["beat"]) if value else (None, 0)
+    except (ValueError, KeyError, TypeError):
+        return None, 0  # torn by a kill in the middle of a beat: flock decides
+
+
+class Lock:
+    """A held lock; `release` frees it."""
+
+    def __init__(self, handle, path: Path):
+        self._handle, self.path, self._beat = handle, path, 0
+        self._write()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._pulse, daemon=True, name="seqmill-lock")
+        self._thread.start()
+
+    def _write(self) -> None:
+        text = json.dumps({"owner": Owner.of().as_dict(), "beat": self._beat})
+        os.pwrite(self._handle.fileno(), text.encode(), 0)
+        os.ftruncate(self._handle.fileno(), len(text))
+
+    def _pulse(self) -> None:
+        while not self._stop.wait(HEARTBEAT_S):
+            self._beat += 1
+            with contextlib.suppress(OSError):
+                self._write()
+
+    def release(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        os.ftruncate(self._handle.fileno(), 0)
+        self._handle.close()
+
+
+def _watch_foreign(handle, owner: Owner, beat: int, deadline: float) -> bool:
+    """True once the heartbeat of an owner on another machine has stood still for `SILENCE_S`."""
+    until = time.monotonic() + SILENCE_S
+    while time.monotonic() < max(until, deadline):
+        time.sleep(min(HEARTBEAT_S, 1.0))
+        now_owner, now_beat = _read_owner(handle)
+        if now_owner is None:
+            return True
+        if (now_owner, now_beat) != (owner, beat):
+            owner, beat, until = now_owner, now_beat, time.monotonic() + SILENCE_S
+            if time.monotonic() > deadline:
+                return False
+        elif time.monotonic() >= until:
+            return True
+    return False
+
+
+def acquire(path: str | Path, what: str, *, wait_s: float | None = None) -> Lock:
+    """Take the lock file ``path``.
+
+    Parameters
+    ----------
+    what : what is being locked, for the message.
+    wait_s : how long to wait for a live owner; by default the variable SEQMILL_LOCK_WAIT_S, else not at all.
+
+    Raises LockedError that names the owner if it is alive (or cannot be proven dead) when the time is over.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    wait_s = float(os.environ.get(WAIT_VARIABLE, "0")) if wait_s is None else wait_s
+    deadline = time.monotonic() + wait_s
+    handle = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+")
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    owner, _ = _read_owner(handle)
+                    who = f"process {owner.pid} on {owner.host}" if owner else "another process"
+                    raise LockedError(
+                        f"{what} is being written by {who}, which is alive (lock {path}). "
+                        f"Wait for it, stop it, or set {WAIT_VARIABLE} to wait that many seconds."
+                    ) from None
+                time.sleep(0.2)
+        owner, beat = _read_owner(handle)
+        if owner and owner.is_dead() is None and not _watch_foreign(handle, owner, beat, deadline):
+            raise LockedError(
+                f"{what} is being written by process {owner.pid} on {owner.host}, whose heartbeat goes on (lock {path})."
+            )
+        return Lock(handle, path)
+    except BaseException:
+        handle.close()
+        raise
+
+
+@contextmanager
+def artefact_lock(path: str | Path, *, wait_s: float | None = None) -> Iterator[None]:
+    """Hold the write lock of the file or folder ``path`` (a lock file beside it) for the length of the block."""
+    path = Path(path)
+    lock = acquire(path.with_name(f".{path.name}.lock"), str(path), wait_s=wait_s)
+    try:
+        yield
+    finally:
+        lock.release()

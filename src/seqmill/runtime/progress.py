@@ -1,0 +1,82 @@
+"""How far a job is: a bar on a terminal, one log line every 30 seconds otherwise."""
+
+import logging
+import sys
+import time
+
+EVERY_S = 30.0
+
+
+def human_bytes(count: float) -> str:
+    """1536 -> '1.5 kB' (powers of 1,000)."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if abs(count) < 1000 or unit == "TB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError("unreachable")
+
+
+def human_seconds(seconds: float) -> str:
+    """4000 -> '1 h 07 min'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class Progress:
+    """Count of work done. Call `add` with what has been done since; rate and time left follow.
+
+    Parameters
+    ----------
+    what : label, e.g. "track K562".
+    total : amount of work, or 0 if unknown.
+    unit : "bytes", "bp", "examples", ...; bytes are printed as kB, MB.
+    """
+
+    def __init__(self, what: str, total: float, unit: str, *, stream=None, every_s: float = EVERY_S):
+        self.what, self.total, self.unit, self.done = what, total, unit, 0.0
+        self.stream = sys.stderr if stream is None else stream
+        self.terminal = self.stream.isatty()
+        self.every_s = 0.2 if self.terminal else every_s
+        self.start = self.last = time.monotonic()
+        self.log = logging.getLogger("seqmill")
+
+    def _amount(self, value: float) -> str:
+        return human_bytes(value) if self.unit == "bytes" else f"{value:,.0f} {self.unit}"
+
+    def line(self) -> str:
+        elapsed = max(time.monotonic() - self.start, 1e-9)
+        rate = self.done / elapsed
+        text = f"{self.what}: {self._amount(self.done)}"
+        if self.total:
+            text += f" of {self._amount(self.total)} ({100 * self.done / self.total:.0f} %)"
+        text += f", {self._amount(rate)}/s"
+        if self.total and rate and self.done < self.total:
+            text += f", {human_seconds((self.total - self.done) / rate)} left"
+        return text
+
+    def add(self, amount: float, note: str = "") -> None:
+        """Count ``amount`` more; ``note`` (a loss, a metric) is shown behind the line."""
+        self.done += amount
+        now = time.monotonic()
+        if now - self.last >= self.every_s:
+            self.last = now
+            text = self.line() + (f"; {note}" if note else "")
+            if self.terminal:
+                self.stream.write("\r\x1b[K" + text)
+                self.stream.flush()
+            else:
+                self.log.info(text)
+
+    def close(self) -> None:
+        if self.terminal:
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()
+        self.log.info("%s: %s in %s", self.what, self._amount(self.done), human_seconds(time.monotonic() - self.start))
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,15 @@
+"""Fixtures of all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """Folder of real data named by SEQMILL_TEST_DATA; tests that need it are skipped without."""
+    value = os.environ.get("SEQMILL_TEST_DATA")
+    if not value or not Path(value).is_dir():
+        pytest.skip("SEQMILL_TEST_DATA is not set to the folder of real test data")
+    return Path(value)

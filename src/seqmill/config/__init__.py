@@ -1,1 +1,1 @@
-"""."""
+"""The configuration: typed sections, the track sheet, and the project that joins them."""

@@ -1,0 +1,204 @@
+"""The project: all sections and the sheet, checked against each other."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from seqmill.config.base import Section
+from seqmill.config.datasets import Dataset, Selector, Target
+from seqmill.config.models import Baseline, Model, Report
+from seqmill.config.names import check_collisions, check_label
+from seqmill.config.sheet import Track, read_sheet
+from seqmill.config.simulation import SimulationSettings
+from seqmill.config.sources import Genome, Tracks
+from seqmill.config.yamlfile import read_yaml
+from seqmill.runtime.errors import InputError
+
+
+class Config(Section):
+    """The whole configuration file."""
+
+    simulation: SimulationSettings | None = Field(None, description="Simulate the demo's world before anything else.")
+    genomes: dict[str, Genome] = Field(default_factory=dict)
+    tracks: Tracks | None = None
+    datasets: dict[str, Dataset] = Field(default_factory=dict)
+    models: dict[str, Model] = Field(default_factory=dict)
+    baselines: dict[str, Baseline] = Field(default_factory=dict)
+    report: Report = Report()
+
+
+def parse(values: dict[str, Any], where: str) -> Config:
+    """Check a configuration mapping. Raises InputError that names the key, what was found and what was expected."""
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            key = ".".join(str(part) for part in problem["loc"])
+            found = "" if isinstance(problem["input"], dict) else f", found {problem['input']!r}"
+            lines.append(f"{key or 'top level'}: {problem['msg'].removeprefix('Value error, ')}{found}")
+        raise InputError(where, "; ".join(lines[:5])) from None
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """``over`` laid on ``base``, section by section."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+class Project:
+    """A configuration with its track sheet.
+
+    Parameters
+    ----------
+    config : the checked configuration.
+    where : the file it came from, for messages.
+    """
+
+    def __init__(self, config: Config, where: str):
+        self.config, self.where = config, where
+        for section in ("genomes", "datasets", "models", "baselines"):
+            names = list(getattr(config, section))
+            for name in names:
+                check_label(name, f"{where}: {section}")
+            check_collisions(names, f"{where}: {section}")
+        check_collisions([*config.models, *config.baselines], f"{where}: models and baselines")
+        for name, dataset in config.datasets.items():
+            self._check_dataset(name, dataset)
+        for name, model in [*config.models.items(), *config.baselines.items()]:
+            self._check_model(name, model)
+
+    @staticmethod
+    def load(paths: list[str | Path], overrides: dict[str, Any] | None = None) -> "Project":
+        """Read configuration files, each laid on the one before, then ``overrides``."""
+        values: dict[str, Any] = {}
+        for path in paths:
+            values = merge(values, read_yaml(path))
+        where = ", ".join(str(path) for path in paths) or "configuration"
+        return Project(parse(merge(values, overrides or {}), where), where)
+
+    @cached_property
+    def tracks(self) -> dict[str, Track]:
+        """All tracks of the sheet by name, with the assembly filled in."""
+        section = self.config.tracks
+        if section is None:
+            return {}
+        tracks = {}
+        for track in read_sheet(section.sheet):
+            assembly = track.assembly or section.genome or (next(iter(self.config.genomes)) if len(self.config.genomes) == 1 else "")
+            if assembly not in self.config.genomes:
+                known = ", ".join(self.config.genomes)
+                raise InputError(
+                    section.sheet, f"track {track.track}: assembly {assembly!r} is none of the configured genomes ({known})"
+                )
+            bin_bp = track.bin_bp or section.bin_bp
+            tracks[track.track] = track.model_copy(update={"assembly": assembly, "bin_bp": bin_bp})
+        return tracks
+
+    def select(self, selector: Selector, where: str) -> list[Track]:
+        """Tracks that ``selector`` names, in sheet order. Raises InputError if there are none."""
+        tracks = list(self.tracks.values())
+        if isinstance(selector, list):
+            missing = [name for name in selector if name not in self.tracks]
+            if missing:
+                raise InputError(where, f"track {missing[0]!r} is not in the sheet")
+            chosen = [track for track in tracks if track.track in set(selector)]
+        elif isinstance(selector, dict):
+            for column in selector:
+                if column not in Track.model_fields:
+                    raise InputError(where, f"'{column}' is not a column of the sheet")
+            wanted = {column: [v] if isinstance(v, str) else v for column, v in selector.items()}
+            chosen = [t for t in tracks if all(str(getattr(t, column)) in values for column, values in wanted.items())]
+        else:
+            chosen = tracks
+        if not chosen:
+            raise InputError(where, f"0 of {len(tracks)} tracks left by {selector!r}")
+        return chosen
+
+    def target_tracks(self, dataset: str, target: str) -> list[Track]:
+        """Tracks of one target of a dataset that its genomes cover; none for tables."""
+        section = self.config.datasets[dataset]
+        spec = section.targets[target]
+        if spec.tracks is None:
+            return []
+        return self.select(spec.tracks, f"{self.where}: datasets.{dataset}.targets.{target}.tracks")
+
+    def groups(self, dataset: str, target: str) -> dict[str, list[Track]]:
+        """Tracks of a target by the sheet's ``group``; one group ``main`` for tables."""
+        tracks = self.target_tracks(dataset, target)
+        groups: dict[str, list[Track]] = {} if tracks else {"main": []}
+        for track in tracks:
+            groups.setdefault(track.group, []).append(track)
+        return groups
+
+    def window_tracks(self, dataset: str) -> list[Track]:
+        """Peak tracks that decide where the windows of a dataset are (centres, 'labelled', negatives to avoid)."""
+        section = self.config.datasets[dataset]
+        where = f"{self.where}: datasets.{dataset}"
+        names: dict[str, Track] = {}
+        selectors = [getattr(section.windows, "tracks", None), section.negatives.avoid if section.negatives else None]
+        if getattr(section.windows, "keep", "all") == "labelled":
+            selectors += [t.tracks for t in section.targets.values() if t.kind == "binary"]
+        for selector in selectors:
+            if selector is not None:
+                names |= {track.track: track for track in self.select(selector, where)}
+        return list(names.values())
+
+    def folds(self, model: str) -> list[str]:
+        """Fold names that a model or baseline is run on."""
+        section = {**self.config.models, **self.config.baselines}[model]
+        split = self.config.datasets[section.dataset].split
+        every = [str(fold) for fold in range(split.k)] if split.kind == "folds" else ["0"]
+        for fold in section.folds or []:
+            if fold not in every:
+                raise InputError(self.where, f"{model}: fold {fold!r} is none of {', '.join(every)}")
+        return section.folds or every
+
+    def seeds(self, model: str) -> list[int]:
+        """Seeds of a model; a baseline has the single seed 0."""
+        section = self.config.models.get(model)
+        return section.training.seeds if section else [0]
+
+    def _check_dataset(self, name: str, dataset: Dataset) -> None:
+        where = f"{self.where}: datasets.{name}"
+        for genome in dataset.genomes:
+            if genome not in self.config.genomes:
+                raise InputError(where, f"genome {genome!r} is not configured; known: {', '.join(self.config.genomes)}")
+        if dataset.windows.kind in ("tiles", "peaks") and not dataset.genomes:
+            raise InputError(where, f"windows of kind '{dataset.windows.kind}' need 'genomes'")
+        for target_name, target in dataset.targets.items():
+            check_label(target_name, where)
+            if target.tracks is not None:
+                self._check_target(f"{where}.targets.{target_name}", dataset, target)
+
+    def _check_target(self, where: str, dataset: Dataset, target: Target) -> None:
+        for track in self.select(target.tracks or "all", where):
+            intervals = track.kind == "intervals"
+            if intervals != (target.kind == "binary"):
+                raise InputError(
+                    where, f"track {track.track} holds {track.kind}; a {target.kind} target needs "
+                    + ("intervals (peaks)" if target.kind == "binary" else "signal"),
+                )
+            bin_bp = target.bin_bp or track.bin_bp
+            if not intervals and track.bin_bp and bin_bp % track.bin_bp:
+                raise InputError(where, f"bin_bp {bin_bp} is not a multiple of the {track.bin_bp} bp of track {track.track}")
+
+    def _check_model(self, name: str, model: Model | Baseline) -> None:
+        where = f"{self.where}: {'models' if isinstance(model, Model) else 'baselines'}.{name}"
+        if model.dataset not in self.config.datasets:
+            raise InputError(where, f"dataset {model.dataset!r} is not configured; known: {', '.join(self.config.datasets)}")
+        dataset = self.config.datasets[model.dataset]
+        for target in model.targets or []:
+            if target not in dataset.targets:
+                raise InputError(where, f"target {target!r} is not in dataset {model.dataset}: {', '.join(dataset.targets)}")
+        if isinstance(model, Model) and model.training.max_jitter_bp > dataset.margin_bp:
+            raise InputError(
+                where, f"max_jitter_bp {model.training.max_jitter_bp} needs margin_bp of dataset {model.dataset} "
+                f"to be at least as large, it is {dataset.margin_bp}",
+            )
+        self.folds(name)

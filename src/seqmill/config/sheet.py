@@ -1,0 +1,234 @@
+"""The track sheet: one row a track, tab-separated, read strictly."""
+
+import csv
+import io
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from seqmill.config.base import Section
+from seqmill.config.names import check_collisions, check_label
+from seqmill.runtime.errors import InputError
+
+FORMATS = {
+    "bigwig": (".bw", ".bigwig"),
+    "bedgraph": (".bedgraph", ".bg", ".bdg"),
+    "narrowpeak": (".narrowpeak",),
+    "broadpeak": (".broadpeak",),
+    "bed": (".bed",),
+    "bam": (".bam", ".cram"),
+    "fragments": (".bedpe", ".fragments", ".fragments.tsv"),
+}
+INTERVAL_FORMATS = ("bed", "narrowpeak", "broadpeak")
+_NAN_ASSAYS = ("wgbs", "rrbs", "methyl", "bisulfite")
+
+
+def _blank_is_default(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+Optional = BeforeValidator(_blank_is_default)
+
+
+class Track(Section):
+    """One row of the sheet."""
+
+    track: str = Field(description="Name of the track; unique.")
+    source: Literal["local"] = Field("local", description="Where the file is to be had.")
+    location: str = Field(description="Path of the file, from the working folder; ${NAME} is an environment variable.")
+    assembly: str = Field("", description="Name of a genome of the configuration; the only one if empty.")
+    assay: str = ""
+    target: str = ""
+    biosample: str = ""
+    strand: Literal["+", "-", "."] = Field(".", description="Strand the signal is of.")
+    strand_pair: str = Field("", description="The partner on the other strand: its index column, or its name if none.")
+    aggregate: Literal["mean", "sum", "max", "min"] = Field("mean", description="How bases become a bin.")
+    transform: Literal["none", "sqrt", "log1p"] = Field(
+        "none", description="Applied when a dataset is written; sqrt is -1 + sqrt(1 + x)."
+    )
+    clip: Annotated[float | None, Optional] = Field(None, description="Values are cut to [-clip, clip].")
+    clip_soft: Annotated[float | None, Optional] = Field(None, description="Above it x becomes c - 1 + sqrt(x - c + 1).")
+    scale: float = Field(1.0, description="Factor, applied last.")
+    missing: Literal["zero", "nan"] = Field("zero", description="What a base without data means.")
+    format: str = Field("", description="File format, where the file name does not tell.")
+    bin_bp: Annotated[int | None, Optional] = Field(None, ge=1, description="Bin of the track store.")
+    group: str = Field("main", description="Array group of the datasets; a new group rewrites no other.")
+    reads: Literal["coverage", "cuts", "fragments", "centres"] = Field(
+        "coverage", description="What is counted in BAM and fragment files."
+    )
+    plus_shift: int = Field(0, description="Shift of cut sites of + reads, in bp.")
+    minus_shift: int = Field(0, description="Shift of cut sites of - reads, in bp.")
+    mapq_min: int = Field(0, ge=0)
+    sign: Literal["keep", "flip"] = Field("keep", description="'flip' for minus strands stored as negative values.")
+    description: str = ""
+
+    @property
+    def kind(self) -> str:
+        """'intervals' for peak lists, 'signal' for everything that is binned."""
+        return "intervals" if self.format in INTERVAL_FORMATS else "signal"
+
+    @property
+    def path(self) -> Path:
+        return expand(self.location, f"track {self.track}")
+
+
+def expand(location: str | Path, where: str) -> Path:
+    """Path with ``${NAME}`` replaced from the environment. Raises InputError if the variable is not set."""
+    text = os.path.expandvars(str(location))
+    if "$" in text:
+        raise InputError(where, f"location {location}: the environment variable is not set")
+    return Path(text)
+
+
+def guess_format(location: str) -> str:
+    """Format by file name, '' if unknown.
+
+    >>> guess_format("a/ENCFF001.narrowPeak.gz")
+    'narrowpeak'
+    """
+    name = location.lower().removesuffix(".gz").removesuffix(".bgz")
+    return next((kind for kind, endings in FORMATS.items() if name.endswith(endings)), "")
+
+
+def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    if not path.is_file():
+        what = "is not a regular readable file" if path.exists() else "does not exist"
+        raise InputError(path, f"track sheet {what}")
+    raw = path.read_bytes()
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(path, "is UTF-16; save it as tab-separated UTF-8")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"not UTF-8 (byte {error.start}); save it as tab-separated UTF-8") from None
+    if "\0" in text:
+        raise InputError(path, "holds NUL characters; save it as tab-separated UTF-8", record=text[: text.index("\0")].count("\n") + 1)
+    reader = csv.reader(io.StringIO(text, newline=None), delimiter="\t", quoting=csv.QUOTE_NONE)
+    lines = [(number, cells) for number, cells in enumerate(reader, 1) if any(cells) and not cells[0].startswith("# ")]
+    if not lines:
+        raise InputError(path, "is empty; expected a header line and one line a track")
+    header = lines[0][1]
+    for column in header:
+        if header.count(column) > 1:
+            raise InputError(path, f"column '{column}' given twice", record=1)
+    rows = []
+    for number, cells in lines[1:]:
+        if len(cells) != len(header):
+            raise InputError(path, f"{len(cells)} columns, the header has {len(header)}; use tabs", record=number)
+        rows.append((number, dict(zip(header, cells))))
+    return header, rows
+
+
+def _check_columns(header: list[str], path: Path) -> None:
+    known = set(Track.model_fields) | {"index"}
+    for needed in ("track", "location"):
+        if needed not in header:
+            found = ", ".join(header)[:120]
+            raise InputError(path, f"column '{needed}' missing; found: {found}; is it tab-separated UTF-8?", record=1)
+    for column in header:
+        if column not in known:
+            try:
+                Track._suggest({column: ""})
+            except ValueError as error:
+                raise InputError(path, str(error).replace("key", "column"), record=1) from None
+
+
+def _make(row: dict[str, Any], path: Path, record: int) -> Track:
+    row = {key: value for key, value in row.items() if value is not None and str(value) != ""}
+    check_label(row.get("track", ""), str(path), record)
+    row.setdefault("format", guess_format(row.get("location", "")))
+    row["format"] = row["format"].lower()
+    if row["format"] not in FORMATS:
+        raise InputError(
+            path, f"format of {row.get('location')!r} not known; expected one of {', '.join(FORMATS)}", record=record
+        )
+    if "missing" not in row and any(word in row.get("assay", "").lower() for word in _NAN_ASSAYS):
+        row["missing"] = "nan"
+    try:
+        return Track(**row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        column = ".".join(str(part) for part in first["loc"])
+        raise InputError(path, f"column '{column}': {first['msg']}, found {first['input']!r}", record=record) from None
+
+
+def _join_pairs(tracks: list[Track], indices: dict[str, str], path: Path) -> list[Track]:
+    """Replace ``strand_pair`` by the partner's name and check that partners name each other."""
+    names = {track.track for track in tracks}
+    partner = {}
+    for track in tracks:
+        if track.strand_pair:
+            name = indices.get(track.strand_pair, track.strand_pair) if indices else track.strand_pair
+            if name not in names:
+                what = "index" if indices else "track"
+                raise InputError(path, f"track {track.track}: strand_pair {track.strand_pair!r} is no {what} of the sheet")
+            partner[track.track] = name
+    for name, other in partner.items():
+        if partner.get(other) != name:
+            raise InputError(path, f"track {name}: strand_pair is {other}, whose own is {partner.get(other) or 'empty'}")
+    return [track.model_copy(update={"strand_pair": partner.get(track.track, "")}) for track in tracks]
+
+
+def read_sheet(path: str | Path) -> list[Track]:
+    """Read a track sheet, or a Calico ``targets.txt`` (told by its ``identifier`` column), in file order.
+
+    After reading, ``strand_pair`` holds the partner's track name; a track without strand has none or itself.
+    """
+    path = Path(path)
+    header, rows = _read_rows(path)
+    if "identifier" in header:
+        return from_targets([row for _, row in rows], path)
+    _check_columns(header, path)
+    tracks = [_make({k: v for k, v in row.items() if k != "index"}, path, number) for number, row in rows]
+    if not tracks:
+        raise InputError(path, "0 tracks; expected at least one line below the header")
+    check_collisions([track.track for track in tracks], str(path))
+    indices = {row["index"]: row["track"] for _, row in rows if row.get("index")} if "index" in header else {}
+    return _join_pairs(tracks, indices, path)
+
+
+_SUM_STAT = {
+    "mean": ("mean", "none"),
+    "sum": ("sum", "none"),
+    "sum_sqrt": ("sum", "sqrt"),
+    "max": ("max", "none"),
+    "peak": ("max", "none"),
+}
+
+
+def from_targets(rows: Iterable[dict[str, str]], path: Path) -> list[Track]:
+    """Tracks of the rows of a Calico ``targets.txt``; ``strand_pair`` names the partner by its index column."""
+    tracks, indices = [], {}
+    for number, row in enumerate(rows, 2):
+        stat = row.get("sum_stat") or "mean"
+        if stat not in _SUM_STAT:
+            raise InputError(path, f"sum_stat {stat!r} not known; expected {', '.join(_SUM_STAT)}", record=number)
+        aggregate, transform = _SUM_STAT[stat]
+        name, file = row["identifier"], row.get("file", "")
+        assay, _, rest = row.get("description", "").partition(":")
+        peaks = stat == "peak" or guess_format(file) in INTERVAL_FORMATS
+        fields = {
+            "track": name,
+            "location": file,
+            "assay": assay,
+            "description": row.get("description", ""),
+            "biosample": rest,
+            "strand": name[-1] if name[-1:] in ("+", "-") else ".",
+            "aggregate": aggregate,
+            "transform": transform,
+            "clip": row.get("clip"),
+            "clip_soft": row.get("clip_soft"),
+            "scale": row.get("scale"),
+            # .w5 and .h5 coverage of the published sheets stands for a signal file
+            "format": guess_format(file) or ("bed" if peaks else "bigwig"),
+        }
+        index = row.get("index", row.get("", ""))
+        pair = row.get("strand_pair") or ""
+        fields["strand_pair"] = "" if pair == index else pair
+        indices[index] = name
+        tracks.append(_make(fields, path, number))
+    check_collisions([track.track for track in tracks], str(path))
+    return _join_pairs(tracks, indices, path)

@@ -1,1 +1,1 @@
-"""."""
+"""Coordinates, sequence codes and contig names."""

@@ -1,9 +1,11 @@
 """The base of every configuration section: unknown keys are errors with a suggestion."""
 
 import difflib
-from typing import Any
+import os
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 # Names that users of other systems know, and ours.
 ALIASES = {
@@ -27,6 +29,17 @@ ALIASES = {
 }
 
 
+def expand(path: str | Path) -> Path:
+    """Path with ``${NAME}`` replaced from the environment. Raises ValueError if the variable is not set."""
+    text = os.path.expandvars(str(path))
+    if "$" in text:
+        raise ValueError(f"{path}: the environment variable is not set")
+    return Path(text)
+
+
+File = Annotated[Path, AfterValidator(expand)]
+
+
 class Section(BaseModel):
     """A part of the configuration. Frozen; unknown keys are refused and the nearest known key is named."""
 
@@ -45,3 +58,21 @@ class Section(BaseModel):
                     tail = f"; did you mean '{hint}'?" if hint else f"; known keys: {', '.join(sorted(known))}"
                     raise ValueError(f"unknown key '{key}'{tail}")
         return values
+
+    def source_files(self) -> list[Path]:
+        """Every file that this section and the sections inside it name, in the order of the fields."""
+        return _files([getattr(self, name) for name in type(self).model_fields])
+
+
+def _files(values: Any) -> list[Path]:
+    found: list[Path] = []
+    for value in values:
+        if isinstance(value, Path):
+            found.append(value)
+        elif isinstance(value, Section):
+            found += value.source_files()
+        elif isinstance(value, list | tuple):
+            found += _files(value)
+        elif isinstance(value, dict):
+            found += _files(value.values())
+    return found

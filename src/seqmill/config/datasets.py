@@ -1,11 +1,10 @@
 """The section of one dataset: which windows, which targets, which negatives, which split."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from seqmill.config.base import Section
+from seqmill.config.base import File, Section
 
 Selector = Annotated[
     Literal["all"] | list[str] | dict[str, str | list[str]],
@@ -19,7 +18,7 @@ class TileWindows(Section):
     kind: Literal["tiles"]
     window_bp: int = Field(ge=1, description="Input length of the model, in bp.")
     stride_bp: int | None = Field(None, ge=1, description="Step between windows; window_bp if not given.")
-    within: Path | None = Field(None, description="BED file: the label_bp at a window's centre must lie inside it.")
+    within: File | None = Field(None, description="BED file: the label_bp at a window's centre must lie inside it.")
     label_bp: int | None = Field(None, ge=1, description="Central part that carries labels; window_bp if not given.")
     keep: Literal["all", "labelled"] = Field("all", description="'labelled' keeps windows with a positive label only.")
 
@@ -30,7 +29,7 @@ class PeakWindows(Section):
     kind: Literal["peaks"]
     window_bp: int = Field(ge=1, description="Input length of the model, in bp.")
     tracks: Selector | None = None
-    bed: Path | None = Field(None, description="BED file of regions to centre on, instead of tracks.")
+    bed: File | None = Field(None, description="BED file of regions to centre on, instead of tracks.")
     centre: Literal["summit", "midpoint"] = "summit"
     label_bp: int | None = Field(None, ge=1, description="Central part that carries labels; window_bp if not given.")
     merge: Literal["none", "basset"] = Field(
@@ -50,12 +49,12 @@ class PeakWindows(Section):
 class TableFile(Section):
     """One file of a sequence table."""
 
-    path: Path
+    path: File
     format: Literal["fasta", "tsv", "csv", "lines"] = Field("fasta", description="'lines': one sequence a line.")
     fold: str | None = Field(None, description="Put all rows into this part: train, valid or test.")
     pool: str | None = None
     label: float | None = Field(None, description="One value for all rows of the file.")
-    label_file: Path | None = Field(None, description="With 'lines': a file with one value a line.")
+    label_file: File | None = Field(None, description="With 'lines': a file with one value a line.")
     label_pattern: str | None = Field(None, description="With FASTA: regular expression whose group 1 is the value.")
 
 
@@ -79,8 +78,8 @@ class GenotypeWindows(Section):
     """Rows of genotypes (deleted genes) with an ontology, as DCell."""
 
     kind: Literal["genotype"]
-    topology: Path = Field(description="Ontology in DCell's ROOT/GENES/TERMS format.")
-    files: dict[str, Path] = Field(description="Part (train, test) to file of 'order gene gene value' lines.")
+    topology: File = Field(description="Ontology in DCell's ROOT/GENES/TERMS format.")
+    files: dict[str, File] = Field(description="Part (train, test) to file of 'order gene gene value' lines.")
 
 
 class MethylationWindows(Section):
@@ -88,7 +87,7 @@ class MethylationWindows(Section):
 
     kind: Literal["methylation"]
     window_bp: int = Field(ge=1)
-    calls: Path = Field(description="Table: contig, pos0, one column a cell with 0, 1 or empty.")
+    calls: File = Field(description="Table: contig, pos0, one column a cell with 0, 1 or empty.")
     neighbours: int = Field(10, ge=1, description="Calls taken on each side of a site, in each cell.")
 
 
@@ -138,7 +137,7 @@ class Split(Section):
     k: int = Field(5, ge=2, description="Number of folds.")
     by: Literal["contig", "blocks", "group", "row"] = "contig"
     block_bp: int | None = Field(None, ge=1)
-    file: Path | None = Field(None, description="BED with a label column (regions) or ChromBPNet fold_N.json.")
+    file: File | None = Field(None, description="BED with a label column (regions) or ChromBPNet fold_N.json.")
     rename: dict[str, str] = Field(default_factory=dict, description="Label of the file to part: {valid: test}.")
     territory: Literal["contig", "region"] = "contig"
     inner_valid: float = Field(

@@ -2,14 +2,13 @@
 
 import csv
 import io
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from seqmill.config.base import Section
+from seqmill.config.base import Section, expand
 from seqmill.config.names import check_collisions, check_label
 from seqmill.runtime.errors import InputError
 
@@ -72,15 +71,11 @@ class Track(Section):
 
     @property
     def path(self) -> Path:
-        return expand(self.location, f"track {self.track}")
-
-
-def expand(location: str | Path, where: str) -> Path:
-    """Path with ``${NAME}`` replaced from the environment. Raises InputError if the variable is not set."""
-    text = os.path.expandvars(str(location))
-    if "$" in text:
-        raise InputError(where, f"location {location}: the environment variable is not set")
-    return Path(text)
+        """Path of the source file. Raises InputError if it names an environment variable that is not set."""
+        try:
+            return expand(self.location)
+        except ValueError as error:
+            raise InputError(f"track {self.track}", str(error)) from None
 
 
 def guess_format(location: str) -> str:

@@ -1,19 +1,18 @@
 """Sections that say where data come from: genomes and tracks."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from seqmill.config.base import Section
+from seqmill.config.base import File, Section
 
 
 class Genome(Section):
     """One assembly."""
 
-    fasta: Path = Field(description="FASTA file: plain, gzip or bgzip.")
-    sizes: Path | None = Field(None, description="chrom.sizes file; contig lengths of the FASTA must agree with it.")
-    blacklist: Path | None = Field(None, description="BED file of regions that no window may touch.")
+    fasta: File = Field(description="FASTA file: plain, gzip or bgzip.")
+    sizes: File | None = Field(None, description="chrom.sizes file; contig lengths of the FASTA must agree with it.")
+    blacklist: File | None = Field(None, description="BED file of regions that no window may touch.")
     partial: bool = Field(
         False,
         description="The FASTA is a piece of an assembly: headers of data files may state longer contigs, and records "
@@ -25,7 +24,7 @@ class Genome(Section):
 class Tracks(Section):
     """The track sheet and how to treat it."""
 
-    sheet: Path = Field(description="Tab-separated track sheet, or a Calico targets.txt (by its header).")
+    sheet: File = Field(description="Tab-separated track sheet, or a Calico targets.txt (by its header).")
     genome: str | None = Field(None, description="Assembly of rows that state none; needed with several genomes.")
     bin_bp: int = Field(32, ge=1, description="Bin of a track store, where the sheet's own bin_bp is empty.")
     on_bad_track: Literal["fail", "drop", "mask"] = Field(

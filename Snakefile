@@ -1,0 +1,39 @@
+# seqmill: from sequencing tracks to trained sequence models and a report.
+# Without --configfile the embedded demo of config/config.yaml runs.
+
+from snakemake.utils import min_version
+
+min_version("9.22")
+
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/simulation.smk"
+include: "rules/genome.smk"
+include: "rules/tracks.smk"
+include: "rules/datasets.smk"
+include: "rules/models.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        final_outputs(),
+
+
+rule datasets:
+    input:
+        dataset_markers(),
+
+
+rule tracks:
+    input:
+        track_markers(),
+
+
+onstart:
+    hold_run_lock()

@@ -1,0 +1,209 @@
+# Reads and checks the configuration; looks up what rules need from it. No rules.
+
+import json
+import re
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+from seqmill.config.names import slug
+from seqmill.config.project import Project, parse
+from seqmill.config.yamlfile import read_yaml
+from seqmill.examples.kinds import input_names
+from seqmill.runtime.errors import SeqmillError
+from seqmill.runtime.job import announce_driver
+from seqmill.runtime.locks import acquire
+from seqmill.stores.versions import FORMATS
+
+CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles] or ["config/config.yaml"]
+
+try:
+    for path in CONFIG_FILES:
+        read_yaml(path)  # stricter than Snakemake's own reader: tags and repeated keys are errors
+    PROJECT = Project(parse(config, ", ".join(CONFIG_FILES)), ", ".join(CONFIG_FILES))
+    TRACKS = {slug(name): track for name, track in PROJECT.tracks.items()}
+except SeqmillError as error:
+    raise WorkflowError(str(error)) from None
+
+validate(config, workflow.source_path("../config/schema/config.schema.json"))
+
+GENOMES = {slug(name): (name, section) for name, section in PROJECT.config.genomes.items()}
+DATASETS = {slug(name): name for name in PROJECT.config.datasets}
+MODELS = {slug(name): name for name in PROJECT.config.models}
+BASELINES = {slug(name): name for name in PROJECT.config.baselines}
+
+
+wildcard_constraints:
+    assembly="[^/]+",
+    track="[^/]+",
+    dataset="[^/]+",
+    target="[^/]+",
+    group="[^/]+",
+    input="[^/]+",
+    model="[^/]+",
+    fold="[^/.]+",
+    seed=r"\d+",
+
+
+if workflow.is_main_process or workflow.remote_exec:
+    announce_driver()
+
+
+def hold_run_lock():
+    """One run for each working folder; freed by the kernel when this process ends, however it ends."""
+    global RUN_LOCK
+    try:
+        RUN_LOCK = acquire("results/.run.lock", f"the working folder {Path.cwd()}")
+    except SeqmillError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def stamps(paths):
+    """Sizes and times of source files: a file exchanged for an older one re-runs what was made of it."""
+    found = []
+    for path in map(Path, paths):
+        if path.exists() and not str(path).startswith("results/"):
+            stat = path.stat()
+            found.append(f"{stat.st_size}:{stat.st_mtime_ns}")
+    return found
+
+
+def dataset_of(wildcards):
+    return PROJECT.config.datasets[DATASETS[wildcards.dataset]]
+
+
+def dataset_files(wildcards):
+    """Source files that a dataset's section names, and the blacklists of its genomes."""
+    return [str(path) for path in dataset_of(wildcards).source_files()] + list(blacklists(wildcards).values())
+
+
+def blacklists(wildcards):
+    """Assembly to blacklist file, for the genomes of a dataset that have one."""
+    section = dataset_of(wildcards)
+    found = {name: PROJECT.config.genomes[name].blacklist for name in section.genomes}
+    return {name: str(path) for name, path in found.items() if path and section.blacklist == "drop"}
+
+
+def rows_section(wildcards):
+    """The dataset's section without the tracks of its targets, so that a new track leaves rows and inputs as they are."""
+    section = dataset_of(wildcards)
+    if getattr(section.windows, "keep", "all") != "labelled":
+        targets = {name: target.model_copy(update={"tracks": None}) for name, target in section.targets.items()}
+        section = section.model_copy(update={"targets": targets})
+    return section.model_dump_json()
+
+
+def target_section(wildcards):
+    """The dataset's section with one target only."""
+    section = dataset_of(wildcards)
+    target = {name: spec for name, spec in section.targets.items() if slug(name) == wildcards.target}
+    return section.model_copy(update={"targets": target}).model_dump_json()
+
+
+def store_columns(track):
+    """Columns of the sheet that decide what a track store holds; clip, scale and transform come later."""
+    later = {"transform", "clip", "clip_soft", "scale", "strand_pair", "group", "description", "target", "biosample", "assay"}
+    return track.model_dump_json(exclude=later)
+
+
+def tracks_json(tracks):
+    return json.dumps([track.model_dump(exclude={"description"}) for track in tracks])
+
+
+def genome_markers(wildcards):
+    return [f"results/genome/{slug(name)}.zarr/marker.json" for name in dataset_of(wildcards).genomes]
+
+
+def markers_of(tracks):
+    return [f"results/tracks/{slug(track.track)}.zarr/marker.json" for track in tracks]
+
+
+def track_markers():
+    return markers_of(PROJECT.tracks.values())
+
+
+def dataset_markers():
+    return [f"results/datasets/{name}.zarr/marker.json" for name in DATASETS]
+
+
+def dataset_parts(wildcards):
+    """Markers of all parts of a dataset: its inputs and the array groups of its targets."""
+    name = DATASETS[wildcards.dataset]
+    section = PROJECT.config.datasets[name]
+    root = f"results/datasets/{wildcards.dataset}.zarr"
+    inputs = [f"{root}/inputs/{input_name}/marker.json" for input_name in input_names(section)]
+    targets = [
+        f"{root}/targets/{slug(target)}/{slug(group)}/marker.json"
+        for target in section.targets
+        for group in PROJECT.groups(name, target)
+    ]
+    return inputs + targets
+
+
+def part_names(wildcards):
+    """Parts of a dataset as paths inside it."""
+    root = f"results/datasets/{wildcards.dataset}.zarr/"
+    return [marker.removeprefix(root).removesuffix("/marker.json") for marker in dataset_parts(wildcards)]
+
+
+def group_tracks(wildcards):
+    """Tracks of one array group of a target."""
+    groups = PROJECT.groups(DATASETS[wildcards.dataset], wildcards.target)
+    return {slug(group): tracks for group, tracks in groups.items()}[wildcards.group]
+
+
+def model_of(wildcards):
+    return PROJECT.config.models[MODELS[wildcards.model]]
+
+
+def run_section(wildcards):
+    """Section of a network or baseline without its list of folds: one more fold leaves the others as they are."""
+    name = {**MODELS, **BASELINES}[wildcards.model]
+    section = {**PROJECT.config.models, **PROJECT.config.baselines}[name]
+    return section.model_copy(update={"folds": None}).model_dump_json()
+
+
+def dataset_marker_of(wildcards):
+    name = {**MODELS, **BASELINES}[wildcards.model]
+    section = {**PROJECT.config.models, **PROJECT.config.baselines}[name]
+    return f"results/datasets/{slug(section.dataset)}.zarr/marker.json"
+
+
+def run_names(models):
+    """Slug, fold and seed of every run of the given models or baselines."""
+    return [(key, fold, seed) for key, name in models.items() for fold in PROJECT.folds(name) for seed in PROJECT.seeds(name)]
+
+
+def prediction_markers(dataset):
+    """Predictions of every network and baseline on one dataset."""
+    sections = {**PROJECT.config.models, **PROJECT.config.baselines}
+    return [
+        f"results/predictions/{key}/{fold}.{seed}.zarr/marker.json"
+        for key, fold, seed in run_names({**MODELS, **BASELINES})
+        if slug(sections[{**MODELS, **BASELINES}[key]].dataset) == dataset
+    ]
+
+
+def model_markers():
+    return [f"results/models/{key}/{fold}.{seed}/marker.json" for key, fold, seed in run_names(MODELS)]
+
+
+def judged_datasets():
+    """Datasets that a network or baseline is judged on."""
+    return [dataset for dataset in DATASETS if prediction_markers(dataset)]
+
+
+def evaluation_markers():
+    return [f"results/evaluation/{dataset}/marker.json" for dataset in judged_datasets()]
+
+
+def final_outputs():
+    if judged_datasets():
+        return ["results/report/index.html", *dataset_markers()]
+    return dataset_markers() or track_markers() or [f"results/genome/{key}.zarr/marker.json" for key in GENOMES]
+
+
+def one_of(names):
+    """Regular expression that matches exactly the given names, or nothing."""
+    return "|".join(re.escape(name) for name in names) or "(?!)"

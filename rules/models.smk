@@ -1,0 +1,75 @@
+# Reads:  results/datasets/{dataset}.zarr
+# Writes: results/models/{model}/{fold}.{seed}, results/predictions/{model}/{fold}.{seed}.zarr
+
+
+rule train:
+    """One network, on one fold with one seed."""
+    input:
+        lambda wildcards: dataset_marker_of(wildcards),
+    output:
+        "results/models/{model}/{fold}.{seed}/marker.json",
+    log:
+        "logs/models/{model}/{fold}.{seed}.log",
+    benchmark:
+        "results/benchmarks/models/{model}/{fold}.{seed}.tsv"
+    wildcard_constraints:
+        model=one_of(MODELS),
+    threads: lambda wildcards: model_of(wildcards).training.xla_threads
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+        gpu=lambda wildcards: int(model_of(wildcards).training.device == "gpu"),
+    params:
+        name=lambda wildcards: MODELS[wildcards.model],
+        section=lambda wildcards: run_section(wildcards),
+        format=FORMATS["model"],
+    script:
+        "../workflow/scripts/train.py"
+
+
+rule predict:
+    """Predictions of one trained network on its test part."""
+    input:
+        model="results/models/{model}/{fold}.{seed}/marker.json",
+        dataset=lambda wildcards: dataset_marker_of(wildcards),
+    output:
+        "results/predictions/{model}/{fold}.{seed}.zarr/marker.json",
+    log:
+        "logs/predictions/{model}/{fold}.{seed}.log",
+    benchmark:
+        "results/benchmarks/predictions/{model}/{fold}.{seed}.tsv"
+    wildcard_constraints:
+        model=one_of(MODELS),
+    threads: lambda wildcards: model_of(wildcards).training.xla_threads
+    resources:
+        mem_mb=8000,
+        runtime=240,
+        gpu=lambda wildcards: int(model_of(wildcards).training.device == "gpu"),
+    params:
+        format=FORMATS["predictions"],
+    script:
+        "../workflow/scripts/predict.py"
+
+
+rule baseline:
+    """A simple model fitted and applied: predictions in the same form as a network's."""
+    input:
+        lambda wildcards: dataset_marker_of(wildcards),
+    output:
+        "results/predictions/{model}/{fold}.{seed}.zarr/marker.json",
+    log:
+        "logs/predictions/{model}/{fold}.{seed}.log",
+    benchmark:
+        "results/benchmarks/predictions/{model}/{fold}.{seed}.tsv"
+    wildcard_constraints:
+        model=one_of(BASELINES),
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        name=lambda wildcards: BASELINES[wildcards.model],
+        section=lambda wildcards: run_section(wildcards),
+        format=FORMATS["predictions"],
+    script:
+        "../workflow/scripts/baseline.py"

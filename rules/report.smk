@@ -1,0 +1,47 @@
+# Reads:  results/predictions, results/models, results/datasets
+# Writes: results/evaluation/{dataset}, results/report/index.html
+
+
+rule evaluate:
+    """The metric table of one dataset: every network and baseline, with intervals."""
+    input:
+        lambda wildcards: prediction_markers(wildcards.dataset),
+    output:
+        "results/evaluation/{dataset}/marker.json",
+    log:
+        "logs/evaluation/{dataset}.log",
+    benchmark:
+        "results/benchmarks/evaluation/{dataset}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        name=lambda wildcards: DATASETS[wildcards.dataset],
+        format=FORMATS["evaluation"],
+    script:
+        "../workflow/scripts/evaluate.py"
+
+
+rule report:
+    """One HTML page: data, what was dropped, training curves, metrics with intervals, network beside baselines."""
+    input:
+        evaluations=evaluation_markers(),
+        datasets=[f"results/datasets/{dataset}.zarr/marker.json" for dataset in judged_datasets()],
+        models=model_markers(),
+        predictions=[marker for dataset in judged_datasets() for marker in prediction_markers(dataset)],
+    output:
+        "results/report/index.html",
+    log:
+        "logs/report.log",
+    benchmark:
+        "results/benchmarks/report.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        section=PROJECT.config.report.model_dump_json(),
+        format=FORMATS["report"],
+    script:
+        "../workflow/scripts/report.py"

@@ -1,0 +1,27 @@
+# Reads:  one source file of the track sheet, results/genome/{assembly}.zarr
+# Writes: results/tracks/{track}.zarr
+
+
+rule track:
+    """One track store, from one source file."""
+    input:
+        source=lambda wildcards: str(TRACKS[wildcards.track].path),
+        genome=lambda wildcards: f"results/genome/{slug(TRACKS[wildcards.track].assembly)}.zarr/marker.json",
+    output:
+        "results/tracks/{track}.zarr/marker.json",
+    log:
+        "logs/tracks/{track}.log",
+    benchmark:
+        "results/benchmarks/tracks/{track}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        track=lambda wildcards: store_columns(TRACKS[wildcards.track]),
+        partial=lambda wildcards: PROJECT.config.genomes[TRACKS[wildcards.track].assembly].partial,
+        on_bad_track=PROJECT.config.tracks.on_bad_track if PROJECT.config.tracks else "fail",
+        stamp=lambda wildcards: stamps([TRACKS[wildcards.track].path]),
+        format=FORMATS["track"],
+    script:
+        "../workflow/scripts/track.py"

@@ -1,0 +1,101 @@
+"""The frame of every Snakemake script: log, errors in one line, no life after the driver's death."""
+
+import faulthandler
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from seqmill.runtime.errors import SeqmillError
+from seqmill.runtime.owner import Owner
+
+DRIVER_VARIABLE = "SEQMILL_DRIVER"
+POLL_S = 0.5
+
+
+def announce_driver() -> None:
+    """Called by the workflow's main process: its jobs stop when it dies, even by SIGKILL."""
+    os.environ[DRIVER_VARIABLE] = json.dumps(Owner.of().as_dict())
+
+
+def _watch(driver: Owner) -> None:
+    while True:
+        if driver.is_dead():
+            os.write(2, f"seqmill: the workflow (process {driver.pid}) is gone; this job stops\n".encode())
+            for child in _children(os.getpid()):
+                try:
+                    os.kill(child, signal.SIGKILL)
+                except OSError:
+                    pass  # already gone
+            os._exit(137)
+        time.sleep(POLL_S)
+
+
+def _children(pid: int) -> list[int]:
+    """Process ids of all descendants of ``pid``."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            direct = [int(child) for child in task.read_text().split()]
+        except OSError:
+            continue
+        for child in direct:
+            found += [child, *_children(child)]
+    return found
+
+
+def watch_driver() -> None:
+    """Stop this process and its children within a second of the death of the workflow that started it."""
+    text = os.environ.get(DRIVER_VARIABLE)
+    if text:
+        driver = Owner(**json.loads(text))
+        if driver.same_machine():
+            threading.Thread(target=_watch, args=(driver,), daemon=True, name="seqmill-driver-watch").start()
+
+
+def start_logging(log: str | Path | None = None, *, verbose: bool = False) -> None:
+    """Send messages to standard error and, if given, to the file ``log``."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if log:
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(log, mode="w"))
+    logging.basicConfig(
+        level=logging.WARNING, handlers=handlers, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
+    )
+    logging.getLogger("seqmill").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+@contextmanager
+def job(snakemake: Any) -> Iterator[None]:
+    """Run the body of a Snakemake script.
+
+    A SeqmillError becomes one line in the log and on standard error and the exit code of its class; anything else
+    leaves its traceback in both.
+    """
+    start_logging(snakemake.log[0] if len(snakemake.log) else None)
+    log = logging.getLogger("seqmill")
+    faulthandler.enable()
+    watch_driver()
+    wildcards = ", ".join(f"{key}={value}" for key, value in snakemake.wildcards.items())
+    log.info("rule %s%s", snakemake.rule, f" ({wildcards})" if wildcards else "")
+    try:
+        yield
+    except SeqmillError as error:
+        log.error("ERROR %s", error)
+        sys.exit(error.exit_code)
+    except Exception:
+        log.error("unexpected error\n%s", traceback.format_exc())
+        sys.exit(1)
+
+
+def noun(marker: str | Path) -> Path:
+    """Folder of the noun whose ``marker.json`` Snakemake tracks."""
+    return Path(marker).parent

@@ -1,0 +1,12 @@
+"""Version of each noun's layout and meaning. Raise one when its outputs would change: Snakemake then re-runs them."""
+
+FORMATS = {
+    "world": 1,
+    "genome": 1,
+    "track": 1,
+    "dataset": 1,
+    "model": 1,
+    "predictions": 1,
+    "evaluation": 1,
+    "report": 1,
+}

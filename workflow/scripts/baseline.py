@@ -1,0 +1,15 @@
+"""Fit one baseline on one fold and write its predictions."""
+
+from seqmill.runtime.job import job, noun
+
+with job(snakemake):
+    from seqmill.baselines.kmer import run_baseline
+    from seqmill.config.models import Baseline
+
+    run_baseline(
+        noun(snakemake.output[0]),
+        name=snakemake.params.name,
+        baseline=Baseline.model_validate_json(snakemake.params.section),
+        dataset=noun(snakemake.input[0]),
+        fold=snakemake.wildcards.fold,
+    )

@@ -1,0 +1,16 @@
+"""The report page."""
+
+from seqmill.runtime.job import job, noun
+
+with job(snakemake):
+    from seqmill.config.models import Report
+    from seqmill.report.page import write_report
+
+    write_report(
+        snakemake.output[0],
+        report=Report.model_validate_json(snakemake.params.section),
+        evaluations=[noun(path) for path in snakemake.input.evaluations],
+        datasets=[noun(path) for path in snakemake.input.datasets],
+        models=[noun(path) for path in snakemake.input.models],
+        predictions=[noun(path) for path in snakemake.input.predictions],
+    )

@@ -1,0 +1,21 @@
+"""Train one network on one fold with one seed."""
+
+from seqmill.runtime.job import job, noun
+
+with job(snakemake):
+    from seqmill.config.models import Model
+    from seqmill.runtime.device import choose_device
+
+    model = Model.model_validate_json(snakemake.params.section)
+    choose_device(model.training.device, model.training.xla_threads)  # before jax is imported
+
+    from seqmill.training.train import train_model
+
+    train_model(
+        noun(snakemake.output[0]),
+        name=snakemake.params.name,
+        model=model,
+        dataset=noun(snakemake.input[0]),
+        fold=snakemake.wildcards.fold,
+        seed=int(snakemake.wildcards.seed),
+    )

@@ -1,0 +1,65 @@
+# seqmill. `make help` lists the targets; `make demo` and `make test` set up what they need and say so.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV ?= .venv
+CORES ?= 2
+RUN := $(VENV)/bin
+# The first Python of 3.11-3.13 that really starts.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && command -v $$p && break; done)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z0-9_%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
+
+.PHONY: env
+env: ## Set up the Python environment
+	@test -n "$(PYTHON)" || { echo "seqmill needs Python 3.11, 3.12 or 3.13; none was found (set PYTHON=...)" >&2; exit 1; }
+	@$(PYTHON) envs/create.py $(VENV)
+
+.PHONY: system
+system: # bedtools is needed; the rest only lets more tests run
+	@envs/system.sh bedtools
+ifeq ($(SEQMILL_INSTALL_SYSTEM),1)
+	@envs/system.sh samtools slurmd=slurm-wlm munged=munge chromium || true
+endif
+
+.PHONY: demo
+demo: env system ## Run the whole workflow on the embedded, simulated world (about 3 minutes)
+	@snakemake --cores $(CORES) --quiet rules
+	@seqmill summary results
+
+.PHONY: test
+test: env system ## Run all tests that fit into 25 minutes on 2 cores
+	@python -m pytest -q --durations=15
+
+.PHONY: unit
+unit: env ## Run the unit and property tests only
+	@python -m pytest -q tests/unit tests/property
+
+.PHONY: lint
+lint: env ## ruff, snakefmt, snakemake --lint, types
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules workflow/Snakefile
+	python -m pytest -q tests/workflow/test_lint.py
+	mypy
+
+.PHONY: slurm-demo
+slurm-demo: env system ## Run the demo through a real one-node Slurm on this machine (root)
+	@bash profiles/slurm/demo.sh
+
+bench-%: env system ## One benchmark: ingest, dataset, graph, verify; writes benchmarks/results/NAME.json
+	@python benchmarks/bench_$(subst -,_,$*).py
+
+real-%: env system ## One run on real data (SEQMILL_TEST_DATA): datasets
+	@python benchmarks/real_$(subst -,_,$*).py
+
+faults-%: env system ## One fault campaign: demo
+	@python benchmarks/faults_$(subst -,_,$*).py
+
+.PHONY: clean
+clean: ## Delete results, logs and caches (not the environment)
+	rm -rf results logs .snakemake .pytest_cache .hypothesis .mypy_cache .ruff_cache

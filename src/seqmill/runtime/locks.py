@@ -110,7 +110,8 @@ def acquire(path: str | Path, what: str, *, wait_s: float | None = None) -> Lock
         owner, beat = _read_owner(handle)
         if owner and owner.is_dead() is None and not _watch_foreign(handle, owner, beat, deadline):
             raise LockedError(
-                f"{what} is being written by process {owner.pid} on {owner.host}, whose heartbeat goes on (lock {path})."
+                f"{what} is being written by process {owner.pid} on {owner.host}, "
+                f"whose heartbeat goes on (lock {path})."
             )
         return Lock(handle, path)
     except BaseException:

@@ -11,6 +11,7 @@ they end with a digest of themselves (`seal`), which `verify_folder` checks.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ from seqmill.runtime.files import atomic_write
 MARKER = "marker.json"
 RECORD = "run.json"
 _IGNORED = {MARKER, RECORD, ".snakemake_timestamp"}
+# What writers of parts leave or keep beside them: locks, and unfinished folders that the next writer sweeps.
+_WORK = re.compile(r"\..+\.(lock|(part|trash)-[0-9a-f]{8})")
 
 
 def canonical(value: Any) -> bytes:
@@ -76,9 +79,19 @@ def _walk(folder: Path, parts: Iterable[str]) -> Iterable[str]:
     for root, folders, names in os.walk(folder):
         relative = os.path.relpath(root, folder)
         prefix = "" if relative == "." else relative + "/"
-        folders[:] = [name for name in folders if prefix + name not in skip]
-        found += [prefix + name for name in names if not (name in _IGNORED and not (prefix and name == MARKER))]
+        folders[:] = [name for name in folders if prefix + name not in skip and not _WORK.fullmatch(name)]
+        found += [prefix + name for name in names if not _WORK.fullmatch(name) and (prefix or name not in _IGNORED)]
     return sorted(found)
+
+
+def named(path: str | Path, name: str) -> bool:
+    """True if ``path`` ends with the components of ``name``.
+
+    >>> named("results/datasets/demo.zarr/rows", "demo.zarr/rows")
+    True
+    """
+    parts = Path(name).parts
+    return Path(os.path.abspath(path)).parts[-len(parts) :] == parts if parts else False
 
 
 def write_marker(
@@ -94,7 +107,8 @@ def write_marker(
 
     Parameters
     ----------
-    noun, name : kind of the artefact and its own name; `verify_folder` compares ``name`` with the folder's.
+    noun, name : kind of the artefact and the last components of its path ("K562.zarr", "demo.zarr/rows");
+        `verify_folder` compares ``name`` with where the folder lies.
     format : version of the noun's layout; a reader refuses others.
     attrs : what a reader needs before it opens an array, and the digests of the inputs.
     parts : relative paths of sub-folders that already have markers of their own.
@@ -163,7 +177,7 @@ def verify_folder(folder: str | Path) -> list[str]:
     except DamageError as error:
         return [str(error)]
     problems = []
-    if marker.name != folder.name:
+    if not named(folder, marker.name):
         problems.append(f"{folder}: its marker is that of '{marker.name}': folders were swapped or renamed")
     expected = set(marker.files)
     found = set(_walk(folder, marker.parts))

@@ -1,0 +1,91 @@
+"""How every noun is written and opened: one writer, staged beside its place, marker last; checked when opened."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from seqmill.runtime.errors import DamageError
+from seqmill.runtime.files import staged_folder
+from seqmill.runtime.locks import artefact_lock
+from seqmill.runtime.marker import Marker, check_sizes, file_digest, read_marker, write_marker
+from seqmill.runtime.record import recorded
+
+FORMATS = {
+    "genome": 1,
+    "track": 1,
+    "dataset": 1,
+    "dataset-rows": 1,
+    "dataset-array": 1,
+    "model": 1,
+    "predictions": 1,
+}
+# Where a noun lies in the folder of results, to label it as the input of another.
+_PLACE = {
+    "genome": "genome/",
+    "track": "tracks/",
+    "dataset": "datasets/",
+    "model": "models/",
+    "predictions": "predictions/",
+}
+
+
+@contextmanager
+def noun_folder(
+    folder: str | Path,
+    *,
+    noun: str,
+    name: str,
+    inputs: dict[str, str] | None = None,
+    parameters: dict[str, Any] | None = None,
+    packages: tuple[str, ...] = ("numpy", "zarr"),
+) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]:
+    """Write a noun: lock, stage, run record, marker, rename. Nothing is left of a block that raises.
+
+    Parameters
+    ----------
+    noun, name : kind (a key of `FORMATS`) and last components of the path, as in `write_marker`.
+    inputs : labels of the nouns it was made from with their digests (`upstream`).
+    parameters : settings for ``run.json``.
+
+    Yields
+    ------
+    The folder to write into, the marker's ``attrs`` and the additions to ``run.json``; fill both.
+    """
+    inputs = dict(inputs or {})
+    with artefact_lock(folder), staged_folder(folder) as part:
+        attrs: dict[str, Any] = {}
+        with recorded(part, inputs=inputs, parameters=parameters or {}, packages=packages) as record:
+            yield part, attrs, record
+        attrs |= {"inputs": inputs, "recorded": True}
+        write_marker(part, noun=noun, name=name, format=FORMATS[noun], attrs=attrs)
+
+
+def open_noun(folder: str | Path, noun: str) -> Marker:
+    """Marker of ``folder`` after the checks each reader makes: kind, format, and names and sizes of all files."""
+    marker = read_marker(folder, noun=noun, format=FORMATS[noun])
+    check_sizes(folder, marker)
+    return marker
+
+
+def check_file(folder: str | Path, marker: Marker, path: str) -> Path:
+    """Full path of a small file of a noun, re-read and compared with the marker. Raises DamageError."""
+    full = Path(folder) / path
+    if path not in marker.files:
+        raise DamageError(f"{full}: not listed in the marker of {marker.noun} {marker.name}")
+    try:
+        changed = file_digest(full) != marker.files[path][1]
+    except OSError as error:
+        raise DamageError(f"{full}: cannot be read ({error.strerror})") from None
+    if changed:
+        raise DamageError(f"{full}: content changed (SHA-256 differs from the marker)")
+    return full
+
+
+def upstream(*folders: str | Path) -> dict[str, str]:
+    """Labels and digests of nouns that another noun is made from, e.g. ``{"tracks/K562.zarr": "9f…"}``.
+
+    The label is how `seqmill.stores.verify` finds the noun again in the same tree of results.
+    """
+    markers = [read_marker(folder) for folder in folders]
+    return {_PLACE.get(marker.noun, "") + marker.name: marker.digest for marker in markers}

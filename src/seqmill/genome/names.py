@@ -16,6 +16,29 @@ def _key(name: str) -> str:
     return "MT" if core.lower() in MITOCHONDRION else core
 
 
+def match_names(found: Iterable[str], genome: Mapping[str, int], where: str) -> dict[str, str]:
+    """Names in a file -> names in the genome, as `harmonise` but without lengths; may be empty."""
+    found = list(dict.fromkeys(found))
+    mapping = {name: name for name in found if name in genome}
+    free = defaultdict(list)
+    for name in genome:
+        if name not in mapping:
+            free[_key(name)].append(name)
+    wanting = defaultdict(list)
+    for name in found:
+        if name not in mapping and _key(name) in free:
+            wanting[_key(name)].append(name)
+    for key, names in wanting.items():
+        if len(names) > 1 or len(free[key]) > 1:
+            raise InputError(
+                where,
+                f"contig names are ambiguous: {', '.join(names)} in the file could be {', '.join(free[key])} of the "
+                "genome; rename them",
+            )
+        mapping[names[0]] = free[key][0]
+    return mapping
+
+
 def harmonise(
     found: Iterable[str],
     genome: Mapping[str, int],
@@ -43,26 +66,9 @@ def harmonise(
     InputError : no name matches, a style is ambiguous, or lengths disagree.
     """
     found = list(dict.fromkeys(found))
-    mapping = {name: name for name in found if name in genome}
-    free = defaultdict(list)
-    for name in genome:
-        if name not in mapping:
-            free[_key(name)].append(name)
-    wanting = defaultdict(list)
-    for name in found:
-        if name not in mapping and _key(name) in free:
-            wanting[_key(name)].append(name)
-    for key, names in wanting.items():
-        if len(names) > 1 or len(free[key]) > 1:
-            raise InputError(
-                where,
-                f"contig names are ambiguous: {', '.join(names)} in the file could be {', '.join(free[key])} of the "
-                "genome; rename them",
-            )
-        name, target = names[0], free[key][0]
-        other = sizes is not None and key == "MT" and sizes.get(name, genome[target]) != genome[target]
-        if not other:
-            mapping[name] = target
+    mapping = match_names(found, genome, where)
+    if sizes is not None:
+        mapping = {name: target for name, target in mapping.items() if not _other_mt(name, target, genome, sizes)}
     if not mapping:
         raise InputError(
             where,
@@ -72,6 +78,10 @@ def harmonise(
     if sizes is not None:
         _check_sizes(mapping, genome, where, sizes, partial)
     return mapping
+
+
+def _other_mt(name: str, target: str, genome: Mapping[str, int], sizes: Mapping[str, int]) -> bool:
+    return name != target and _key(name) == "MT" and sizes.get(name, genome[target]) != genome[target]
 
 
 def _first(names: list[str], count: int = 5) -> str:

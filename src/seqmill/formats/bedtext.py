@@ -1,0 +1,320 @@
+"""The BED family as text: BED, narrowPeak, broadPeak, bedGraph, BEDPE and fragment files, in blocks of records.
+
+Blocks are parsed by column. When a block does not parse or breaks a rule, it is gone through again line by line, in
+plain Python, to name the first bad line and what is wrong with it.
+"""
+
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from seqmill.formats.text import line_blocks
+from seqmill.runtime.errors import InputError
+
+LARGEST = 2**31 - 1
+STRANDS = {"+": 1, "-": -1, ".": 0}
+ONE_BASED_SHARE = 0.1
+_CONTIG = re.compile(r"[A-Za-z0-9_.:*+|=-]{1,255}")
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_SKIPPED = (b"#", b"track\t", b"track ", b"browser\t", b"browser ", b"track\n", b"browser\n")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which column (0-based) holds what, and how many columns there may be."""
+
+    least: int
+    most: int
+    columns: dict[str, int] = field(default_factory=dict)
+
+
+LAYOUTS = {
+    "bed": Layout(3, 255, {"score": 4, "strand": 5}),
+    "bed3": Layout(3, 255),
+    "narrowPeak": Layout(10, 10, {"strand": 5, "score": 6, "peak": 9}),
+    "broadPeak": Layout(9, 9, {"strand": 5, "score": 6}),
+    "bedgraph": Layout(4, 4, {"score": 3}),
+    "fragments": Layout(3, 5),
+    "bedpe": Layout(6, 255, {"contig2": 3, "start2": 4, "end2": 5}),
+}
+
+
+@dataclass
+class BedBlock:
+    """Records of a run of lines, zero-length ones included.
+
+    Attributes
+    ----------
+    names : contig names of this block.
+    contig : int64 (n,), index into ``names``.
+    start, end : int64 (n,), 0-based half-open.
+    score : float64 (n,) or None; NaN where the column says ``.``.
+    strand : int8 (n,) or None; 1, -1 or 0.
+    peak : int64 (n,) or None; offset of the summit from the start, -1 for none.
+    lines : number of the first line where lines and records correspond, else the line number of each record.
+    """
+
+    names: list[str]
+    contig: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    score: np.ndarray | None
+    strand: np.ndarray | None
+    peak: np.ndarray | None
+    lines: int | np.ndarray
+
+    def line(self, row: int) -> int:
+        """1-based line number of a record."""
+        return self.lines + row if isinstance(self.lines, int) else int(self.lines[row])
+
+
+def read_bed(path: str | Path, kind: str, counts: Counter[str]) -> Iterator[BedBlock]:
+    """Yield the records of a file of the BED family, some megabytes of text at a time.
+
+    Comment, ``track`` and ``browser`` lines are skipped and counted in ``counts``.
+
+    Parameters
+    ----------
+    path : plain or gzip, tab-separated.
+    kind : a key of `LAYOUTS`. ``fragments`` means three to five columns, or BEDPE where there are six or more
+        (there a record is the span of both mates; mates on two contigs are dropped and counted). narrowPeak and
+        broadPeak take ``signalValue`` as the score, because their fifth column is only for display; -1 there
+        means "not available" and becomes NaN.
+
+    Raises
+    ------
+    InputError : with the line number; also for a file without records, and one that looks 1-based.
+    """
+    layout, n_columns, records, empty, first_start = LAYOUTS[kind], 0, 0, 0, LARGEST
+    for number, raw in line_blocks(path):
+        raw, lines, skipped = _without_comments(raw, number)
+        if skipped:
+            counts["comment lines"] += skipped
+        if not raw:
+            continue
+        if not n_columns:
+            n_columns = raw.split(b"\n", 1)[0].count(b"\t") + 1
+            if kind == "fragments" and n_columns > 5:
+                layout = LAYOUTS["bedpe"]
+        block = _parse(path, raw, lines, layout, n_columns, counts)
+        records += len(block.start)
+        empty += int(np.count_nonzero(block.start == block.end))
+        if len(block.start):
+            first_start = min(first_start, int(block.start.min()))
+        yield block
+    if not records:
+        raise InputError(path, "0 records")
+    if empty > ONE_BASED_SHARE * records and first_start > 0:
+        raise InputError(
+            path, f"looks 1-based: {empty} of {records} records have start = end and none starts at 0; BED is 0-based"
+        )
+
+
+def _without_comments(raw: bytes, number: int) -> tuple[bytes, int | np.ndarray, int]:
+    """Text without comments and blank lines, the line numbers of what is left, and how many comments there were."""
+    blank = raw[:1] in b"\r\n" or b"\n\n" in raw or b"\n\r\n" in raw
+    if not blank and not any(raw.startswith(mark) or b"\n" + mark in raw for mark in _SKIPPED):
+        return raw, number, 0
+    kept, lines, comments = [], [], 0
+    for offset, line in enumerate(raw.split(b"\n")):
+        if (line + b"\n").startswith(_SKIPPED):
+            comments += 1
+        elif line.strip():
+            kept.append(line)
+            lines.append(number + offset)
+    return b"\n".join(kept), np.array(lines, dtype=np.int64), comments
+
+
+def _parse(
+    path: str | Path, raw: bytes, lines: int | np.ndarray, layout: Layout, n_columns: int, counts: Counter[str]
+) -> BedBlock:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    roles = {role: place for role, place in layout.columns.items() if place < n_columns}
+    kinds = {"score": pa.float64(), "peak": pa.int64(), "start2": pa.int64(), "end2": pa.int64()}
+    text = pa.dictionary(pa.int32(), pa.string())
+    types = {"f0": text, "f1": pa.int64(), "f2": pa.int64()}
+    types |= {f"f{place}": kinds.get(role, text) for role, place in roles.items()}
+    bad = not layout.least <= n_columns <= layout.most or b"0x" in raw or b"0X" in raw  # Arrow reads 0x1F as a number
+    table = None
+    if not bad:
+        try:
+            table = csv.read_csv(
+                io.BytesIO(raw),
+                csv.ReadOptions(
+                    use_threads=False, block_size=len(raw) + 1, column_names=[f"f{i}" for i in range(n_columns)]
+                ),
+                csv.ParseOptions(delimiter="\t", quote_char=False),
+                csv.ConvertOptions(
+                    column_types=types, include_columns=list(types), null_values=["."], strings_can_be_null=False
+                ),
+            )
+        except (pa.ArrowInvalid, pa.ArrowKeyError):
+            table = None
+    if table is None:
+        return _line_by_line(path, raw, lines, layout, n_columns, counts)
+    columns = {role: table[f"f{place}"] for role, place in {"contig": 0, "start": 1, "end": 2, **roles}.items()}
+    if any(column.null_count for role, column in columns.items() if role != "score"):
+        return _line_by_line(path, raw, lines, layout, n_columns, counts)
+    names, contig = _dictionary(columns["contig"])
+    found: dict[str, np.ndarray] = {
+        role: column.to_numpy() for role, column in columns.items() if role not in ("contig", "contig2", "strand")
+    }
+    found["contig"] = contig
+    good = all(_CONTIG.fullmatch(name) for name in names)
+    if "contig2" in columns:
+        names2, contig2 = _dictionary(columns["contig2"])
+        good &= all(_CONTIG.fullmatch(name) for name in names2)
+        whole = np.array(names, dtype=object)[contig] == np.array(names2, dtype=object)[contig2]
+        whole &= np.array([name != "." for name in names])[contig]
+    else:
+        whole = np.ones(len(contig), dtype=bool)
+    if "strand" in columns:
+        marks, codes = _dictionary(columns["strand"])
+        good &= all(mark in STRANDS for mark in marks)
+        found["strand"] = np.array([STRANDS.get(mark, 0) for mark in marks], dtype=np.int8)[codes]
+    if not good or not _rules_hold(found, whole):
+        return _line_by_line(path, raw, lines, layout, n_columns, counts)
+    return _block(names, found, whole, lines, counts, sentinel=layout.most in (9, 10))
+
+
+def _dictionary(column) -> tuple[list[str], np.ndarray]:
+    merged = column.unify_dictionaries().combine_chunks()
+    if hasattr(merged, "chunks"):  # older Arrow keeps the chunked form
+        merged = merged.chunk(0)
+    return merged.dictionary.to_pylist(), merged.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _rules_hold(found: dict[str, np.ndarray], whole: np.ndarray) -> bool:
+    """The rules of `_check_fields`, for all records at once. ``whole`` is False where BEDPE mates lie apart."""
+    start, end = found["start"], found["end"]
+    good = bool(np.all((~whole) | ((start >= 0) & (start <= end) & (end <= LARGEST))))
+    if "start2" in found:
+        start2, end2 = found["start2"], found["end2"]
+        good &= bool(np.all((~whole) | ((start2 >= 0) & (start2 <= end2) & (end2 <= LARGEST))))
+    if "score" in found:
+        # '.' was read as NaN too; only the line by line reader can tell them apart
+        good &= bool(np.isfinite(found["score"]).all())
+    if "peak" in found:
+        good &= bool(np.all((found["peak"] >= -1) & (found["peak"] < np.maximum(end - start, 1))))
+    return good
+
+
+def _block(
+    names: list[str],
+    found: dict[str, np.ndarray],
+    whole: np.ndarray,
+    lines: int | np.ndarray,
+    counts: Counter[str],
+    sentinel: bool,
+) -> BedBlock:
+    if not whole.all():
+        counts["mates on two contigs or unmapped"] += int(np.count_nonzero(~whole))
+        rows = np.flatnonzero(whole)
+        lines = lines + rows if isinstance(lines, int) else lines[rows]
+        found = {role: column[rows] for role, column in found.items()}
+    start, end, score = found["start"], found["end"], found.get("score")
+    if "start2" in found:
+        start, end = np.minimum(start, found["start2"]), np.maximum(end, found["end2"])
+    if sentinel and score is not None and (score == -1).any():
+        counts["score -1 (not available)"] += int(np.count_nonzero(score == -1))
+        score = np.where(score == -1, np.nan, score)
+    return BedBlock(names, found["contig"], start, end, score, found.get("strand"), found.get("peak"), lines)
+
+
+def _line_by_line(
+    path: str | Path, raw: bytes, lines: int | np.ndarray, layout: Layout, n_columns: int, counts: Counter[str]
+) -> BedBlock:
+    """Read a block slowly: find its first bad line, or accept what the quick way could not read."""
+    rows = []
+    for row, line in enumerate(raw.removesuffix(b"\n").split(b"\n")):
+        number = lines + row if isinstance(lines, int) else int(lines[row])
+        rows.append(_check_fields(path, number, line.rstrip(b"\r"), layout, n_columns))
+    names: dict[str, int] = {}
+    found = {
+        role: np.array([row[role] for row in rows], dtype=np.float64 if role == "score" else np.int64)
+        for role in rows[0]
+        if role not in ("contig", "contig2")
+    }
+    found["contig"] = np.array([names.setdefault(row["contig"], len(names)) for row in rows], dtype=np.int64)
+    if "strand" in found:
+        found["strand"] = found["strand"].astype(np.int8)
+    whole = np.array([row["contig"] != "." and row.get("contig2", row["contig"]) == row["contig"] for row in rows])
+    return _block(list(names), found, whole, lines, counts, sentinel=layout.most in (9, 10))
+
+
+def _check_fields(path: str | Path, number: int, line: bytes, layout: Layout, n_columns: int) -> dict:
+    """The values of one line, or an InputError that says what is wrong with it."""
+
+    def refuse(message: str) -> NoReturn:
+        raise InputError(path, message, record=number)
+
+    try:
+        fields = line.decode("utf-8").split("\t")
+    except UnicodeDecodeError:
+        refuse("is not UTF-8 text")
+    if len(fields) == 1 and " " in line.decode():
+        refuse("fields are separated by spaces; use tabs")
+    if len(fields) >= 8 and not _WHOLE.fullmatch(fields[1]) and _WHOLE.fullmatch(fields[3] + fields[4]):
+        refuse("looks like GFF (1-based, start and end in columns 4 and 5); expected BED")
+    if not layout.least <= len(fields) <= layout.most:
+        wanted = f"{layout.least}" if layout.least == layout.most else f"at least {layout.least}"
+        wanted = f"{layout.least} to {layout.most}" if layout.least < layout.most < 255 else wanted
+        refuse(f"{len(fields)} tab-separated columns, expected {wanted}")
+    if len(fields) != n_columns:
+        refuse(f"{len(fields)} columns, but the lines before have {n_columns}")
+    values: dict = {"contig": fields[0]}
+    places = {"contig": 0, "start": 1, "end": 2, **layout.columns}
+    apart = "contig2" in places and (fields[0] == "." or fields[0] != fields[3])
+    for role, place in places.items():
+        if place >= n_columns:
+            continue
+        text = fields[place]
+        if role.startswith("contig"):
+            if not _CONTIG.fullmatch(text):
+                refuse(f"contig name {text[:40]!r} holds characters that are not allowed or is empty")
+            values[role] = text
+        elif role == "strand":
+            if text not in STRANDS:
+                refuse(f"strand {text[:20]!r} is none of + - . (if column 6 is something else, read it as bed3)")
+            values[role] = STRANDS[text]
+        elif role == "score":
+            values[role] = _number(text, refuse, " (if column 5 is no score, read it as bed3)" if place == 4 else "")
+        else:
+            if not _WHOLE.fullmatch(text.strip()):
+                refuse(f"{role} {text[:20]!r} is not a whole number")
+            values[role] = int(text)
+    for first, last in (("start", "end"), ("start2", "end2")):
+        if first in values and not apart:
+            start, end = values[first], values[last]
+            if start < 0:
+                refuse(f"{first} {start} is below 0")
+            if end > LARGEST:
+                refuse(f"{last} {end} is beyond {LARGEST:,}")
+            if start > end:
+                refuse(f"{first} {start:,} is behind {last} {end:,}")
+    if "peak" in values and not -1 <= values["peak"] < max(values["end"] - values["start"], 1):
+        refuse(f"summit offset {values['peak']} lies outside the {values['end'] - values['start']} bp of the peak")
+    if any(abs(value) > 2**62 for value in values.values() if isinstance(value, int)):
+        refuse("number too large")
+    return values
+
+
+def _number(text: str, refuse: Callable[[str], NoReturn], hint: str) -> float:
+    if text == ".":
+        return math.nan
+    try:
+        value = float(text.replace("_", "x"))
+    except ValueError:
+        refuse(f"value {text[:20]!r} is not a number{hint}")
+    if not math.isfinite(value):
+        refuse(f"value {text[:20]!r} is not finite; leave records without a value out")
+    return value

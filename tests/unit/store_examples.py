@@ -79,18 +79,18 @@ def toy_arrays(seed: int = 0) -> dict[str, tuple[ArraySpec, np.ndarray]]:
     }  # fmt: skip
 
 
-def write_toy_parts(folder: Path, name: str = "toy.zarr", seed: int = 0, chunk: int = 4) -> list[str]:
+def write_toy_parts(folder: Path, name: str = "toy", seed: int = 0, chunk: int = 4) -> list[str]:
     """Rows and arrays of the toy dataset; the caller finishes it."""
     dropped = pd.DataFrame({"stage": ["n"], "reason": ["N"], "pool": ["peaks"], "count": [2]})
     runs = {"0": {"train": ["train"], "valid": [], "test": ["test"]}}
     write_rows(
-        folder / "rows", name=f"{name}/rows", rows=toy_rows(), dropped=dropped, runs=runs,
+        folder / "rows", name=name, rows=toy_rows(), dropped=dropped, runs=runs,
         window_bp=20, margin_bp=2, reverse_complement=True, bootstrap_unit="contig",
     )  # fmt: skip
     for path, (spec, values) in toy_arrays(seed).items():
         blocks = (values[i : i + 7] for i in range(0, N, 7))
         write_array(
-            folder / path, name=f"{name}/{path}", spec=spec, n=N, blocks=blocks,
+            folder / path, name=name, spec=spec, n=N, blocks=blocks,
             inputs=upstream(folder / "rows"), chunk_examples=chunk,
         )  # fmt: skip
     return list(toy_arrays())
@@ -98,6 +98,6 @@ def write_toy_parts(folder: Path, name: str = "toy.zarr", seed: int = 0, chunk: 
 
 def write_toy_dataset(folder: Path, seed: int = 0) -> Path:
     """A whole dataset of 50 examples in ``folder``; returns ``folder``."""
-    arrays = write_toy_parts(folder, folder.name, seed)
-    finish_dataset(folder, name=folder.name, arrays=arrays)
+    arrays = write_toy_parts(folder, seed=seed)
+    finish_dataset(folder, name="toy", arrays=arrays)
     return folder

@@ -25,7 +25,7 @@ def dataset(tmp_path):
 
 def test_reads_what_was_written(dataset):
     reader, arrays = DatasetReader(dataset), toy_arrays()
-    assert (reader.n, reader.name, reader.chunk_examples) == (50, "toy.zarr", 4)
+    assert (reader.n, reader.name, reader.chunk_examples) == (50, "toy", 4)
     assert reader.parts == [
         {"pool": "peaks", "fold": "train", "start": 0, "stop": 25},
         {"pool": "peaks", "fold": "test", "start": 25, "stop": 34},
@@ -81,16 +81,16 @@ def test_refuses_parts_of_other_rows(tmp_path):
     folder = tmp_path / "toy.zarr"
     arrays = write_toy_parts(folder)
     spec, values = toy_arrays()["inputs/sequence"]
-    write_array(folder / "inputs/sequence", name="toy.zarr/inputs/sequence", spec=spec, n=N, blocks=[values],
+    write_array(folder / "inputs/sequence", name="toy", spec=spec, n=N, blocks=[values],
                 inputs={"toy.zarr/rows": "0" * 64})  # fmt: skip
     with pytest.raises(DamageError, match=r"inputs/sequence: was built from other rows than .*rows; build it again"):
-        finish_dataset(folder, name="toy.zarr", arrays=arrays)
+        finish_dataset(folder, name="toy", arrays=arrays)
     assert not (folder / "marker.json").exists()
 
 
 def test_refuses_a_replaced_part(dataset):
     spec, values = toy_arrays(seed=5)["inputs/sequence"]
-    write_array(dataset / "inputs/sequence", name="toy.zarr/inputs/sequence", spec=spec, n=N, blocks=[values],
+    write_array(dataset / "inputs/sequence", name="toy", spec=spec, n=N, blocks=[values],
                 inputs=upstream(dataset / "rows"))  # fmt: skip
     with pytest.raises(DamageError, match="inputs/sequence: is not the part that"):
         DatasetReader(dataset)
@@ -111,7 +111,7 @@ def test_wrong_blocks_leave_nothing(tmp_path, blocks, message):
     write_toy_parts(folder)
     spec, _ = toy_arrays()["inputs/sequence"]
     with pytest.raises(ValueError, match=message):
-        write_array(folder / "inputs/other", name="toy.zarr/inputs/other", spec=spec, n=N, blocks=blocks,
+        write_array(folder / "inputs/other", name="toy", spec=spec, n=N, blocks=blocks,
                     inputs=upstream(folder / "rows"))  # fmt: skip
     assert sorted(p.name for p in (folder / "inputs").iterdir() if p.is_dir()) == ["sequence"]
 

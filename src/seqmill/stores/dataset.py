@@ -24,7 +24,7 @@ from seqmill.runtime.locks import artefact_lock
 from seqmill.runtime.marker import MARKER, Marker, canonical, read_marker, write_marker
 from seqmill.runtime.record import recorded
 from seqmill.stores.arrays import Done, Result, StoredArray, create_array, fill_array
-from seqmill.stores.layout import FORMATS, check_file, noun_folder, open_noun
+from seqmill.stores.layout import check_file, marker_name, noun_folder, open_noun, version
 from seqmill.stores.specs import ArraySpec, TargetSpec, join_groups
 from seqmill.stores.tables import read_table, write_table
 
@@ -91,7 +91,8 @@ def write_rows(
 
     Parameters
     ----------
-    folder, name : ``…/{dataset}.zarr/rows`` and "{dataset}.zarr/rows".
+    folder : ``…/{dataset}.zarr/rows``.
+    name : of the dataset.
     rows : columns of `ROW_COLUMNS` in final order, partitioned by (pool, fold). ``start`` and ``end`` are the
         declared input window (0-based, half-open, margin excluded), -1 for rows of tables.
     dropped : what was kept and dropped and why; written as ``dropped.tsv``.
@@ -104,7 +105,7 @@ def write_rows(
         raise ValueError(f"{name}: columns {missing} missing, or bootstrap unit {bootstrap_unit!r} not known")
     rows = rows[list(ROW_COLUMNS)].astype(ROW_COLUMNS).reset_index(drop=True)
     parts = find_parts(rows, name)
-    with noun_folder(folder, noun="dataset-rows", name=name, inputs=inputs, parameters=parameters) as (part, out, _):
+    with noun_folder(folder, noun="dataset-rows", label=name, inputs=inputs, parameters=parameters) as (part, out, _):
         write_table(part / "rows.parquet", rows)
         dropped.to_csv(part / "dropped.tsv", sep="\t", index=False, lineterminator="\n")
         out |= attrs or {}
@@ -147,7 +148,8 @@ def write_array(
 
     Parameters
     ----------
-    folder, name : e.g. ``…/demo.zarr/targets/peaks/main`` and "demo.zarr/targets/peaks/main".
+    folder : e.g. ``…/demo.zarr/targets/peaks/main``.
+    name : of the dataset.
     n : number of examples.
     blocks : arrays (examples, *spec.shape_per_example) in row order, of any lengths that add up to ``n``; memory
         holds one shard of them. Values must fit ``spec.dtype``.
@@ -158,9 +160,9 @@ def write_array(
         raise ValueError(f"{name}: the digest of the rows is not among the inputs {sorted(inputs)}")
     chunk = chunk_examples or choose_chunk(spec.bytes_per_example)
     shape = (n, *spec.shape_per_example)
-    with noun_folder(folder, noun="dataset-array", name=name, inputs=inputs, parameters=parameters) as (part, out, _):
+    with noun_folder(folder, noun="dataset-array", label=name, inputs=inputs, parameters=parameters) as (part, out, _):
         array = create_array(part, shape, spec.dtype, chunk, axes=spec.axes, attributes={"spec": spec.to_json()})
-        missing = fill_array(array, blocks, name)
+        missing = fill_array(array, blocks, str(folder))
         out |= {"spec": spec.to_json(), "n": n, "chunk_examples": chunk, "missing_values": missing}
     return read_marker(folder)
 
@@ -191,7 +193,8 @@ def finish_dataset(
 
     Parameters
     ----------
-    folder, name : ``…/{dataset}.zarr`` and "{dataset}.zarr".
+    folder : ``…/{dataset}.zarr``.
+    name : of the dataset.
     arrays : paths of all arrays inside the folder, e.g. "inputs/sequence", "targets/peaks/main", in the order of the
         configuration; groups of a target are joined in this order.
 
@@ -219,7 +222,7 @@ def finish_dataset(
         }
         groups = sorted({str(parent) for path in arrays for parent in Path(path).parents if str(parent) != "."})
         (folder / MARKER).unlink(missing_ok=True)  # what it says ends here
-        made_from = {f"{name}/{path}": marker.digest for path, marker in [("rows", rows), *parts.items()]}
+        made_from = {f"{folder.name}/{path}": marker.digest for path, marker in [("rows", rows), *parts.items()]}
         with recorded(folder, inputs=made_from, parameters=parameters or {}, packages=("numpy", "zarr")):
             for path in groups:
                 atomic_write(folder / path / "zarr.json", _group_json({}))
@@ -228,9 +231,10 @@ def finish_dataset(
         return write_marker(
             folder,
             noun="dataset",
-            name=name,
-            format=FORMATS["dataset"],
+            name=marker_name(folder, "dataset"),
+            format=version("dataset"),
             attrs={
+                "name": name,
                 "n": rows.attrs["n"],
                 "arrays": list(arrays),
                 "chunk_examples": chunk,
@@ -283,7 +287,7 @@ class DatasetReader:
         marker = open_noun(self.folder, "dataset")
         for path in marker.files:
             check_file(self.folder, marker, path)
-        self.marker, self.name, self.digest = marker, marker.name, marker.digest
+        self.marker, self.name, self.digest = marker, marker.attrs["name"], marker.digest
         self.n: int = marker.attrs["n"]
         self.chunk_examples: int = marker.attrs["chunk_examples"]
         self._rows = self._part("rows", "dataset-rows")

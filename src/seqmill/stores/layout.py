@@ -10,16 +10,10 @@ from seqmill.runtime.files import staged_folder
 from seqmill.runtime.locks import artefact_lock
 from seqmill.runtime.marker import Marker, check_sizes, file_digest, read_marker, write_marker
 from seqmill.runtime.record import recorded
+from seqmill.stores.versions import FORMATS
 
-FORMATS = {
-    "genome": 1,
-    "track": 1,
-    "dataset": 1,
-    "dataset-rows": 1,
-    "dataset-array": 1,
-    "model": 1,
-    "predictions": 1,
-}
+# Components of the path that name a noun; an array of a dataset also has its place inside the dataset.
+_DEPTH = {"model": 2, "predictions": 2, "dataset-rows": 2}
 # Where a noun lies in the folder of results, to label it as the input of another.
 _PLACE = {
     "genome": "genome/",
@@ -30,12 +24,24 @@ _PLACE = {
 }
 
 
+def version(noun: str) -> int:
+    """Version of the layout of ``noun``; parts of a dataset have the dataset's."""
+    return FORMATS[noun.partition("-")[0]]
+
+
+def marker_name(folder: str | Path, noun: str) -> str:
+    """The last components of the path that the marker keeps, e.g. "K562.zarr" or "demo.zarr/targets/peaks/main"."""
+    parts = Path(folder).parts
+    depth = (3 if parts[-2:-1] == ("inputs",) else 4) if noun == "dataset-array" else _DEPTH.get(noun, 1)
+    return "/".join(parts[-depth:])
+
+
 @contextmanager
 def noun_folder(
     folder: str | Path,
     *,
     noun: str,
-    name: str,
+    label: str,
     inputs: dict[str, str] | None = None,
     parameters: dict[str, Any] | None = None,
     packages: tuple[str, ...] = ("numpy", "zarr"),
@@ -44,7 +50,8 @@ def noun_folder(
 
     Parameters
     ----------
-    noun, name : kind (a key of `FORMATS`) and last components of the path, as in `write_marker`.
+    noun : "genome", "track", "dataset-rows", "dataset-array", "model" or "predictions".
+    label : its name in the configuration, kept as ``name`` in the attrs.
     inputs : labels of the nouns it was made from with their digests (`upstream`).
     parameters : settings for ``run.json``.
 
@@ -57,13 +64,13 @@ def noun_folder(
         attrs: dict[str, Any] = {}
         with recorded(part, inputs=inputs, parameters=parameters or {}, packages=packages) as record:
             yield part, attrs, record
-        attrs |= {"inputs": inputs, "recorded": True}
-        write_marker(part, noun=noun, name=name, format=FORMATS[noun], attrs=attrs)
+        attrs |= {"name": label, "inputs": inputs, "recorded": True}
+        write_marker(part, noun=noun, name=marker_name(folder, noun), format=version(noun), attrs=attrs)
 
 
 def open_noun(folder: str | Path, noun: str) -> Marker:
     """Marker of ``folder`` after the checks each reader makes: kind, format, and names and sizes of all files."""
-    marker = read_marker(folder, noun=noun, format=FORMATS[noun])
+    marker = read_marker(folder, noun=noun, format=version(noun))
     check_sizes(folder, marker)
     return marker
 

@@ -15,7 +15,7 @@ class SimulationSettings(Section):
         180.0, ge=0, le=220, description="Functional sites of each of the three rules, per Mb of genome."
     )
     decoys_per_mb: float = Field(
-        240.0, ge=0, le=260, description="Non-functional arrangements of each rule's motifs, per Mb of genome."
+        720.0, ge=0, le=900, description="Non-functional arrangements of the rules' motifs, in all, per Mb of genome."
     )
     instance_score: float = Field(
         0.7,
@@ -25,8 +25,8 @@ class SimulationSettings(Section):
         "the best one.",
     )
     strength_sd: float = Field(0.4, ge=0, le=2, description="Standard deviation of the log strength of sites.")
-    atac_fragments_per_site: float = Field(40.0, gt=0, description="Mean ATAC fragments at a site of strength 1.")
-    chip_fragments_per_site: float = Field(60.0, gt=0, description="Mean ChIP fragments at a site of strength 1.")
+    atac_fragments_per_site: float = Field(60.0, gt=0, description="Mean ATAC fragments at a site of strength 1.")
+    chip_fragments_per_site: float = Field(70.0, gt=0, description="Mean ChIP fragments at a site of strength 1.")
     background_fragments_per_kb: float = Field(6.0, ge=0, description="Mean fragments off the sites, per kb.")
     duplicate_fraction: float = Field(0.06, ge=0, le=0.9, description="Fragments that are copies of another.")
     low_quality_fraction: float = Field(0.04, ge=0, le=0.9, description="Fragments with mapping quality below 10.")

@@ -95,7 +95,7 @@ def _arrange(rule: str, functional: bool, widths: dict[str, int], rng: np.random
     if rule == "GATA1_SPI1":
         if functional:
             return "pair", [whole("GATA1"), whole("SPI1", "+", _between(rng, PAIR_GAP_BP))]
-        kind = rng.choice(["far", "turned", "exchanged", "alone"], p=[0.3, 0.3, 0.2, 0.2])
+        kind = rng.choice(["far", "turned", "exchanged", "alone"], p=[0.3, 0.35, 0.2, 0.15])
         if kind == "far":
             return kind, [whole("GATA1"), whole("SPI1", "+", _between(rng, FAR_GAP_BP))]
         if kind == "turned":
@@ -106,7 +106,7 @@ def _arrange(rule: str, functional: bool, widths: dict[str, int], rng: np.random
     pair = ["MYC::MAX", "NRF1"] if rng.random() < 0.5 else ["NRF1", "MYC::MAX"]
     if functional:
         return "partner", [whole(pair[0], _strand(rng)), whole(pair[1], _strand(rng), _between(rng, PARTNER_GAP_BP))]
-    kind = rng.choice(["far", "alone"], p=[0.6, 0.4])
+    kind = rng.choice(["far", "alone"], p=[0.75, 0.25])
     if kind == "far":
         return kind, [whole(pair[0], _strand(rng)), whole(pair[1], _strand(rng), _between(rng, FAR_GAP_BP))]
     return kind, [whole(pair[0], _strand(rng))]
@@ -121,6 +121,8 @@ def _turn(parts: list[Part]) -> list[Part]:
 
 
 RULES = ("CTCF", "GATA1_SPI1", "MYC")
+# CTCF alone is enough, so k-mers of its 19 bp already say little; the two rules of arrangement get twice the decoys
+_DECOY_RULES = ("CTCF", "GATA1_SPI1", "MYC", "GATA1_SPI1", "MYC")
 
 
 def _choose_slots(
@@ -150,21 +152,21 @@ def place_sites(
     motifs: dict[str, Motif],
     *,
     sites_per_rule: int,
-    decoys_per_rule: int,
+    decoys: int,
     instance_score: float,
     strength_sd: float,
     rng: np.random.Generator,
 ) -> list[Site]:
     """Write sites and decoys into the sequences; return them sorted by contig and place.
 
-    One arrangement a slot of `SLOT_BP`, at least 2 * `SLOT_MARGIN_BP` apart. Fewer than asked for are placed, in equal
-    parts, where the genome has too few free slots.
+    One arrangement a slot of `SLOT_BP`, at least 2 * `SLOT_MARGIN_BP` apart. Fewer decoys than asked for are placed
+    where the genome has too few free slots.
     """
     widths = {name: motif.width for name, motif in motifs.items()}
     n = len(RULES)
-    functional, decoys = _choose_slots(chromosomes, n * sites_per_rule, n * decoys_per_rule, rng)
-    plans = [(slot, RULES[i % n], True) for i, slot in enumerate(functional)]
-    plans += [(slot, RULES[i % n], False) for i, slot in enumerate(decoys)]
+    wanted, unwanted = _choose_slots(chromosomes, n * sites_per_rule, decoys, rng)
+    plans = [(slot, RULES[i % n], True) for i, slot in enumerate(wanted)]
+    plans += [(slot, _DECOY_RULES[i % len(_DECOY_RULES)], False) for i, slot in enumerate(unwanted)]
     pools = {name: iter(motif.sample(len(plans) + 1, rng, instance_score)) for name, motif in motifs.items()}
     sites = []
     for (contig, slot), rule, is_functional in plans:

@@ -145,7 +145,7 @@ def simulate_world(folder: Path, settings: SimulationSettings) -> None:
         chromosomes,
         motifs,
         sites_per_rule=round(settings.sites_per_mb * megabases),
-        decoys_per_rule=round(settings.decoys_per_mb * megabases),
+        decoys=round(settings.decoys_per_mb * megabases),
         instance_score=settings.instance_score,
         strength_sd=settings.strength_sd,
         rng=np.random.default_rng(streams[1]),

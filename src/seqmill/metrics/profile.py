@@ -1,0 +1,60 @@
+"""Metrics of profiles: how counts are spread over the bins of a window."""
+
+import math
+
+import numpy as np
+
+
+def _shares(values: np.ndarray) -> np.ndarray:
+    """Rows divided by their sums; NaN for rows without counts, or with a missing or negative one."""
+    values = np.asarray(values, np.float64)
+    total = values.sum(axis=-1, keepdims=True)
+    usable = (total > 0) & np.isfinite(total) & (values >= 0).all(axis=-1, keepdims=True)
+    return np.where(usable, values / np.where(usable, total, 1), np.nan)
+
+
+def _kl_bits(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    safe_p, safe_q = np.where(p > 0, p, 1), np.where(p > 0, q, 1)
+    return np.sum(np.where(p > 0, p * np.log2(safe_p / safe_q), p), axis=-1)
+
+
+def jsd(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Jensen-Shannon distance of each profile: 0 for equal shapes, 1 for shapes that share no bin.
+
+    Square root of the divergence in bits (Lin 1991, IEEE Transactions on Information Theory 37:145; Endres &
+    Schindelin 2003, ibid. 49:1858), as `scipy.spatial.distance.jensenshannon(p, q, base=2)`.
+
+    Parameters
+    ----------
+    truth, predicted : (..., bins), counts or probabilities >= 0; each row is divided by its sum.
+
+    Returns
+    -------
+    float64 (...,); NaN where a row is all zero, or holds NaN or a negative value.
+    """
+    p, q = _shares(truth), _shares(predicted)
+    m = (p + q) / 2
+    return np.sqrt(np.maximum((_kl_bits(p, m) + _kl_bits(q, m)) / 2, 0))
+
+
+def multinomial_log_likelihood(counts: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Log probability (natural) of the counts of each window, given their total, under a multinomial.
+
+    The profile likelihood of BPNet (Avsec et al. 2021, Nature Genetics 53:354, Methods), its coefficient included.
+
+    Parameters
+    ----------
+    counts : (..., bins), whole numbers >= 0.
+    probabilities : (..., bins), each row is divided by its sum.
+
+    Returns
+    -------
+    float64 (...,); -inf where a bin with counts has probability 0; NaN where counts or probabilities hold NaN or a
+    negative value, or all probabilities are zero.
+    """
+    counts = np.asarray(counts, np.float64)
+    shares = _shares(probabilities)
+    with np.errstate(divide="ignore"):
+        terms = np.where(counts > 0, counts * np.log(np.where(counts > 0, shares, 1)), 0.0 * shares)
+    log_factorial = np.vectorize(lambda k: math.lgamma(k + 1) if k >= 0 else math.nan, otypes=[float])
+    return log_factorial(counts.sum(axis=-1)) - log_factorial(counts).sum(axis=-1) + terms.sum(axis=-1)

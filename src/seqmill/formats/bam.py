@@ -16,6 +16,7 @@ from seqmill.genome.names import harmonise
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.isolate import IsolatedWorker
 
+FLUSH_EDGES = 1 << 20  # a deep place must not fill memory
 MODES = ("coverage", "cuts", "fragments")
 TIMEOUT_S = 3600.0  # building an index or searching for the first usable read may pass over the whole file
 
@@ -222,6 +223,7 @@ class _Worker:
         shifts = self.choice["shifts"]
         reach = {"coverage": 0, "cuts": 1 + max(map(abs, shifts)), "fragments": self.choice["max_fragment_bp"]}[mode]
         counts: Counter[str] = Counter()
+        change = np.zeros(length + 1, dtype=np.int64)
         edges: list[int] = []
         with self._guarded():
             reads = self.file.fetch(contig, max(start - reach, 0), min(end + reach, self.lengths[contig]))
@@ -229,8 +231,10 @@ class _Worker:
                 for first, last in self._spans(read, mode, shifts, max(start, counted), end, counts):
                     if first < end and last > start:
                         edges += (max(first - start, 0), min(last - start, length))
-        pairs = np.array(edges, dtype=np.int64).reshape(-1, 2)
-        change = np.bincount(pairs[:, 0], minlength=length + 1) - np.bincount(pairs[:, 1], minlength=length + 1)
+                if len(edges) > FLUSH_EDGES:
+                    change += _steps(edges, length)
+                    edges.clear()
+        change += _steps(edges, length)
         values = np.cumsum(change[:-1]).astype(np.float64)
         values[values == 0] = np.nan
         return values, counts
@@ -250,3 +254,9 @@ class _Worker:
             return [(read.reference_start, read.reference_start + read.template_length)]
         place = read.reference_end - 1 + shifts[1] if read.is_reverse else read.reference_start + shifts[0]
         return [(place, place + 1)]
+
+
+def _steps(edges: list[int], length: int) -> np.ndarray:
+    """How much coverage changes at each of ``length + 1`` positions, from starts and ends in turn."""
+    pairs = np.array(edges, dtype=np.int64).reshape(-1, 2)
+    return np.bincount(pairs[:, 0], minlength=length + 1) - np.bincount(pairs[:, 1], minlength=length + 1)

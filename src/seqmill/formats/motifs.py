@@ -1,0 +1,98 @@
+"""Motifs in the minimal MEME format."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seqmill.formats.lines import text_lines
+from seqmill.runtime.errors import InputError
+
+_MATRIX = re.compile(r"letter-probability matrix:(.*)")
+_SETTING = re.compile(r"(\w+)=\s*(\S+)")
+TOLERANCE = 0.01  # rows are printed with few digits
+
+
+@dataclass(frozen=True)
+class Motif:
+    """A motif as probabilities.
+
+    Attributes
+    ----------
+    name : first word behind MOTIF.
+    alias : the rest of that line.
+    pwm : float64 (length, 4), order ACGT, rows sum to 1.
+    """
+
+    name: str
+    alias: str
+    pwm: np.ndarray
+
+
+def read_meme(path: str | Path) -> list[Motif]:
+    """Motifs of a MEME file (version 4 or 5, minimal format, DNA), in file order.
+
+    Raises
+    ------
+    InputError : with the line.
+    """
+    motifs: list[Motif] = []
+    title: tuple[str, str] | None = None
+    rows: list[list[float]] = []
+    wanted = 0
+    seen_version = False
+    for number, line in text_lines(path):
+        text = line.strip()
+        if wanted:
+            if not text:
+                continue
+            rows.append(_probabilities(path, number, text))
+            wanted -= 1
+            if not wanted:
+                pwm = np.array(rows)
+                assert title is not None  # set before wanted is
+                motifs.append(Motif(*title, pwm / pwm.sum(axis=1, keepdims=True)))
+                title = None
+        elif text.startswith("MEME version"):
+            seen_version = True
+        elif text.startswith("ALPHABET=") and text[9:].strip() != "ACGT":
+            raise InputError(path, f"alphabet {text[9:].strip()!r}, expected ACGT", record=number)
+        elif text.startswith("MOTIF"):
+            name, _, alias = text[5:].strip().partition(" ")
+            if not name:
+                raise InputError(path, "motif without a name", record=number)
+            if any(name == motif.name for motif in motifs):
+                raise InputError(path, f"motif '{name}' comes twice", record=number)
+            title = name, alias.strip()
+        elif match := _MATRIX.match(text):
+            if title is None:
+                raise InputError(path, "matrix without a MOTIF line", record=number)
+            wanted, rows = _width(path, number, match.group(1)), []
+    if wanted:
+        raise InputError(path, f"truncated: {wanted} rows of the last matrix are missing")
+    if not seen_version:
+        raise InputError(path, "not a MEME motif file: no line 'MEME version'")
+    if not motifs:
+        raise InputError(path, "no motifs")
+    return motifs
+
+
+def _width(path: str | Path, number: int, text: str) -> int:
+    settings = dict(_SETTING.findall(text))
+    if settings.get("alength", "4") != "4":
+        raise InputError(path, f"matrix of {settings['alength']} letters, expected 4", record=number)
+    width = settings.get("w", "")
+    if not (width.isascii() and width.isdigit()) or not 0 < int(width) < 10_000:
+        raise InputError(path, f"width w= {width or 'missing'} of the matrix is not a number of rows", record=number)
+    return int(width)
+
+
+def _probabilities(path: str | Path, number: int, text: str) -> list[float]:
+    try:
+        row = [float(word) for word in text.split()]
+    except ValueError:
+        row = []
+    if len(row) != 4 or not all(0 <= value <= 1 for value in row) or abs(sum(row) - 1) > TOLERANCE:
+        raise InputError(path, f"expected four probabilities that sum to 1, found {text[:60]!r}", record=number)
+    return row

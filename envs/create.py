@@ -7,11 +7,13 @@ A stamp file is written last, so an interrupted set-up is done again; a second o
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,7 +22,8 @@ LOCK = ROOT / "requirements.lock"
 
 def wanted_stamp() -> str:
     """What the environment must have been made from: Python, the lock, the package's own metadata, the place."""
-    content = b"\n".join(path.read_bytes() for path in (LOCK, ROOT / "pyproject.toml"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    content = LOCK.read_bytes() + json.dumps(project, sort_keys=True).encode()
     return f"{sys.version_info[:3]} {hashlib.sha256(content).hexdigest()} {ROOT}\n"
 
 
@@ -42,8 +45,8 @@ def main() -> None:
         base = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([base, "-m", "venv", str(folder)], check=True)
-        run(folder, "install", "--quiet", "--require-hashes", "-r", str(LOCK))
-        run(folder, "install", "--quiet", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
+        run(folder, "install", "-qq", "--require-hashes", "-r", str(LOCK))
+        run(folder, "install", "-qq", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
         stamp.write_text(wanted_stamp())
         print(f"set-up: done in {time.monotonic() - start:.0f} s", flush=True)
 

@@ -124,7 +124,9 @@ class Negatives(Section):
     )
     ratio: float = Field(1.0, gt=0, description="Negatives for each positive.")
     gc_tolerance: float = Field(0.02, gt=0, description="Largest difference in GC fraction to the matched window.")
-    avoid: Selector | None = Field(None, description="Peaks that a negative may not touch; those of the windows if none.")
+    avoid: Selector | None = Field(
+        None, description="Peaks that a negative may not touch; those of the windows if none."
+    )
     folds: list[str] | None = Field(None, description="Make negatives only for these parts; all if none.")
 
 

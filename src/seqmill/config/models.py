@@ -34,6 +34,7 @@ class Training(Section):
     patience: int = Field(3, ge=1, description="Passes without a better validation loss before training stops.")
     optimizer: Optimizer = Optimizer()
     reverse_complement: bool = Field(True, description="Random strand, where the dataset allows it.")
+    profile_loss: Literal["poisson", "mse"] = Field("poisson", description="Loss of profile targets, for each bin.")
     max_jitter_bp: int = Field(0, ge=0, description="Largest random shift; a multiple of every bin, within the margin.")
     seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
     device: Literal["cpu", "gpu", "tpu"] = "cpu"

@@ -20,7 +20,9 @@ def check_label(label: str, where: str, record: str | int | None = None) -> str:
             record=record,
         )
     if _MANGLED.fullmatch(label):
-        raise InputError(where, f"id {label!r} looks mangled by a spreadsheet; format the column as text", record=record)
+        raise InputError(
+            where, f"id {label!r} looks mangled by a spreadsheet; format the column as text", record=record
+        )
     return label
 
 
@@ -46,7 +48,9 @@ def check_collisions(labels: list[str], where: str) -> None:
     """Raise InputError if two labels are equal, or would be one file on a disk that ignores case."""
     seen: dict[str, str] = {}
     for label in labels:
-        other = seen.setdefault(slug(label).casefold(), label)
-        if other is not label:
+        key = slug(label).casefold()
+        if key in seen:
+            other = seen[key]
             how = "is given twice" if other == label else f"and {other!r} collide on case-insensitive disks"
             raise InputError(where, f"id {label!r} {how}")
+        seen[key] = label

@@ -90,11 +90,16 @@ class Project:
             return {}
         tracks = {}
         for track in read_sheet(section.sheet):
-            assembly = track.assembly or section.genome or (next(iter(self.config.genomes)) if len(self.config.genomes) == 1 else "")
+            assembly = (
+                track.assembly
+                or section.genome
+                or (next(iter(self.config.genomes)) if len(self.config.genomes) == 1 else "")
+            )
             if assembly not in self.config.genomes:
                 known = ", ".join(self.config.genomes)
                 raise InputError(
-                    section.sheet, f"track {track.track}: assembly {assembly!r} is none of the configured genomes ({known})"
+                    section.sheet,
+                    f"track {track.track}: assembly {assembly!r} is none of the configured genomes ({known})",
                 )
             bin_bp = track.bin_bp or section.bin_bp
             tracks[track.track] = track.model_copy(update={"assembly": assembly, "bin_bp": bin_bp})
@@ -181,24 +186,32 @@ class Project:
             intervals = track.kind == "intervals"
             if intervals != (target.kind == "binary"):
                 raise InputError(
-                    where, f"track {track.track} holds {track.kind}; a {target.kind} target needs "
+                    where,
+                    f"track {track.track} holds {track.kind}; a {target.kind} target needs "
                     + ("intervals (peaks)" if target.kind == "binary" else "signal"),
                 )
             bin_bp = target.bin_bp or track.bin_bp
             if not intervals and track.bin_bp and bin_bp % track.bin_bp:
-                raise InputError(where, f"bin_bp {bin_bp} is not a multiple of the {track.bin_bp} bp of track {track.track}")
+                raise InputError(
+                    where, f"bin_bp {bin_bp} is not a multiple of the {track.bin_bp} bp of track {track.track}"
+                )
 
     def _check_model(self, name: str, model: Model | Baseline) -> None:
         where = f"{self.where}: {'models' if isinstance(model, Model) else 'baselines'}.{name}"
         if model.dataset not in self.config.datasets:
-            raise InputError(where, f"dataset {model.dataset!r} is not configured; known: {', '.join(self.config.datasets)}")
+            raise InputError(
+                where, f"dataset {model.dataset!r} is not configured; known: {', '.join(self.config.datasets)}"
+            )
         dataset = self.config.datasets[model.dataset]
         for target in model.targets or []:
             if target not in dataset.targets:
-                raise InputError(where, f"target {target!r} is not in dataset {model.dataset}: {', '.join(dataset.targets)}")
+                raise InputError(
+                    where, f"target {target!r} is not in dataset {model.dataset}: {', '.join(dataset.targets)}"
+                )
         if isinstance(model, Model) and model.training.max_jitter_bp > dataset.margin_bp:
             raise InputError(
-                where, f"max_jitter_bp {model.training.max_jitter_bp} needs margin_bp of dataset {model.dataset} "
+                where,
+                f"max_jitter_bp {model.training.max_jitter_bp} needs margin_bp of dataset {model.dataset} "
                 f"to be at least as large, it is {dataset.margin_bp}",
             )
         self.folds(name)

@@ -49,7 +49,9 @@ class Track(Section):
         "none", description="Applied when a dataset is written; sqrt is -1 + sqrt(1 + x)."
     )
     clip: Annotated[float | None, Optional] = Field(None, description="Values are cut to [-clip, clip].")
-    clip_soft: Annotated[float | None, Optional] = Field(None, description="Above it x becomes c - 1 + sqrt(x - c + 1).")
+    clip_soft: Annotated[float | None, Optional] = Field(
+        None, description="Above it x becomes c - 1 + sqrt(x - c + 1)."
+    )
     scale: float = Field(1.0, description="Factor, applied last.")
     missing: Literal["zero", "nan"] = Field("zero", description="What a base without data means.")
     format: str = Field("", description="File format, where the file name does not tell.")
@@ -100,7 +102,11 @@ def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]
     except UnicodeDecodeError as error:
         raise InputError(path, f"not UTF-8 (byte {error.start}); save it as tab-separated UTF-8") from None
     if "\0" in text:
-        raise InputError(path, "holds NUL characters; save it as tab-separated UTF-8", record=text[: text.index("\0")].count("\n") + 1)
+        raise InputError(
+            path,
+            "holds NUL characters; save it as tab-separated UTF-8",
+            record=text[: text.index("\0")].count("\n") + 1,
+        )
     reader = csv.reader(io.StringIO(text, newline=None), delimiter="\t", quoting=csv.QUOTE_NONE)
     lines = [(number, cells) for number, cells in enumerate(reader, 1) if any(cells) and not cells[0].startswith("# ")]
     if not lines:
@@ -159,11 +165,15 @@ def _join_pairs(tracks: list[Track], indices: dict[str, str], path: Path) -> lis
             name = indices.get(track.strand_pair, track.strand_pair) if indices else track.strand_pair
             if name not in names:
                 what = "index" if indices else "track"
-                raise InputError(path, f"track {track.track}: strand_pair {track.strand_pair!r} is no {what} of the sheet")
+                raise InputError(
+                    path, f"track {track.track}: strand_pair {track.strand_pair!r} is no {what} of the sheet"
+                )
             partner[track.track] = name
     for name, other in partner.items():
         if partner.get(other) != name:
-            raise InputError(path, f"track {name}: strand_pair is {other}, whose own is {partner.get(other) or 'empty'}")
+            raise InputError(
+                path, f"track {name}: strand_pair is {other}, whose own is {partner.get(other) or 'empty'}"
+            )
     return [track.model_copy(update={"strand_pair": partner.get(track.track, "")}) for track in tracks]
 
 

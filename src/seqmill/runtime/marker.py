@@ -4,8 +4,8 @@
 their own digest, so a change of any byte of it is found too. A noun may hold *parts*, sub-folders with markers of
 their own (the parts of a dataset are written by different jobs); then the outer marker lists the markers of the parts.
 
-Files that differ between two equal runs (``run.json``: seconds, memory) are *records*: not in the marker, but
-they end with a digest of themselves (`seal`), which `verify_folder` checks.
+A file that differs between two equal runs (``run.json``: seconds, memory) is a *record*: not in the marker, but it
+holds the marker's digest and one of itself (`seal`), both of which `verify_folder` checks.
 """
 
 import hashlib
@@ -127,7 +127,10 @@ def write_marker(
         "files": {path: list(entry) for path, entry in files.items()},
         "parts": {part: read_marker(folder / part).digest for part in parts},
     }
-    atomic_write(folder / MARKER, seal(body))
+    sealed = seal(body)
+    if (folder / RECORD).exists():  # tie the record to this noun: one from another folder would pass its own seal
+        atomic_write(folder / RECORD, seal({**unseal(folder / RECORD), "marker": json.loads(sealed)["seal"]}))
+    atomic_write(folder / MARKER, sealed)
     return read_marker(folder)
 
 
@@ -193,7 +196,8 @@ def verify_folder(folder: str | Path) -> list[str]:
     record = folder / RECORD
     if record.exists():
         try:
-            unseal(record)
+            if unseal(record).get("marker") != marker.digest:
+                problems.append(f"{record}: is the record of another {MARKER}")
         except DamageError as error:
             problems.append(str(error))
     elif marker.attrs.get("recorded"):

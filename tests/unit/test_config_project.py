@@ -1,0 +1,168 @@
+"""The configuration: strict YAML, typed sections, checks across sections, the exported schema."""
+
+from pathlib import Path
+
+import pytest
+
+from seqmill.config.project import Project, merge, parse
+from seqmill.config.schema import as_text
+from seqmill.config.yamlfile import read_yaml
+from seqmill.runtime.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+BAD_YAML = {
+    "python tag": ("a: !!python/object/apply:os.system ['true']\n", r"config.yaml:1: unsafe YAML tag; plain YAML only"),
+    "own tag": ("a: !secret x\n", r"unsafe YAML tag"),
+    "key twice": ("tracks: 1\nmodels: 2\ntracks: 3\n", r"key 'tracks' given twice \(lines 1,3\)"),
+    "nested key twice": ("a:\n  b: 1\n  b: 2\n", r"key 'b' given twice \(lines 2,3\)"),
+    "NO as key": ("NO: 1\n", r"expected string, got bool for key False; quote it"),
+    "syntax": ("a: [1, 2\n", r"config.yaml:2: "),
+    "a list": ("- a\n- b\n", r"expected 'key: value' lines, found a list"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_YAML)
+def test_bad_yaml(case, tmp_path):
+    text, message = BAD_YAML[case]
+    with pytest.raises(InputError, match=message):
+        read_yaml(write(tmp_path, text))
+
+
+def test_utf16_yaml_is_refused(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_bytes("a: 1\n".encode("utf-16"))
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_yaml(path)
+
+
+BASE = {
+    "genomes": {"g": {"fasta": "g.fa"}},
+    "tracks": {"sheet": "tracks.tsv"},
+    "datasets": {
+        "d": {
+            "genomes": ["g"],
+            "windows": {"kind": "tiles", "window_bp": 128},
+            "targets": {"bound": {"kind": "binary", "tracks": "all"}},
+            "split": {"kind": "chromosomes", "test": ["chr1"]},
+        }
+    },
+    "models": {"m": {"architecture": "basset", "dataset": "d"}},
+}
+
+BAD_CONFIG = {
+    "typo": (
+        {"models": {"m": {"training": {"optimizer": {"learnig_rate": 1}}}}},
+        r"models.m.training.optimizer: unknown key 'learnig_rate'; did you mean 'learning_rate'\?",
+    ),
+    "known alias": (
+        {"models": {"m": {"training": {"epochs": 3}}}},
+        r"unknown key 'epochs'; did you mean 'max_epochs'\?",
+    ),
+    "range": (
+        {"models": {"m": {"training": {"batch_size": -1}}}},
+        r"models.m.training.batch_size: .*greater than or equal to 1, found -1",
+    ),
+    "type": ({"datasets": {"d": {"windows": {"window_bp": "wide"}}}}, r"window_bp: .*found 'wide'"),
+    "bool for text": (
+        {"models": {"m": {"architecture": False}}},
+        r"models.m.architecture: .*valid string, found False",
+    ),
+    "windows kind": ({"datasets": {"d": {"windows": {"kind": "tile"}}}}, r"datasets.d.windows: .*'tiles', 'peaks'"),
+    "genome": ({"datasets": {"d": {"genomes": ["hg38"]}}}, r"datasets.d: genome 'hg38' is not configured; known: g"),
+    "dataset": ({"models": {"m": {"dataset": "e"}}}, r"models.m: dataset 'e' is not configured; known: d"),
+    "target": ({"models": {"m": {"targets": {"x": 1}}}}, r"models.m: target 'x' is not in dataset d: bound"),
+    "jitter": (
+        {"models": {"m": {"training": {"max_jitter_bp": 8}}}},
+        r"max_jitter_bp 8 needs margin_bp of dataset d to be at least as large, it is 0",
+    ),
+    "fold": ({"models": {"m": {"folds": ["3"]}}}, r"m: fold '3' is none of 0"),
+    "track": ({"datasets": {"d": {"targets": {"bound": {"tracks": ["nope"]}}}}}, r"track 'nope' is not in the sheet"),
+    "no track left": (
+        {"datasets": {"d": {"targets": {"bound": {"tracks": {"assay": "X"}}}}}},
+        r"0 of 2 tracks left by \{'assay': 'X'\}",
+    ),
+    "filter column": (
+        {"datasets": {"d": {"targets": {"bound": {"tracks": {"asay": "X"}}}}}},
+        r"'asay' is not a column of the sheet",
+    ),
+    "signal as label": (
+        {"datasets": {"d": {"targets": {"bound": {"tracks": ["s"]}}}}},
+        r"track s holds signal; a binary target needs intervals",
+    ),
+    "bins": (
+        {"datasets": {"d": {"targets": {"bound": {"kind": "profile", "tracks": ["s"], "bin_bp": 48}}}}},
+        r"bin_bp 48 is not a multiple of the 32 bp of track s",
+    ),
+    "hostile name": ({"datasets": {"../d": BASE["datasets"]["d"]}}, r"id '../d' must start with"),
+    "same name": ({"baselines": {"m": {"kind": "kmer", "dataset": "d"}}}, r"id 'm' is given twice"),
+    "environment": (
+        {"genomes": {"g": {"fasta": "${SEQMILL_NOT_SET}/g.fa"}}},
+        r"genomes.g.fasta: .*the environment variable is not set",
+    ),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("tracks.tsv").write_text("track\tlocation\np\tp.bed\ns\ts.bw\n")
+    return tmp_path
+
+
+def build(changes):
+    base = merge(BASE, {"datasets": {"d": {"targets": {"bound": {"tracks": ["p"]}}}}})
+    return Project(parse(merge(base, changes), "config.yaml"), "config.yaml")
+
+
+@pytest.mark.parametrize("case", BAD_CONFIG)
+def test_refused_configurations(case, folder):
+    changes, message = BAD_CONFIG[case]
+    with pytest.raises(InputError, match=message):
+        build(changes)
+
+
+def test_a_good_configuration_is_joined_with_the_sheet(folder):
+    project = build({"datasets": {"d": {"split": {"kind": "folds", "k": 3, "test": None}}}})
+    assert project.folds("m") == ["0", "1", "2"]
+    assert project.seeds("m") == [0]
+    assert project.tracks["s"].assembly == "g" and project.tracks["s"].bin_bp == 32
+    assert [track.track for track in project.groups("d", "bound")["main"]] == ["p"]
+
+
+def test_layers_later_files_win(folder):
+    first, second = folder / "a.yaml", folder / "b.yaml"
+    first.write_text("genomes: {g: {fasta: a.fa, partial: true}}\n")
+    second.write_text("genomes: {g: {fasta: b.fa}}\n")
+    project = Project.load([first, second], {"report": {"title": "x"}})
+    genome = project.config.genomes["g"]
+    assert (str(genome.fasta), genome.partial, project.config.report.title) == ("b.fa", True, "x")
+
+
+def test_exported_schema_is_in_step_with_the_sections():
+    path = ROOT / "config" / "schema" / "config.schema.json"
+    assert path.read_text() == as_text(), "run: python -m seqmill.config.schema config/schema/config.schema.json"
+    assert "$ref" not in path.read_text()
+
+
+def test_source_files_are_found_in_nested_sections(folder):
+    section = parse(
+        {
+            "datasets": {
+                "t": {
+                    "windows": {"kind": "table", "files": [{"path": "a.fa"}, {"path": "b.txt", "label_file": "c.txt"}]},
+                    "targets": {"y": {"kind": "quantity"}},
+                    "split": {"kind": "given", "file": "d.json"},
+                }
+            }
+        },
+        "x",
+    ).datasets["t"]
+    assert [str(path) for path in section.source_files()] == ["a.fa", "b.txt", "c.txt", "d.json"]

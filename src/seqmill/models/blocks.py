@@ -1,0 +1,71 @@
+"""Parts that architectures share. Arrays are (example, position, channel), channels last, float32."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+# The default of torch's Linear and Conv layers: weight and bias uniform in ±1/sqrt(fan_in).
+_TORCH_WEIGHT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+def torch_bias(fan_in: int):
+    """Initialiser of a bias as torch does it: uniform in ±1/sqrt(fan_in)."""
+    bound = 1 / math.sqrt(fan_in)
+
+    def init(key, shape, dtype=jnp.float32, **_):
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+def conv(
+    inputs: int, outputs: int, width: int, rngs: nnx.Rngs, *, padding: str = "SAME", dilation: int = 1
+) -> nnx.Conv:
+    """1-D convolution with the initialisation of torch."""
+    return nnx.Conv(
+        inputs,
+        outputs,
+        (width,),
+        padding=padding,
+        kernel_dilation=dilation,
+        kernel_init=_TORCH_WEIGHT,
+        bias_init=torch_bias(inputs * width),
+        rngs=rngs,
+    )
+
+
+def linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
+    """Dense layer with the initialisation of torch."""
+    return nnx.Linear(inputs, outputs, kernel_init=_TORCH_WEIGHT, bias_init=torch_bias(inputs), rngs=rngs)
+
+
+def batch_norm(channels: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
+    """Batch normalisation with torch's constants: epsilon 1e-5, running statistics renewed by one tenth a step."""
+    return nnx.BatchNorm(channels, momentum=0.9, epsilon=1e-5, rngs=rngs)
+
+
+def max_pool(x: Array, width: int) -> Array:
+    """Maximum over consecutive, non-overlapping runs of ``width`` positions; an incomplete last run is dropped."""
+    return x if width == 1 else nnx.max_pool(x, (width,), (width,), padding="VALID")
+
+
+def dropout(x: Array, rate: float, key: Array | None, train: bool) -> Array:
+    """Inverted dropout. Unchanged outside training or at rate 0; the key is the caller's, so modules hold none."""
+    if not train or rate == 0:
+        return x
+    keep = jax.random.bernoulli(key, 1 - rate, x.shape)
+    return jnp.where(keep, x / (1 - rate), jnp.zeros_like(x))
+
+
+def count_parameters(module: nnx.Module) -> int:
+    """Number of trained values (batch statistics not counted)."""
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
+
+
+def layer_parameters(module: nnx.Module) -> dict[str, int]:
+    """Trained values by path of each layer's parameters, for example ``{"conv.0.kernel": 22800}``."""
+    flat = nnx.to_flat_state(nnx.state(module, nnx.Param))
+    return {".".join(str(part) for part in path): leaf[...].size for path, leaf in flat}

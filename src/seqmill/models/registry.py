@@ -1,0 +1,102 @@
+"""Architectures by name, or by "path/to/file.py:Class" for a user's own.
+
+An architecture is a ``flax.nnx`` module class that is built as ``Class(inputs, targets, settings, rngs)``, has a
+class attribute ``Settings`` (a configuration section: unknown keys are refused) and is called as
+``outputs = model(inputs, train=..., key=...)``. It holds no random state: the key is passed.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flax import nnx
+from pydantic import ValidationError
+
+from seqmill.runtime.errors import InputError
+from seqmill.runtime.marker import file_digest
+
+_BUILT_IN = ("basset", "dense", "profile_cnn")
+_CLASSES: dict[str, type[nnx.Module]] = {}
+
+
+def register(name: str) -> Callable[[type[nnx.Module]], type[nnx.Module]]:
+    """Class decorator: make an architecture known under ``name``."""
+
+    def add(cls: type[nnx.Module]) -> type[nnx.Module]:
+        _CLASSES[name] = cls
+        return cls
+
+    return add
+
+
+def _from_file(reference: str) -> type[nnx.Module]:
+    path, _, name = reference.rpartition(":")
+    spec = importlib.util.spec_from_file_location(f"seqmill_user_{Path(path).stem}", path)
+    if spec is None or spec.loader is None or not Path(path).is_file():
+        raise InputError(path, "no such Python file with an architecture")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise InputError(path, f"cannot be imported: {type(error).__name__}: {error}") from error
+    found = getattr(module, name, None)
+    if not (isinstance(found, type) and issubclass(found, nnx.Module) and hasattr(found, "Settings")):
+        raise InputError(path, f"has no flax.nnx module class {name!r} with a class attribute 'Settings'")
+    return found
+
+
+def find(architecture: str) -> type[nnx.Module]:
+    """The class of an architecture. Raises InputError that lists the known names."""
+    if ".py:" in architecture:
+        return _from_file(architecture)
+    if architecture in _BUILT_IN:
+        importlib.import_module(f"seqmill.models.{architecture}")
+    if architecture not in _CLASSES:
+        known = ", ".join(sorted({*_BUILT_IN, *_CLASSES}))
+        raise InputError("architecture", f"{architecture!r} is unknown; known: {known}, or path/to/file.py:Class")
+    return _CLASSES[architecture]
+
+
+def source_digest(architecture: str) -> str | None:
+    """SHA-256 of the file of a user's own architecture, None for ours."""
+    return file_digest(Path(architecture.rpartition(":")[0])) if ".py:" in architecture else None
+
+
+def build(
+    architecture: str, settings: Mapping[str, Any], inputs: Mapping[str, Any], targets: Mapping[str, Any], seed: int
+) -> nnx.Module:
+    """Build a network with fresh parameters.
+
+    Parameters
+    ----------
+    architecture : name in the registry, or "path/to/file.py:Class".
+    settings : settings of the architecture; its defaults hold for what is not given.
+    inputs : input name to ArraySpec; shapes are those after margins are cropped.
+    targets : target name to TargetSpec, likewise.
+    seed : of the initial parameters.
+
+    Raises
+    ------
+    InputError
+        The architecture or a setting is unknown, or it does not fit these inputs and targets.
+    """
+    cls = find(architecture)
+    try:
+        parsed = cls.Settings(**settings)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"]) or None
+        raise InputError(
+            f"settings of {architecture}", problem["msg"].removeprefix("Value error, "), record=key
+        ) from None
+    return cls(inputs, targets, parsed, nnx.Rngs(seed))
+
+
+def the_sequence(inputs: Mapping[str, Any], architecture: str) -> tuple[str, int]:
+    """Name and length in bp of the only sequence input; InputError if there is none or more than one."""
+    names = [name for name, spec in inputs.items() if spec.kind == "sequence"]
+    if len(names) != 1:
+        raise InputError(architecture, f"needs exactly one sequence input, the dataset has {len(names)}")
+    return names[0], inputs[names[0]].shape_per_example[0]

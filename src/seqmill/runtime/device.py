@@ -1,0 +1,79 @@
+"""Device and thread count of a job that uses jax, fixed before jax is imported.
+
+jax reads the platform when it is imported, and XLA sizes the thread pool of its CPU backend from the environment
+variable NPROC (not from XLA_FLAGS, and otherwise from the cores the process may use). The number of threads decides
+how sums are split, so it is part of what fixes the last bits of a result; with NPROC set, the bits do not depend on
+the machine's core count.
+"""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+from seqmill.runtime.errors import SeqmillError
+
+_PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
+_PLUGINS = {"gpu": ("jax_cuda12_plugin", "jax_cuda13_plugin"), "tpu": ("libtpu",)}
+_THREAD_VARIABLES = ("NPROC", "PJRT_NPROC")
+# XLA may pick another GPU algorithm on each run unless told otherwise.
+_GPU_FLAGS = ("--xla_gpu_deterministic_ops=true",)
+
+
+def _settings(device: str, threads: int) -> dict[str, str]:
+    wanted = {"JAX_PLATFORMS": _PLATFORMS[device], **dict.fromkeys(_THREAD_VARIABLES, str(threads))}
+    if device == "gpu":
+        flags = os.environ.get("XLA_FLAGS", "").split()
+        wanted["XLA_FLAGS"] = " ".join(flags + [flag for flag in _GPU_FLAGS if flag not in flags])
+    return wanted
+
+
+def choose_device(device: str, threads: int) -> None:
+    """Fix the platform and the CPU thread count of jax in this process.
+
+    Must be called before jax is imported; a later call, or one in a process whose jax was imported under the same
+    environment, is accepted only if it asks for the same.
+
+    Parameters
+    ----------
+    device : "cpu", "gpu" or "tpu". There is no fall-back: a missing device is an error.
+    threads : threads of the XLA CPU backend, at least 1.
+
+    Raises
+    ------
+    SeqmillError
+        The device is unknown or cannot be there, or jax was imported with other settings.
+    """
+    if device not in _PLATFORMS:
+        raise SeqmillError(f"device {device!r} is none of {', '.join(_PLATFORMS)}")
+    if threads < 1:
+        raise SeqmillError(f"xla_threads is {threads}, expected at least 1")
+    wanted = _settings(device, threads)
+    if "jax" in sys.modules:
+        other = {key: os.environ.get(key) for key, value in wanted.items() if os.environ.get(key) != value}
+        if other:
+            found = ", ".join(f"{key}={value}" for key, value in other.items())
+            raise SeqmillError(
+                f"jax was imported before device '{device}' with {threads} thread(s) was chosen ({found}); "
+                "choose the device first, or use another process"
+            )
+        return
+    _check_present(device)
+    os.environ.update(wanted)
+
+
+def _check_present(device: str) -> None:
+    """Reasons that can be told without jax; the backend itself is asked by `seqmill.training.devices`."""
+    if device == "cpu":
+        return
+    if not any(importlib.util.find_spec(plugin) for plugin in _PLUGINS[device]):
+        extra = "cuda" if device == "gpu" else "tpu"
+        raise SeqmillError(
+            f"device '{device}' was asked for, but this environment has no jax plugin for it; "
+            f"install the extra 'seqmill[{extra}]' or set device: cpu"
+        )
+    if device == "gpu":
+        if not Path("/dev/nvidiactl").exists() and not Path("/dev/dxg").exists():
+            raise SeqmillError("device 'gpu' was asked for, but this machine has no NVIDIA driver (/dev/nvidiactl)")
+        if os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1", "NoDevFiles"):
+            raise SeqmillError("device 'gpu' was asked for, but CUDA_VISIBLE_DEVICES gives this job no GPU")

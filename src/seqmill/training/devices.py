@@ -1,0 +1,23 @@
+"""The jax side of `seqmill.runtime.device`: a device that was asked for is there, or the job stops."""
+
+import jax
+
+from seqmill.runtime.device import choose_device
+from seqmill.runtime.errors import SeqmillError
+
+
+def require_device(device: str, threads: int) -> str:
+    """Check the device and thread count of this process and return the device's type, e.g. "cpu" or "NVIDIA H200".
+
+    Raises SeqmillError with jax's own reason where the device is missing; there is no fall-back to the CPU.
+    """
+    choose_device(device, threads)
+    try:
+        found = jax.devices()
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise SeqmillError(f"device '{device}' was asked for, but jax cannot use it: {reason}") from None
+    platform = found[0].platform
+    if platform != device:
+        raise SeqmillError(f"device '{device}' was asked for, but jax runs on '{platform}'")
+    return found[0].device_kind

@@ -1,0 +1,173 @@
+"""Which row comes when: a pure function of (seed, pass, position), whatever the workers, the clock or a restart.
+
+A pool's training rows are cut into blocks, each inside one chunk of the dataset. In each pass the blocks are put in a
+seeded order, taken in groups of a few, and the rows of a group are permuted together. Passes follow each other
+without a gap, so every batch is full and every row comes once in each pass. Rows were shuffled once inside each part
+when the dataset was written; reading whole chunks in this way costs nothing in speed and mixes them again.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from seqmill.runtime.errors import InputError
+
+GROUP_BLOCKS = 8
+GROUP_BYTES = 64_000_000
+
+Block = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Training rows of one pool (or of several, mixed by their sizes).
+
+    Attributes
+    ----------
+    name : of the pool. blocks : row ranges, each inside one chunk. share : rows of each batch.
+    """
+
+    name: str
+    blocks: tuple[Block, ...]
+    share: int
+
+    @property
+    def rows(self) -> int:
+        return sum(stop - start for start, stop in self.blocks)
+
+
+def cut_blocks(ranges: Sequence[Block], chunk: int) -> tuple[Block, ...]:
+    """Cut row ranges at chunk borders.
+
+    >>> cut_blocks([(3, 9)], 4)
+    ((3, 4), (4, 8), (8, 9))
+    """
+    blocks = []
+    for start, stop in ranges:
+        while start < stop:
+            end = min(stop, (start // chunk + 1) * chunk)
+            blocks.append((start, end))
+            start = end
+    return tuple(blocks)
+
+
+def part_ranges(
+    parts: Sequence[dict[str, Any]], folds: Sequence[str], pools: Sequence[str] | None = None, fraction: float = 1.0
+) -> list[Block]:
+    """Row ranges of some folds and pools; of each part its first ``fraction`` (at least one row)."""
+    ranges = []
+    for part in parts:
+        if part["fold"] in folds and (pools is None or part["pool"] in pools) and part["stop"] > part["start"]:
+            rows = part["stop"] - part["start"]
+            ranges.append((part["start"], part["start"] + max(1, round(fraction * rows))))
+    return ranges
+
+
+def shares_of(ratios: Sequence[float], batch_size: int) -> list[int]:
+    """Whole numbers of rows in the given ratios that add up to ``batch_size`` (largest remainders first)."""
+    exact = np.asarray(ratios, float) / sum(ratios) * batch_size
+    shares = np.floor(exact).astype(int)
+    for index in np.argsort(shares - exact, kind="stable")[: batch_size - shares.sum()]:
+        shares[index] += 1
+    return shares.tolist()
+
+
+def make_streams(
+    parts: Sequence[dict[str, Any]],
+    folds: Sequence[str],
+    *,
+    pools: Sequence[tuple[str, float]] | None,
+    batch_size: int,
+    chunk: int,
+    fraction: float = 1.0,
+) -> list[Stream]:
+    """Streams of a training run.
+
+    Parameters
+    ----------
+    parts : ``{pool, fold, start, stop}`` of the dataset. folds : the training folds.
+    pools : (name, ratio) of each pool; None mixes all pools by their sizes.
+    fraction : prefix of each part, for learning curves.
+
+    Raises InputError for an unknown or empty pool and for a share below one row a batch.
+    """
+    if pools is None:
+        blocks = cut_blocks(part_ranges(parts, folds, None, fraction), chunk)
+        streams = [Stream("all", blocks, batch_size)]
+    else:
+        known = sorted({part["pool"] for part in parts})
+        for name, _ in pools:
+            if name not in known:
+                raise InputError("pools", f"pool {name!r} is not in the dataset: {', '.join(known)}")
+        shares = shares_of([ratio for _, ratio in pools], batch_size)
+        streams = [
+            Stream(name, cut_blocks(part_ranges(parts, folds, [name], fraction), chunk), share)
+            for (name, _), share in zip(pools, shares)
+        ]
+    for stream in streams:
+        if not stream.blocks:
+            raise InputError(
+                "training rows", f"pool {stream.name!r} has no rows in folds {', '.join(folds) or '(none)'}"
+            )
+        if not stream.share:
+            raise InputError("pools", f"batch_size {batch_size} is too small to hold one row of pool {stream.name!r}")
+    return streams
+
+
+def group_size(bytes_per_example: int, chunk: int) -> int:
+    """Blocks that are mixed together: at most 8, about 64 MB; it depends on the dataset alone."""
+    return max(1, min(GROUP_BLOCKS, GROUP_BYTES // max(1, bytes_per_example * chunk)))
+
+
+def steps_per_epoch(streams: Sequence[Stream]) -> int:
+    """Steps in which the pool with the most rows is passed once."""
+    largest = max(streams, key=lambda stream: stream.rows)
+    return -(-largest.rows // largest.share)
+
+
+class Order:
+    """The endless order of one stream.
+
+    Parameters
+    ----------
+    number : of the stream in the run, so that pools of equal size have orders of their own.
+    """
+
+    def __init__(self, stream: Stream, *, seed: int, number: int, group: int):
+        self.stream, self.seed, self.number, self.group = stream, seed, number, group
+        self._groups_of = lru_cache(maxsize=4)(self._shuffled_blocks)
+
+    def _random(self, pass_: int, what: int) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, self.number, pass_, what])))
+
+    def _shuffled_blocks(self, pass_: int) -> list[list[Block]]:
+        order = self._random(pass_, 0).permutation(len(self.stream.blocks))
+        blocks = [self.stream.blocks[index] for index in order]
+        return [blocks[first : first + self.group] for first in range(0, len(blocks), self.group)]
+
+    def groups(self, position: int) -> Iterator[tuple[list[Block], np.ndarray]]:
+        """Groups from stream position ``position`` on, without end.
+
+        Yields
+        ------
+        (blocks, picks): picks (n,) int64 index the rows of the joined blocks in the order of their coming; the first
+        group starts at ``position``.
+        """
+        pass_, skip = divmod(position, self.stream.rows)
+        while True:
+            for number, blocks in enumerate(self._groups_of(pass_)):
+                rows = sum(stop - start for start, stop in blocks)
+                if skip >= rows:
+                    skip -= rows
+                    continue
+                yield blocks, self._random(pass_, 1 + number).permutation(rows)[skip:]
+                skip = 0
+            pass_ += 1
+
+
+def block_rows(blocks: Sequence[Block]) -> np.ndarray:
+    """Row numbers of joined blocks, (n,) int64."""
+    return np.concatenate([np.arange(start, stop, dtype=np.int64) for start, stop in blocks])

@@ -1,0 +1,144 @@
+"""Predictions of a trained network on the rows of one part of its run."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+
+from seqmill.runtime.errors import InputError
+from seqmill.runtime.progress import Progress
+from seqmill.stores.dataset import DatasetReader
+from seqmill.stores.layout import upstream
+from seqmill.stores.predictions import PredictionsWriter
+from seqmill.training.artefact import Network, load_network
+from seqmill.training.augment import reverse_complement
+from seqmill.training.devices import require_device
+from seqmill.training.geometry import margin_bins, positional_axes
+from seqmill.training.loader import batch_keys, plain_batches
+from seqmill.training.objectives import network_inputs
+from seqmill.training.order import part_ranges
+from seqmill.training.train import folds_of
+
+
+def predictor(network: Network, *, strands: bool) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
+    """Compiled function from a batch of stored inputs ("inputs/<name>") to predictions by target.
+
+    Parameters
+    ----------
+    strands : average the predictions of both strands; those of the other strand are turned back first.
+    """
+    targets = network.view.network_targets()
+
+    def apply(shown: Mapping[str, Array]) -> dict[str, Array]:
+        module = nnx.merge(network.graph, network.params, network.rest, copy=True)
+        outputs = module(network_inputs(shown), train=False, key=None)
+        predictions = {}
+        for name, kind in network.kinds.items():
+            scaling, raw = network.scalings[name], outputs[name]
+            centre, scale = jnp.asarray(scaling.centre), jnp.asarray(scaling.scale)
+            if raw.ndim == 1:
+                centre, scale = centre[0], scale[0]
+            predictions[name] = kind.predict(raw, centre, scale)
+        return predictions
+
+    def run(batch: Mapping[str, Array]) -> dict[str, Array]:
+        forward = apply(network.view.show(batch))
+        if not strands:
+            return forward
+        other = apply(network.view.other_strand(batch))
+        return {name: (forward[name] + reverse_complement(other[name], targets[name])) / 2 for name in forward}
+
+    return jax.jit(run)
+
+
+def crop_numpy(x: np.ndarray, spec: Any) -> np.ndarray:
+    """Labels without their margin, as `seqmill.training.augment.crop` without a shift."""
+    margin = margin_bins(spec)
+    if margin:
+        for axis in positional_axes(spec):
+            x = np.take(x, np.arange(margin, x.shape[axis] - margin), axis=axis)
+    return x
+
+
+def truth_of(batch: Mapping[str, np.ndarray], name: str, spec: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and which are present (bool), margin cropped."""
+    truth = crop_numpy(batch[f"targets/{name}"], spec)
+    if f"mask/{name}" in batch:
+        return truth, crop_numpy(batch[f"mask/{name}"], spec)
+    return truth, ~np.isnan(truth) if truth.dtype.kind == "f" else np.ones(truth.shape, bool)
+
+
+def _check_same_arrays(network: Network, reader: Any, folder: Path) -> None:
+    for role, trained, present in (
+        ("input", network.view.inputs, reader.inputs),
+        ("target", network.view.targets, reader.targets),
+    ):
+        for name, spec in trained.items():
+            if name not in present:
+                raise InputError(reader.name, f"has no {role} {name!r}, which model {folder} was trained on")
+            mine, other = spec.shape_per_example, present[name].shape_per_example
+            if tuple(mine) != tuple(other) or tuple(spec.tracks) != tuple(present[name].tracks):
+                raise InputError(reader.name, f"{role} {name!r} is {other}, model {folder} was trained on {mine}")
+
+
+def predict(out: str | Path, *, model_folder: str | Path, dataset: str | Path, part: str = "test") -> None:
+    """Write predictions, truth and masks of all rows of a part.
+
+    Parameters
+    ----------
+    out : ``…/predictions/{model}/{fold}.{seed}.zarr``. model_folder, dataset : folders of these nouns.
+    part : "test", "valid" or "train" of the run the model was trained on.
+
+    Both strands are averaged where the model was trained on both.
+    """
+    out, model_folder = Path(out), Path(model_folder)
+    network = load_network(model_folder)
+    info = network.info
+    training = info["training"]
+    require_device(training["device"], training["xla_threads"])
+    reader = DatasetReader(dataset)
+    _check_same_arrays(network, reader, model_folder)
+    folds = folds_of(reader, info["fold"], part)
+    ranges = part_ranges(reader.parts, folds)
+    if not ranges:
+        raise InputError(reader.name, f"the {part} part of run {info['fold']} has no rows")
+    attrs = {
+        "kind": "network",
+        "model": out.parent.name,
+        "dataset": reader.name,
+        "dataset_digest": reader.digest,
+        "fold": info["fold"],
+        "seed": info["seed"],
+        "part": part,
+        "both_strands": info["strands"],
+        "bootstrap_unit": reader.bootstrap_unit,
+    }
+    targets = network.view.targets
+    run = predictor(network, strands=info["strands"])
+    rows = reader.rows()
+    total = sum(stop - start for start, stop in ranges)
+    batches = plain_batches(reader, ranges, batch_size=training["batch_size"], keys=batch_keys(reader, list(targets)))
+    with (
+        PredictionsWriter(
+            out,
+            name=f"{out.parent.name}/{out.name}",
+            attrs=attrs,
+            specs=network.view.network_targets(),
+            inputs=upstream(dataset, model_folder),
+        ) as writer,
+        Progress(f"predict {attrs['model']}/{out.stem}", total, "examples") as progress,
+    ):
+        for batch, count in batches:
+            inputs = {key: x for key, x in batch.items() if key.startswith("inputs/")}
+            predicted = jax.device_get(run(inputs))
+            block = {}
+            for name, spec in targets.items():
+                truth, mask = truth_of(batch, name, spec)
+                block[name] = (np.asarray(predicted[name][:count], np.float32), truth[:count], mask[:count])
+            writer.append(rows.iloc[batch["row"][:count]], block)
+            progress.add(count)

@@ -11,7 +11,7 @@ import zarr
 from tests.unit.store_examples import N, toy_arrays, toy_rows, write_toy_dataset, write_toy_parts
 
 from seqmill.runtime.errors import DamageError, InputError
-from seqmill.runtime.marker import read_marker
+from seqmill.runtime.marker import read_marker, verify_folder
 from seqmill.stores.arrays import as_dtype
 from seqmill.stores.dataset import DatasetReader, choose_chunk, find_parts, finish_dataset, read_rows, write_array
 from seqmill.stores.layout import upstream
@@ -96,12 +96,30 @@ def test_refuses_a_replaced_part(dataset):
         DatasetReader(dataset)
 
 
+def test_finish_deletes_arrays_of_an_older_configuration(dataset):
+    finish_dataset(dataset, name="toy", arrays=["inputs/sequence", "targets/peaks/main"])
+    assert verify_folder(dataset) == []
+    assert sorted(p.parent.name for p in dataset.glob("*/**/marker.json")) == ["main", "rows", "sequence"]
+    assert set(DatasetReader(dataset).targets) == {"peaks"}
+    assert not DatasetReader(dataset).targets["peaks"].masked
+
+
+def test_a_mask_of_an_older_target_is_not_taken(tmp_path):
+    folder = tmp_path / "toy.zarr"
+    arrays = write_toy_parts(folder)
+    spec, values = toy_arrays()["mask/peaks/new"]
+    write_array(folder / "mask/peaks/new", name="toy", spec=spec, n=N, blocks=[values],
+                inputs={**upstream(folder / "rows"), "tracks/old.zarr": "0" * 64})  # fmt: skip
+    finish_dataset(folder, name="toy", arrays=arrays)
+    assert not DatasetReader(folder).targets["peaks"].masked
+
+
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
-        ([np.zeros((N - 1, 24), np.uint8)], "49 rows written, 50 declared"),
-        ([np.zeros((N + 1, 24), np.uint8)], "more than the declared 50 rows"),
-        ([np.zeros((N, 23), np.uint8)], "block of shape"),
+        ([np.zeros((N - 1, 24), np.uint8)], "49 examples came, 50 were declared"),
+        ([np.zeros((N + 1, 24), np.uint8)], "51 examples came, 50 were declared"),
+        ([np.zeros((N, 23), np.uint8)], "rows of shape"),
         ([np.full((N, 24), 256)], "values do not fit uint8"),
         ([np.full((N, 24), np.nan)], "values do not fit uint8"),
     ],

@@ -15,51 +15,25 @@ from typing import Any, Protocol
 import numpy as np
 
 from seqmill.runtime.errors import DamageError
-from seqmill.runtime.marker import Marker, file_digest
+from seqmill.runtime.files import atomic_write
+from seqmill.runtime.marker import Marker, canonical, file_digest
 from seqmill.stores.layout import check_file
 
 SHARD_BYTES = 32_000_000
 MAX_CHUNKS_PER_SHARD = 64
 
 
-def chunks_per_shard(chunk_bytes: int, n_chunks: int) -> int:
-    """Chunks in one shard: about `SHARD_BYTES` before compression, at most 64, no more than there are."""
-    return max(1, min(SHARD_BYTES // max(chunk_bytes, 1), MAX_CHUNKS_PER_SHARD, n_chunks))
+def chunks_per_shard(chunk_bytes: int) -> int:
+    """Chunks in a full shard: about `SHARD_BYTES` before compression, at most 64."""
+    return max(1, min(SHARD_BYTES // max(chunk_bytes, 1), MAX_CHUNKS_PER_SHARD))
 
 
-def create_array(
-    folder: Path, shape: Sequence[int], dtype: str, chunk: int, *, axes: Sequence[str], attributes: dict[str, Any]
-):
-    """New Zarr array (format 3) in ``folder``, chunked and sharded along its first axis only.
-
-    Parameters
-    ----------
-    chunk : rows (first axis) of an inner chunk.
-    axes : dimension names.
-
-    Returns
-    -------
-    The zarr array; ``array.shards[0]`` rows are to be written at once by one writer.
-    """
-    import zarr
-    from zarr.codecs import Crc32cCodec, ZstdCodec
-
-    kind = np.dtype(dtype)
-    rest = tuple(int(size) for size in shape[1:])
-    chunk = max(1, min(chunk, int(shape[0]) or 1))
-    per_shard = chunks_per_shard(chunk * math.prod(rest) * kind.itemsize, math.ceil(shape[0] / chunk))
-    return zarr.create_array(
-        zarr.storage.LocalStore(folder),
-        shape=(int(shape[0]), *rest),
-        dtype=kind,
-        chunks=(chunk, *rest),
-        shards=(chunk * per_shard, *rest),
-        compressors=[ZstdCodec(level=1), Crc32cCodec()],
-        fill_value=np.nan if kind.kind == "f" else kind.type(0),
-        dimension_names=list(axes),
-        attributes=attributes,
-        config={"write_empty_chunks": True},
-    )
+def write_groups(folder: Path, arrays: Iterable[str], attributes: dict[str, Any]) -> None:
+    """Write ``zarr.json`` of the root group, with ``attributes``, and of every group between it and ``arrays``."""
+    parents = {str(parent) for path in arrays for parent in Path(path).parents if str(parent) != "."}
+    for path in ["", *sorted(parents)]:
+        body = {"zarr_format": 3, "node_type": "group", "attributes": {} if path else {"seqmill": attributes}}
+        atomic_write(folder / path / "zarr.json", canonical(body))
 
 
 def as_dtype(block: np.ndarray, dtype: np.dtype, where: str) -> np.ndarray:
@@ -77,37 +51,92 @@ def as_dtype(block: np.ndarray, dtype: np.dtype, where: str) -> np.ndarray:
     return out
 
 
-def fill_array(array: Any, blocks: Iterable[np.ndarray], where: str) -> int:
-    """Write ``blocks`` (consecutive along the first axis, any lengths) into ``array``, one whole shard at a time.
+class ArrayWriter:
+    """A new Zarr array (format 3), chunked and sharded along its first axis only and written one shard at a time.
 
-    Returns
-    -------
-    Number of NaN values written. Raises ValueError when blocks do not add up to the array.
+    Parameters
+    ----------
+    folder : where the array goes.
+    shape : of one row (of the first axis), e.g. (600,).
+    chunk : rows of an inner chunk.
+    axes : names of all axes. attributes : for ``zarr.json``.
+
+    Rows come by `append`, any number at a time, and `close` writes what is left. Memory holds one shard, about
+    `SHARD_BYTES` (or one chunk, if that is larger).
     """
-    n, step = array.shape[0], array.shards[0]
-    buffer = np.empty((min(step, max(n, 1)), *array.shape[1:]), array.dtype)
-    done = held = missing = 0
-    for block in blocks:
-        block = as_dtype(np.asarray(block), array.dtype, where)
-        if block.shape[1:] != array.shape[1:]:
-            raise ValueError(f"{where}: block of shape {block.shape} for an array of {array.shape}")
-        if array.dtype.kind == "f":
-            missing += int(np.isnan(block).sum())
-        if done + held + len(block) > n:
-            raise ValueError(f"{where}: more than the declared {n} rows")
+
+    def __init__(
+        self,
+        folder: Path,
+        shape: Sequence[int],
+        dtype: str,
+        chunk: int,
+        *,
+        axes: Sequence[str],
+        attributes: dict[str, Any] | None = None,
+    ):
+        self.folder, self.shape, self.dtype, self.chunk = Path(folder), tuple(shape), np.dtype(dtype), chunk
+        self.axes, self.attributes = list(axes), attributes or {}
+        self.per_shard = chunks_per_shard(chunk * math.prod(self.shape) * self.dtype.itemsize)
+        self.missing = 0
+        """Number of NaN values so far."""
+        self.n = 0
+        """Rows so far."""
+        self._buffer: np.ndarray | None = None
+        self._held = self._done = 0
+        self._array: Any = None
+
+    def append(self, block: np.ndarray) -> None:
+        """Add rows (n, *shape). Raises ValueError if they do not fit the shape or the dtype."""
+        block = as_dtype(np.asarray(block), self.dtype, str(self.folder))
+        if block.shape[1:] != self.shape:
+            raise ValueError(f"{self.folder}: rows of shape {block.shape[1:]} for an array of {self.shape}")
+        if self.dtype.kind == "f":
+            self.missing += int(np.isnan(block).sum())
+        self.n += len(block)
+        if self._buffer is None:
+            self._buffer = np.empty((self.chunk * self.per_shard, *self.shape), self.dtype)
         while len(block):
-            take = min(len(buffer) - held, len(block))
-            buffer[held : held + take] = block[:take]
-            held, block = held + take, block[take:]
-            if held == len(buffer):
-                array[done : done + held] = buffer
-                done, held = done + held, 0
-    if held:
-        array[done : done + held] = buffer[:held]
-        done += held
-    if done != n:
-        raise ValueError(f"{where}: {done} rows written, {n} declared")
-    return missing
+            take = min(len(self._buffer) - self._held, len(block))
+            self._buffer[self._held : self._held + take] = block[:take]
+            self._held, block = self._held + take, block[take:]
+            if self._held == len(self._buffer):
+                self._flush()
+
+    def _flush(self) -> None:
+        stop = self._done + self._held
+        if self._array is None:
+            self._create(stop)
+        elif self._array.shape[0] < stop:
+            self._array.resize((stop, *self.shape))
+        if self._held:
+            self._array[self._done : stop] = self._buffer[: self._held]
+        self._done, self._held = stop, 0
+
+    def _create(self, n: int) -> None:
+        """Make the array at the first write, when it is known whether it fills a shard."""
+        import zarr
+        from zarr.codecs import Crc32cCodec, ZstdCodec
+
+        per_shard = min(self.per_shard, max(1, math.ceil(n / self.chunk)))
+        self._array = zarr.create_array(
+            zarr.storage.LocalStore(self.folder),
+            shape=(n, *self.shape),
+            dtype=self.dtype,
+            chunks=(self.chunk, *self.shape),
+            shards=(self.chunk * per_shard, *self.shape),
+            compressors=[ZstdCodec(level=1), Crc32cCodec()],
+            fill_value=np.nan if self.dtype.kind == "f" else self.dtype.type(0),
+            dimension_names=self.axes,
+            attributes=self.attributes,
+            config={"write_empty_chunks": True},
+        )
+
+    def close(self) -> None:
+        """Write the last, shorter shard (and the header of an array without rows)."""
+        if self._held or self._array is None:
+            self._flush()
+        self._buffer = None
 
 
 class Result(Protocol):

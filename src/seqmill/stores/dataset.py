@@ -11,6 +11,7 @@
 The order of the rows table is the order of every array. Rows are partitioned by (pool, fold).
 """
 
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,10 @@ import numpy as np
 import pandas as pd
 
 from seqmill.runtime.errors import DamageError, InputError
-from seqmill.runtime.files import atomic_write
 from seqmill.runtime.locks import artefact_lock
-from seqmill.runtime.marker import MARKER, Marker, canonical, read_marker, write_marker
+from seqmill.runtime.marker import MARKER, Marker, read_marker, write_marker
 from seqmill.runtime.record import recorded
-from seqmill.stores.arrays import Done, Result, StoredArray, create_array, fill_array
+from seqmill.stores.arrays import ArrayWriter, Done, Result, StoredArray, write_groups
 from seqmill.stores.layout import check_file, marker_name, noun_folder, open_noun, version
 from seqmill.stores.specs import ArraySpec, TargetSpec, join_groups
 from seqmill.stores.tables import read_table, write_table
@@ -159,11 +159,21 @@ def write_array(
     if rows_digest(inputs) is None:
         raise ValueError(f"{name}: the digest of the rows is not among the inputs {sorted(inputs)}")
     chunk = chunk_examples or choose_chunk(spec.bytes_per_example)
-    shape = (n, *spec.shape_per_example)
     with noun_folder(folder, noun="dataset-array", label=name, inputs=inputs, parameters=parameters) as (part, out, _):
-        array = create_array(part, shape, spec.dtype, chunk, axes=spec.axes, attributes={"spec": spec.to_json()})
-        missing = fill_array(array, blocks, str(folder))
-        out |= {"spec": spec.to_json(), "n": n, "chunk_examples": chunk, "missing_values": missing}
+        array = ArrayWriter(
+            part,
+            spec.shape_per_example,
+            spec.dtype,
+            chunk,
+            axes=spec.axes,
+            attributes={"spec": spec.to_json()},
+        )
+        for block in blocks:
+            array.append(block)
+        array.close()
+        if array.n != n:
+            raise ValueError(f"{folder}: {array.n} examples came, {n} were declared")
+        out |= {"spec": spec.to_json(), "n": n, "chunk_examples": chunk, "missing_values": array.missing}
     return read_marker(folder)
 
 
@@ -186,6 +196,25 @@ def _targets(arrays: dict[str, Marker], where: str) -> dict[str, TargetSpec]:
     return targets
 
 
+def _masks(folder: Path, parts: dict[str, Marker]) -> dict[str, Marker]:
+    """Masks of the target groups; one made from other nouns belongs to a target that has since been rebuilt."""
+    found = {}
+    for path, target in parts.items():
+        mask = path.replace("targets/", "mask/", 1)
+        if mask != path and (folder / mask / MARKER).exists():
+            marker = open_noun(folder / mask, "dataset-array")
+            if marker.attrs["inputs"].items() <= target.attrs["inputs"].items():
+                found[mask] = marker
+    return found
+
+
+def _delete_others(folder: Path, parts: dict[str, Marker]) -> None:
+    for marker in sorted(folder.glob("*/**/" + MARKER)):
+        path = marker.parent
+        if str(path.relative_to(folder)) not in parts and read_marker(path).noun == "dataset-array":
+            shutil.rmtree(path)
+
+
 def finish_dataset(
     folder: str | Path, *, name: str, arrays: Sequence[str], parameters: dict[str, Any] | None = None
 ) -> Marker:
@@ -195,8 +224,9 @@ def finish_dataset(
     ----------
     folder : ``…/{dataset}.zarr``.
     name : of the dataset.
-    arrays : paths of all arrays inside the folder, e.g. "inputs/sequence", "targets/peaks/main", in the order of the
-        configuration; groups of a target are joined in this order.
+    arrays : paths of inputs and target groups inside the folder, e.g. "inputs/sequence", "targets/peaks/main", in the
+        order of the configuration; groups of a target are joined in this order. Masks made from the same nouns as
+        their target group are taken along. Other arrays, left from an older configuration, are deleted.
 
     Raises
     ------
@@ -206,6 +236,7 @@ def finish_dataset(
     with artefact_lock(folder):
         rows = open_rows(folder / "rows")
         parts = {path: open_noun(folder / path, "dataset-array") for path in arrays}
+        parts |= _masks(folder, parts)
         for path, marker in parts.items():
             if marker.attrs["n"] != rows.attrs["n"]:
                 raise DamageError(f"{folder / path}: {marker.attrs['n']} examples, the rows are {rows.attrs['n']}")
@@ -220,13 +251,11 @@ def finish_dataset(
             "arrays": {path: marker.attrs["spec"] for path, marker in parts.items()},
             "targets": {key: target.to_json() for key, target in targets.items()},
         }
-        groups = sorted({str(parent) for path in arrays for parent in Path(path).parents if str(parent) != "."})
         (folder / MARKER).unlink(missing_ok=True)  # what it says ends here
+        _delete_others(folder, parts)
         made_from = {f"{folder.name}/{path}": marker.digest for path, marker in [("rows", rows), *parts.items()]}
         with recorded(folder, inputs=made_from, parameters=parameters or {}, packages=("numpy", "zarr")):
-            for path in groups:
-                atomic_write(folder / path / "zarr.json", _group_json({}))
-            atomic_write(folder / "zarr.json", _group_json({"seqmill": geometry}))
+            write_groups(folder, parts, geometry)
         chunk = min(marker.attrs["chunk_examples"] for marker in parts.values())
         return write_marker(
             folder,
@@ -236,17 +265,13 @@ def finish_dataset(
             attrs={
                 "name": name,
                 "n": rows.attrs["n"],
-                "arrays": list(arrays),
+                "arrays": list(parts),
                 "chunk_examples": chunk,
                 "inputs": {},
                 "recorded": True,
             },
-            parts=["rows", *arrays],
+            parts=["rows", *parts],
         )
-
-
-def _group_json(attributes: dict[str, Any]) -> bytes:
-    return canonical({"zarr_format": 3, "node_type": "group", "attributes": attributes})
 
 
 class _Joined:

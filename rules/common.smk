@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from seqmill.config.names import slug
-from seqmill.config.project import Project, parse
+from seqmill.config.project import Project
 from seqmill.config.yamlfile import read_yaml
 from seqmill.examples.kinds import input_names
 from seqmill.runtime.errors import SeqmillError
@@ -16,19 +16,30 @@ from seqmill.runtime.job import announce_driver
 from seqmill.runtime.locks import acquire
 from seqmill.stores.versions import FORMATS
 
-CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles] or ["config/config.yaml"]
+CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles] or [
+    "config/config.yaml"
+]
 
 try:
     for path in CONFIG_FILES:
-        read_yaml(path)  # stricter than Snakemake's own reader: tags and repeated keys are errors
-    PROJECT = Project(parse(config, ", ".join(CONFIG_FILES)), ", ".join(CONFIG_FILES))
+        read_yaml(
+            path
+        )  # stricter than Snakemake's own reader: tags and repeated keys are errors
+    PROJECT = Project.of(config, ", ".join(CONFIG_FILES))
     TRACKS = {slug(name): track for name, track in PROJECT.tracks.items()}
 except SeqmillError as error:
     raise WorkflowError(str(error)) from None
 
-validate(config, workflow.source_path("../config/schema/config.schema.json"))
+# defaults stay out of `config`: the sections fill them, and one branch of a choice must not get another branch's keys
+validate(
+    config,
+    workflow.source_path("../config/schema/config.schema.json"),
+    set_default=False,
+)
 
-GENOMES = {slug(name): (name, section) for name, section in PROJECT.config.genomes.items()}
+GENOMES = {
+    slug(name): (name, section) for name, section in PROJECT.config.genomes.items()
+}
 DATASETS = {slug(name): name for name in PROJECT.config.datasets}
 MODELS = {slug(name): name for name in PROJECT.config.models}
 BASELINES = {slug(name): name for name in PROJECT.config.baselines}
@@ -75,21 +86,30 @@ def dataset_of(wildcards):
 
 def dataset_files(wildcards):
     """Source files that a dataset's section names, and the blacklists of its genomes."""
-    return [str(path) for path in dataset_of(wildcards).source_files()] + list(blacklists(wildcards).values())
+    return [str(path) for path in dataset_of(wildcards).source_files()] + list(
+        blacklists(wildcards).values()
+    )
 
 
 def blacklists(wildcards):
     """Assembly to blacklist file, for the genomes of a dataset that have one."""
     section = dataset_of(wildcards)
     found = {name: PROJECT.config.genomes[name].blacklist for name in section.genomes}
-    return {name: str(path) for name, path in found.items() if path and section.blacklist == "drop"}
+    return {
+        name: str(path)
+        for name, path in found.items()
+        if path and section.blacklist == "drop"
+    }
 
 
 def rows_section(wildcards):
     """The dataset's section without the tracks of its targets, so that a new track leaves rows and inputs as they are."""
     section = dataset_of(wildcards)
     if getattr(section.windows, "keep", "all") != "labelled":
-        targets = {name: target.model_copy(update={"tracks": None}) for name, target in section.targets.items()}
+        targets = {
+            name: target.model_copy(update={"tracks": None})
+            for name, target in section.targets.items()
+        }
         section = section.model_copy(update={"targets": targets})
     return section.model_dump_json()
 
@@ -97,13 +117,28 @@ def rows_section(wildcards):
 def target_section(wildcards):
     """The dataset's section with one target only."""
     section = dataset_of(wildcards)
-    target = {name: spec for name, spec in section.targets.items() if slug(name) == wildcards.target}
+    target = {
+        name: spec
+        for name, spec in section.targets.items()
+        if slug(name) == wildcards.target
+    }
     return section.model_copy(update={"targets": target}).model_dump_json()
 
 
 def store_columns(track):
     """Columns of the sheet that decide what a track store holds; clip, scale and transform come later."""
-    later = {"transform", "clip", "clip_soft", "scale", "strand_pair", "group", "description", "target", "biosample", "assay"}
+    later = {
+        "transform",
+        "clip",
+        "clip_soft",
+        "scale",
+        "strand_pair",
+        "group",
+        "description",
+        "target",
+        "biosample",
+        "assay",
+    }
     return track.model_dump_json(exclude=later)
 
 
@@ -112,7 +147,10 @@ def tracks_json(tracks):
 
 
 def genome_markers(wildcards):
-    return [f"results/genome/{slug(name)}.zarr/marker.json" for name in dataset_of(wildcards).genomes]
+    return [
+        f"results/genome/{slug(name)}.zarr/marker.json"
+        for name in dataset_of(wildcards).genomes
+    ]
 
 
 def markers_of(tracks):
@@ -132,7 +170,9 @@ def dataset_parts(wildcards):
     name = DATASETS[wildcards.dataset]
     section = PROJECT.config.datasets[name]
     root = f"results/datasets/{wildcards.dataset}.zarr"
-    inputs = [f"{root}/inputs/{input_name}/marker.json" for input_name in input_names(section)]
+    inputs = [
+        f"{root}/inputs/{input_name}/marker.json" for input_name in input_names(section)
+    ]
     targets = [
         f"{root}/targets/{slug(target)}/{slug(group)}/marker.json"
         for target in section.targets
@@ -143,8 +183,8 @@ def dataset_parts(wildcards):
 
 def part_names(wildcards):
     """Parts of a dataset as paths inside it."""
-    root = f"results/datasets/{wildcards.dataset}.zarr/"
-    return [marker.removeprefix(root).removesuffix("/marker.json") for marker in dataset_parts(wildcards)]
+    root = f"results/datasets/{wildcards.dataset}.zarr"
+    return [str(Path(marker).parent.relative_to(root)) for marker in dataset_parts(wildcards)]
 
 
 def group_tracks(wildcards):
@@ -172,7 +212,12 @@ def dataset_marker_of(wildcards):
 
 def run_names(models):
     """Slug, fold and seed of every run of the given models or baselines."""
-    return [(key, fold, seed) for key, name in models.items() for fold in PROJECT.folds(name) for seed in PROJECT.seeds(name)]
+    return [
+        (key, fold, seed)
+        for key, name in models.items()
+        for fold in PROJECT.folds(name)
+        for seed in PROJECT.seeds(name)
+    ]
 
 
 def prediction_markers(dataset):
@@ -186,7 +231,10 @@ def prediction_markers(dataset):
 
 
 def model_markers():
-    return [f"results/models/{key}/{fold}.{seed}/marker.json" for key, fold, seed in run_names(MODELS)]
+    return [
+        f"results/models/{key}/{fold}.{seed}/marker.json"
+        for key, fold, seed in run_names(MODELS)
+    ]
 
 
 def judged_datasets():
@@ -195,13 +243,19 @@ def judged_datasets():
 
 
 def evaluation_markers():
-    return [f"results/evaluation/{dataset}/marker.json" for dataset in judged_datasets()]
+    return [
+        f"results/evaluation/{dataset}/marker.json" for dataset in judged_datasets()
+    ]
 
 
 def final_outputs():
     if judged_datasets():
         return ["results/report/index.html", *dataset_markers()]
-    return dataset_markers() or track_markers() or [f"results/genome/{key}.zarr/marker.json" for key in GENOMES]
+    return (
+        dataset_markers()
+        or track_markers()
+        or [f"results/genome/{key}.zarr/marker.json" for key in GENOMES]
+    )
 
 
 def one_of(names):

@@ -7,7 +7,9 @@ rule dataset_rows:
     input:
         files=lambda wildcards: dataset_files(wildcards),
         genomes=lambda wildcards: genome_markers(wildcards),
-        tracks=lambda wildcards: markers_of(PROJECT.window_tracks(DATASETS[wildcards.dataset])),
+        tracks=lambda wildcards: markers_of(
+            PROJECT.window_tracks(DATASETS[wildcards.dataset])
+        ),
     output:
         "results/datasets/{dataset}.zarr/rows/marker.json",
     log:
@@ -21,8 +23,13 @@ rule dataset_rows:
     params:
         name=lambda wildcards: DATASETS[wildcards.dataset],
         section=lambda wildcards: rows_section(wildcards),
-        tracks=lambda wildcards: [track.track for track in PROJECT.window_tracks(DATASETS[wildcards.dataset])],
-        assemblies=lambda wildcards: [track.assembly for track in PROJECT.window_tracks(DATASETS[wildcards.dataset])],
+        tracks=lambda wildcards: [
+            track.track for track in PROJECT.window_tracks(DATASETS[wildcards.dataset])
+        ],
+        assemblies=lambda wildcards: [
+            track.assembly
+            for track in PROJECT.window_tracks(DATASETS[wildcards.dataset])
+        ],
         blacklists=lambda wildcards: blacklists(wildcards),
         stamps=lambda wildcards: stamps(dataset_files(wildcards)),
         format=FORMATS["dataset"],

@@ -27,9 +27,16 @@ rule report:
     """One HTML page: data, what was dropped, training curves, metrics with intervals, network beside baselines."""
     input:
         evaluations=evaluation_markers(),
-        datasets=[f"results/datasets/{dataset}.zarr/marker.json" for dataset in judged_datasets()],
+        datasets=[
+            f"results/datasets/{dataset}.zarr/marker.json"
+            for dataset in judged_datasets()
+        ],
         models=model_markers(),
-        predictions=[marker for dataset in judged_datasets() for marker in prediction_markers(dataset)],
+        predictions=[
+            marker
+            for dataset in judged_datasets()
+            for marker in prediction_markers(dataset)
+        ],
     output:
         "results/report/index.html",
     log:

@@ -19,8 +19,12 @@ rule track:
         runtime=120,
     params:
         track=lambda wildcards: store_columns(TRACKS[wildcards.track]),
-        partial=lambda wildcards: PROJECT.config.genomes[TRACKS[wildcards.track].assembly].partial,
-        on_bad_track=PROJECT.config.tracks.on_bad_track if PROJECT.config.tracks else "fail",
+        partial=lambda wildcards: PROJECT.config.genomes[
+            TRACKS[wildcards.track].assembly
+        ].partial,
+        on_bad_track=(
+            PROJECT.config.tracks.on_bad_track if PROJECT.config.tracks else "fail"
+        ),
         stamp=lambda wildcards: stamps([TRACKS[wildcards.track].path]),
         format=FORMATS["track"],
     script:

@@ -74,13 +74,18 @@ class Project:
             self._check_model(name, model)
 
     @staticmethod
+    def of(values: dict[str, Any], where: str) -> "Project":
+        """Check a configuration that has been read already."""
+        return Project(parse(values, where), where)
+
+    @staticmethod
     def load(paths: list[str | Path], overrides: dict[str, Any] | None = None) -> "Project":
         """Read configuration files, each laid on the one before, then ``overrides``."""
         values: dict[str, Any] = {}
         for path in paths:
             values = merge(values, read_yaml(path))
         where = ", ".join(str(path) for path in paths) or "configuration"
-        return Project(parse(merge(values, overrides or {}), where), where)
+        return Project.of(merge(values, overrides or {}), where)
 
     @cached_property
     def tracks(self) -> dict[str, Track]:

@@ -290,7 +290,8 @@ def _check_fields(path: str | Path, number: int, line: bytes, layout: Layout, n_
             values[role] = _number(text, refuse, " (if column 5 is no score, read it as bed3)" if place == 4 else "")
         else:
             if not _WHOLE.fullmatch(text.strip()):
-                refuse(f"{role} {text[:20]!r} is not a whole number")
+                hint = " (six or more columns are read as BEDPE)" if role in ("start2", "end2") else ""
+                refuse(f"{role} {text[:20]!r} is not a whole number{hint}")
             values[role] = int(text)
     for first, last in (("start", "end"), ("start2", "end2")):
         if first in values and not apart:

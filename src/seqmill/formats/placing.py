@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from seqmill.formats.bedtext import BedBlock
-from seqmill.genome.names import harmonise, match_names
+from seqmill.genome.names import core_name, harmonise, match_names
 from seqmill.runtime.errors import InputError
 
 
@@ -86,11 +86,13 @@ class Placer:
         if not new:
             return
         self._seen.update(dict.fromkeys(new))
-        mapping = match_names(self._seen, self.sizes, str(self.path))
-        for name, target in self.mapping.items():
-            if mapping.get(name) != target:
-                raise InputError(self.path, f"both '{name}' and '{target}' occur, which are one contig of the genome")
-        self.mapping = mapping
+        self.mapping = match_names(self._seen, self.sizes, str(self.path))
+        cores = {core_name(target): name for name, target in self.mapping.items()}
+        for name in self._seen:
+            other = cores.get(core_name(name), name)
+            # Were one of them dropped, it would depend on which comes first.
+            if name not in self.mapping and other != name:
+                raise InputError(self.path, f"both '{other}' and '{name}' occur, which are one contig of the genome")
 
     def _count(self, reason: str, flags: np.ndarray) -> None:
         number = int(np.count_nonzero(flags))

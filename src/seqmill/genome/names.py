@@ -10,8 +10,8 @@ MITOCHONDRION = {"m", "mt", "mito"}
 CHR1_SIZES = {249_250_621: "hg19", 248_956_422: "hg38", 195_471_971: "mm10", 195_154_279: "mm39"}
 
 
-def _key(name: str) -> str:
-    """What is left of a name without its style. Roman and Arabic numerals stay different."""
+def core_name(name: str) -> str:
+    """What is left of a name without its style: names with one core may be one contig. Roman and Arabic numerals stay different."""
     core = name[3:] if name[:3].lower() == "chr" and len(name) > 3 else name
     return "MT" if core.lower() in MITOCHONDRION else core
 
@@ -23,11 +23,11 @@ def match_names(found: Iterable[str], genome: Mapping[str, int], where: str) -> 
     free = defaultdict(list)
     for name in genome:
         if name not in mapping:
-            free[_key(name)].append(name)
+            free[core_name(name)].append(name)
     wanting = defaultdict(list)
     for name in found:
-        if name not in mapping and _key(name) in free:
-            wanting[_key(name)].append(name)
+        if name not in mapping and core_name(name) in free:
+            wanting[core_name(name)].append(name)
     for key, names in wanting.items():
         if len(names) > 1 or len(free[key]) > 1:
             raise InputError(
@@ -81,7 +81,7 @@ def harmonise(
 
 
 def _other_mt(name: str, target: str, genome: Mapping[str, int], sizes: Mapping[str, int]) -> bool:
-    return name != target and _key(name) == "MT" and sizes.get(name, genome[target]) != genome[target]
+    return name != target and core_name(name) == "MT" and sizes.get(name, genome[target]) != genome[target]
 
 
 def _first(names: list[str], count: int = 5) -> str:

@@ -21,6 +21,8 @@ from seqmill.runtime.owner import Owner
 
 HEARTBEAT_S = 5.0
 SILENCE_S = 60.0
+# A job of a run that was killed a moment ago may still be about to notice it.
+ARTEFACT_WAIT_S = 60.0
 WAIT_VARIABLE = "SEQMILL_LOCK_WAIT_S"
 
 
@@ -121,8 +123,13 @@ def acquire(path: str | Path, what: str, *, wait_s: float | None = None) -> Lock
 
 @contextmanager
 def artefact_lock(path: str | Path, *, wait_s: float | None = None) -> Iterator[None]:
-    """Hold the write lock of the file or folder ``path`` (a lock file beside it) for the length of the block."""
+    """Hold the write lock of the file or folder ``path`` (a lock file beside it) for the length of the block.
+
+    A live owner is waited for, by default for `ARTEFACT_WAIT_S` or what SEQMILL_LOCK_WAIT_S says.
+    """
     path = Path(path)
+    if wait_s is None and WAIT_VARIABLE not in os.environ:
+        wait_s = ARTEFACT_WAIT_S
     lock = acquire(path.with_name(f".{path.name}.lock"), str(path), wait_s=wait_s)
     try:
         yield

@@ -1,0 +1,29 @@
+"""The kinds of datasets, by ``windows.kind``: which inputs each has and which module builds it."""
+
+import importlib
+from collections.abc import Callable
+from types import ModuleType
+
+from seqmill.config.datasets import Dataset
+
+
+def _table_inputs(dataset: Dataset) -> list[str]:
+    return ["sequence"] if dataset.windows.length_bp else ["sequence", "length"]
+
+
+# kind -> module, names of the inputs. A module has `build_rows`, `input_array` and `target_array`.
+KINDS: dict[str, tuple[str, Callable[[Dataset], list[str]]]] = {
+    "tiles": ("seqmill.examples.genomic", lambda dataset: ["sequence"]),
+    "peaks": ("seqmill.examples.genomic", lambda dataset: ["sequence"]),
+    "table": ("seqmill.examples.table", _table_inputs),
+}
+
+
+def input_names(dataset: Dataset) -> list[str]:
+    """Names of the inputs of a dataset, in order; known from the configuration alone."""
+    return KINDS[dataset.windows.kind][1](dataset)
+
+
+def builder(dataset: Dataset) -> ModuleType:
+    """Module that builds datasets of this kind."""
+    return importlib.import_module(KINDS[dataset.windows.kind][0])

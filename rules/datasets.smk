@@ -30,6 +30,8 @@ rule dataset_rows:
             track.assembly
             for track in PROJECT.window_tracks(DATASETS[wildcards.dataset])
         ],
+        roles=lambda wildcards: PROJECT.window_roles(DATASETS[wildcards.dataset]),
+        grid_bp=lambda wildcards: PROJECT.grid_bp(DATASETS[wildcards.dataset]),
         blacklists=lambda wildcards: blacklists(wildcards),
         stamps=lambda wildcards: stamps(dataset_files(wildcards)),
         format=FORMATS["dataset"],

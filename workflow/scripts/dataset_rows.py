@@ -16,4 +16,6 @@ with job(snakemake):
         blacklists=dict(params.blacklists),
         tracks=dict(zip(params.tracks, map(noun, snakemake.input.tracks))),
         assemblies=dict(zip(params.tracks, params.assemblies)),
+        roles={role: list(names) for role, names in params.roles.items()},
+        grid_bp=params.grid_bp,
     )

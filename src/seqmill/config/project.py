@@ -1,5 +1,6 @@
 """The project: all sections and the sheet, checked against each other."""
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,26 @@ class Project:
             if selector is not None:
                 names |= {track.track: track for track in self.select(selector, where)}
         return list(names.values())
+
+    def window_roles(self, dataset: str) -> dict[str, list[str]]:
+        """What each of `window_tracks` is for: "windows" (centres), "avoid" (negatives), "targets/{name}" ('labelled')."""
+        section = self.config.datasets[dataset]
+        where = f"{self.where}: datasets.{dataset}"
+        roles = {"windows": getattr(section.windows, "tracks", None)}
+        roles["avoid"] = section.negatives.avoid if section.negatives else None
+        if getattr(section.windows, "keep", "all") == "labelled":
+            roles |= {f"targets/{key}": t.tracks for key, t in section.targets.items() if t.kind == "binary"}
+        return {
+            role: [track.track for track in self.select(selector, where)]
+            for role, selector in roles.items()
+            if selector is not None
+        }
+
+    def grid_bp(self, dataset: str) -> int:
+        """Least common multiple of the bins of a dataset's signal tracks: windows start on it."""
+        targets = self.config.datasets[dataset].targets
+        tracks = [track for name in targets for track in self.target_tracks(dataset, name) if track.kind == "signal"]
+        return math.lcm(*(track.bin_bp for track in tracks))
 
     def folds(self, model: str) -> list[str]:
         """Fold names that a model or baseline is run on."""

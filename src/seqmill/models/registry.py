@@ -91,7 +91,8 @@ def build(
         raise InputError(
             f"settings of {architecture}", problem["msg"].removeprefix("Value error, "), record=key
         ) from None
-    return cls(inputs, targets, parsed, nnx.Rngs(seed))
+    # Sorted, because model.json does not keep the order and a network may join its inputs.
+    return cls(dict(sorted(inputs.items())), dict(sorted(targets.items())), parsed, nnx.Rngs(seed))
 
 
 def the_sequence(inputs: Mapping[str, Any], architecture: str) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from seqmill.runtime.errors import DamageError, InputError
 from seqmill.stores.model import ModelReader
 from seqmill.stores.specs import ArraySpec, TargetSpec
 from seqmill.training.augment import View
-from seqmill.training.geometry import Jitter
+from seqmill.training.jitter import Jitter
 from seqmill.training.kinds import Scaling, TargetKind, kind_of
 from seqmill.training.objectives import split_module
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from seqmill.training.geometry import Jitter, cropped, margin_bins, positional_axes
+from seqmill.stores.geometry import cropped, margin_bins, positional_axes
+from seqmill.training.jitter import Jitter
 
 N_CODE = 4
 

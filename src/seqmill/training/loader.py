@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from seqmill.training.order import Block, Order, Stream, block_rows, cut_blocks, group_size
+from seqmill.stores.parts import Block, cut_blocks
+from seqmill.training.order import Order, Stream, block_rows, group_size
 
 GROUPS_AHEAD = 2
 Batch = dict[str, np.ndarray]

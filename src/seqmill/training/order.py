@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from seqmill.runtime.errors import InputError
+from seqmill.stores.parts import Block, cut_blocks, part_ranges
 
 GROUP_BLOCKS = 8
 GROUP_BYTES = 64_000_000
-
-Block = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -37,33 +36,6 @@ class Stream:
     @property
     def rows(self) -> int:
         return sum(stop - start for start, stop in self.blocks)
-
-
-def cut_blocks(ranges: Sequence[Block], chunk: int) -> tuple[Block, ...]:
-    """Cut row ranges at chunk borders.
-
-    >>> cut_blocks([(3, 9)], 4)
-    ((3, 4), (4, 8), (8, 9))
-    """
-    blocks = []
-    for start, stop in ranges:
-        while start < stop:
-            end = min(stop, (start // chunk + 1) * chunk)
-            blocks.append((start, end))
-            start = end
-    return tuple(blocks)
-
-
-def part_ranges(
-    parts: Sequence[dict[str, Any]], folds: Sequence[str], pools: Sequence[str] | None = None, fraction: float = 1.0
-) -> list[Block]:
-    """Row ranges of some folds and pools; of each part its first ``fraction`` (at least one row)."""
-    ranges = []
-    for part in parts:
-        if part["fold"] in folds and (pools is None or part["pool"] in pools) and part["stop"] > part["start"]:
-            rows = part["stop"] - part["start"]
-            ranges.append((part["start"], part["start"] + max(1, round(fraction * rows))))
-    return ranges
 
 
 def shares_of(ratios: Sequence[float], batch_size: int) -> list[int]:

@@ -13,16 +13,15 @@ from jax import Array
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.progress import Progress
 from seqmill.stores.dataset import DatasetReader
+from seqmill.stores.geometry import crop_margin, present_values
 from seqmill.stores.layout import upstream
+from seqmill.stores.parts import folds_of, part_ranges
 from seqmill.stores.predictions import PredictionsWriter
 from seqmill.training.artefact import Network, load_network
 from seqmill.training.augment import reverse_complement
 from seqmill.training.devices import require_device
-from seqmill.training.geometry import margin_bins, positional_axes
 from seqmill.training.loader import batch_keys, plain_batches
 from seqmill.training.objectives import network_inputs
-from seqmill.training.order import part_ranges
-from seqmill.training.train import folds_of
 
 
 def predictor(network: Network, *, strands: bool) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
@@ -54,23 +53,6 @@ def predictor(network: Network, *, strands: bool) -> Callable[[Mapping[str, Arra
         return {name: (forward[name] + reverse_complement(other[name], targets[name])) / 2 for name in forward}
 
     return jax.jit(run)
-
-
-def crop_numpy(x: np.ndarray, spec: Any) -> np.ndarray:
-    """Labels without their margin, as `seqmill.training.augment.crop` without a shift."""
-    margin = margin_bins(spec)
-    if margin:
-        for axis in positional_axes(spec):
-            x = np.take(x, np.arange(margin, x.shape[axis] - margin), axis=axis)
-    return x
-
-
-def truth_of(batch: Mapping[str, np.ndarray], name: str, spec: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and which are present (bool), margin cropped."""
-    truth = crop_numpy(batch[f"targets/{name}"], spec)
-    if f"mask/{name}" in batch:
-        return truth, crop_numpy(batch[f"mask/{name}"], spec)
-    return truth, ~np.isnan(truth) if truth.dtype.kind == "f" else np.ones(truth.shape, bool)
 
 
 def _check_same_arrays(network: Network, reader: Any, folder: Path) -> None:
@@ -138,7 +120,9 @@ def predict(out: str | Path, *, model_folder: str | Path, dataset: str | Path, p
             predicted = jax.device_get(run(inputs))
             block = {}
             for name, spec in targets.items():
-                truth, mask = truth_of(batch, name, spec)
+                stored = batch[f"targets/{name}"]
+                mask = crop_margin(present_values(stored, batch.get(f"mask/{name}")), spec)
+                truth = crop_margin(stored, spec)
                 block[name] = (np.asarray(predicted[name][:count], np.float32), truth[:count], mask[:count])
             writer.append(rows.iloc[batch["row"][:count]], block)
             progress.add(count)

@@ -13,39 +13,24 @@ from seqmill.models.blocks import count_parameters
 from seqmill.models.registry import build, source_digest
 from seqmill.runtime.errors import InputError
 from seqmill.stores.dataset import DatasetReader
+from seqmill.stores.geometry import reverse_complement_allowed
 from seqmill.stores.layout import upstream
 from seqmill.stores.model import write_model
+from seqmill.stores.parts import chosen_targets, folds_of, part_ranges
 from seqmill.training.artefact import describe, tensors_of
 from seqmill.training.augment import View
 from seqmill.training.devices import require_device
-from seqmill.training.geometry import jitter_of, reverse_complement_allowed
+from seqmill.training.jitter import jitter_of
 from seqmill.training.kinds import Statistics, check_labels, fit_scaling, kind_of
 from seqmill.training.loader import ahead, batch_keys, plain_batches, training_batches
 from seqmill.training.loop import fit
 from seqmill.training.objectives import Supervised, split_module
 from seqmill.training.optimizers import make_optimizer
-from seqmill.training.order import make_streams, part_ranges, steps_per_epoch
+from seqmill.training.order import make_streams, steps_per_epoch
 
 # Rows from which means and spreads of labels are taken: rows are shuffled inside each part, so a prefix is a sample.
 STATISTICS_ROWS = 65_536
 _STATISTICS_BATCH = 1024
-
-
-def folds_of(reader: Any, fold: str, part: str) -> list[str]:
-    """Fold labels of one part ("train", "valid", "test") of a run. Raises InputError for an unknown run."""
-    if fold not in reader.runs:
-        raise InputError(reader.name, f"has no run {fold!r}; it has {', '.join(reader.runs)}")
-    return list(reader.runs[fold][part])
-
-
-def chosen_targets(reader: Any, wanted: Mapping[str, float] | Sequence[str] | None) -> dict[str, float]:
-    """Targets and weights of a model; all with weight 1 if none are named. Raises InputError for an unknown one."""
-    if wanted is None:
-        return dict.fromkeys(reader.targets, 1.0)
-    for name in wanted:
-        if name not in reader.targets:
-            raise InputError(reader.name, f"has no target {name!r}; it has {', '.join(reader.targets)}")
-    return dict(wanted) if isinstance(wanted, Mapping) else dict.fromkeys(wanted, 1.0)
 
 
 def label_statistics(reader: Any, name: str, ranges: Sequence[tuple[int, int]]) -> Statistics:

@@ -161,7 +161,7 @@ class Project:
         return list(names.values())
 
     def window_roles(self, dataset: str) -> dict[str, list[str]]:
-        """What each of `window_tracks` is for: "windows" (centres), "avoid" (negatives), "targets/{name}" ('labelled')."""
+        """Names of `window_tracks` by use: "windows" (centres), "avoid" (negatives), "targets/{name}" (labelled)."""
         section = self.config.datasets[dataset]
         where = f"{self.where}: datasets.{dataset}"
         roles = {"windows": getattr(section.windows, "tracks", None)}

@@ -1,7 +1,5 @@
 """Metrics of profiles: how counts are spread over the bins of a window."""
 
-import math
-
 import numpy as np
 
 
@@ -52,9 +50,11 @@ def multinomial_log_likelihood(counts: np.ndarray, probabilities: np.ndarray) ->
     float64 (...,); -inf where a bin with counts has probability 0; NaN where counts or probabilities hold NaN or a
     negative value, or all probabilities are zero.
     """
+    from scipy.special import gammaln
+
     counts = np.asarray(counts, np.float64)
     shares = _shares(probabilities)
     with np.errstate(divide="ignore"):
         terms = np.where(counts > 0, counts * np.log(np.where(counts > 0, shares, 1)), 0.0 * shares)
-    log_factorial = np.vectorize(lambda k: math.lgamma(k + 1) if k >= 0 else math.nan, otypes=[float])
-    return log_factorial(counts.sum(axis=-1)) - log_factorial(counts).sum(axis=-1) + terms.sum(axis=-1)
+    known = np.where(counts >= 0, counts, np.nan)
+    return gammaln(known.sum(axis=-1) + 1) - gammaln(known + 1).sum(axis=-1) + terms.sum(axis=-1)

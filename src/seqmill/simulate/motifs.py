@@ -1,9 +1,11 @@
 """The matrices of the world's grammar and instances drawn from them."""
 
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
+
+from seqmill.formats.motifs import read_meme
 
 _PSEUDO = 0.001
 
@@ -66,16 +68,5 @@ class Motif:
 
 def load_motifs() -> dict[str, Motif]:
     """Matrices of ``motifs.meme`` by upper-case factor name, in the order of the file."""
-    found: dict[str, Motif] = {}
-    matrix_id = name = ""
-    rows: list[list[float]] = []
-    for line in [*files(__package__).joinpath("motifs.meme").read_text().splitlines(), "MOTIF - -"]:
-        words = line.split()
-        if words[:1] == ["MOTIF"]:
-            if rows:
-                pwm = np.array(rows)
-                found[name] = Motif(name, matrix_id, pwm / pwm.sum(axis=1, keepdims=True))
-            matrix_id, name, rows = words[1], words[2].upper(), []
-        elif name and words and words[0][0].isdigit():
-            rows.append([float(word) for word in words])
-    return found
+    read = read_meme(Path(__file__).with_name("motifs.meme"))
+    return {motif.alias.upper(): Motif(motif.alias.upper(), motif.name, motif.pwm) for motif in read}

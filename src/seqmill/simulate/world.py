@@ -24,28 +24,17 @@ FORMAT = 1
 ASSEMBLY = "sim1"
 
 _COLUMNS = ("track", "source", "location", "assembly", "assay", "target", "biosample", "strand", "strand_pair")
-_COLUMNS += ("aggregate", "transform", "clip", "clip_soft", "scale", "missing")
+_COLUMNS += ("aggregate", "transform", "clip", "clip_soft", "scale", "missing", "reads", "plus_shift", "minus_shift")
 
+_CUTS = {"assay": "ATAC-seq", "aggregate": "sum", "reads": "cuts", "plus_shift": "4", "minus_shift": "-5"}
 _TRACKS = (
-    {"track": "atac_cuts", "location": "atac.bam", "assay": "ATAC-seq", "aggregate": "sum"},
-    {"track": "chip_ctcf", "location": "chip_ctcf.bw", "assay": "ChIP-seq", "target": "CTCF", "aggregate": "mean"},
-    {"track": "chip_myc", "location": "chip_myc.bw", "assay": "ChIP-seq", "target": "MYC", "aggregate": "mean"},
-    {"track": "atac_peaks", "location": "atac.narrowPeak.gz", "assay": "ATAC-seq", "aggregate": "max"},
-    {
-        "track": "ctcf_peaks",
-        "location": "ctcf.narrowPeak.gz",
-        "assay": "ChIP-seq",
-        "target": "CTCF",
-        "aggregate": "max",
-    },
-    {
-        "track": "gata1_peaks",
-        "location": "gata1.narrowPeak.gz",
-        "assay": "ChIP-seq",
-        "target": "GATA1",
-        "aggregate": "max",
-    },
-    {"track": "myc_peaks", "location": "myc.narrowPeak.gz", "assay": "ChIP-seq", "target": "MYC", "aggregate": "max"},
+    {"track": "atac_cuts", "location": "atac.bam", **_CUTS},
+    {"track": "chip_ctcf", "location": "chip_ctcf.bw", "assay": "ChIP-seq", "target": "CTCF"},
+    {"track": "chip_myc", "location": "chip_myc.bw", "assay": "ChIP-seq", "target": "MYC"},
+    {"track": "atac_peaks", "location": "atac.narrowPeak.gz", "assay": "ATAC-seq"},
+    {"track": "ctcf_peaks", "location": "ctcf.narrowPeak.gz", "assay": "ChIP-seq", "target": "CTCF"},
+    {"track": "gata1_peaks", "location": "gata1.narrowPeak.gz", "assay": "ChIP-seq", "target": "GATA1"},
+    {"track": "myc_peaks", "location": "myc.narrowPeak.gz", "assay": "ChIP-seq", "target": "MYC"},
 )
 
 _README = """A simulated world: a genome whose regulatory grammar is known, and data files made from it with noise.
@@ -84,6 +73,7 @@ Settings
 
 def _sheet() -> str:
     common = {"source": "local", "assembly": ASSEMBLY, "biosample": "simulated", "strand": ".", "missing": "zero"}
+    common |= {"aggregate": "mean", "transform": "none", "scale": "1"}
     rows = [{**common, **track} for track in _TRACKS]
     lines = ["\t".join(_COLUMNS)] + ["\t".join(row.get(column, "") for column in _COLUMNS) for row in rows]
     return "\n".join(lines) + "\n"

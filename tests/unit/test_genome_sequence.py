@@ -1,6 +1,7 @@
 """Codes, one-hot, reverse complement, GC content and the dinucleotide shuffle, against plain loops."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -58,14 +59,25 @@ def test_gc_fraction_leaves_unknown_bases_out():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "A", "AC", "ACG", "AAAAAAAA", "ACACACAC", "ACGTTGCATTGACCAGTAACGGT", "ACGTACGNNNNTTGACAGGNA", "NNNN", "NACGGTCAN"],
+    [
+        "",
+        "A",
+        "AC",
+        "ACG",
+        "AAAAAAAA",
+        "ACACACAC",
+        "ACGTTGCATTGACCAGTAACGGT",
+        "ACGTACGNNNNTTGACAGGNA",
+        "NNNN",
+        "NACGGTCAN",
+    ],
 )
 def test_shuffle_keeps_dinucleotides_ends_and_unknown_bases(text):
     rng = np.random.default_rng(1)
-    pairs = Counter(zip(text, text[1:]))
+    pairs = Counter(pairwise(text))
     for _ in range(20):
         out = decode(dinucleotide_shuffle(encode(text), rng))
-        assert Counter(zip(out, out[1:])) == pairs
+        assert Counter(pairwise(out)) == pairs
         assert [i for i, letter in enumerate(out) if letter == "N"] == [i for i, c in enumerate(text) if c == "N"]
         assert out[:1] == text[:1]
         assert out[-1:] == text[-1:]
@@ -74,7 +86,7 @@ def test_shuffle_keeps_dinucleotides_ends_and_unknown_bases(text):
 def test_shuffle_draws_every_arrangement_equally_often():
     """All sequences with the dinucleotides of a short one, found by search, must come with the same frequency."""
     text = "ACGATGTCA"
-    wanted = Counter(zip(text, text[1:]))
+    wanted = Counter(pairwise(text))
 
     def arrangements(path, left):
         if not left:

@@ -11,7 +11,10 @@ CHR1_SIZES = {249_250_621: "hg19", 248_956_422: "hg38", 195_471_971: "mm10", 195
 
 
 def core_name(name: str) -> str:
-    """What is left of a name without its style: names with one core may be one contig. Roman and Arabic numerals stay different."""
+    """What is left of a name without its style: names with one core may be one contig.
+
+    Roman and Arabic numerals stay different.
+    """
     core = name[3:] if name[:3].lower() == "chr" and len(name) > 3 else name
     return "MT" if core.lower() in MITOCHONDRION else core
 

@@ -31,8 +31,12 @@ def _load(reference: str):
     return getattr(importlib.import_module(module), name)
 
 
-def _serve(pipe: Connection, reference: str, args: tuple, kwargs: dict, limit_bytes: int | None) -> None:
-    """Child: build the object, then answer calls until the pipe closes."""
+def _serve(
+    pipe: Connection, other_end: Connection | None, reference: str, args: tuple, kwargs: dict, limit_bytes: int | None
+) -> None:
+    """Child: build the object, then answer calls until told to stop or the pipe closes."""
+    if other_end is not None:
+        other_end.close()  # a forked child holds it too, and would never see the pipe close when its parent dies
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _limit_memory(limit_bytes)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # panics print a backtrace; the message goes through the pipe
@@ -41,6 +45,8 @@ def _serve(pipe: Connection, reference: str, args: tuple, kwargs: dict, limit_by
         try:
             call = pipe.recv() if target is not None else ("__init__", args, kwargs)
         except EOFError:
+            return
+        if call is None:
             return
         try:
             name, call_args, call_kwargs = call
@@ -94,10 +100,14 @@ class IsolatedWorker:
         **kwargs: Any,
     ):
         self.where, self.timeout_s = where, timeout_s
-        context = multiprocessing.get_context(_start_method())
+        method = _start_method()
+        context = multiprocessing.get_context(method)
         self._pipe, child = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(child, reference, args, kwargs, memory_bytes), daemon=True, name="seqmill-reader"
+            target=_serve,
+            args=(child, self._pipe if method == "fork" else None, reference, args, kwargs, memory_bytes),
+            daemon=True,
+            name="seqmill-reader",
         )
         self._process.start()
         child.close()
@@ -138,6 +148,8 @@ class IsolatedWorker:
         return value
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._pipe.send(None)
         with contextlib.suppress(OSError):
             self._pipe.close()
         self._process.join(2)

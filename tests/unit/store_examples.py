@@ -5,9 +5,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seqmill.stores.dataset import finish_dataset, write_array, write_rows
+from seqmill.config.sheet import Track
+from seqmill.config.sources import Genome
+from seqmill.stores.dataset import DatasetReader, finish_dataset, write_array, write_rows
+from seqmill.stores.genome import GenomeReader, build_genome
 from seqmill.stores.layout import upstream
+from seqmill.stores.model import ModelReader, write_model
+from seqmill.stores.predictions import PredictionsReader, PredictionsWriter
 from seqmill.stores.specs import ArraySpec
+from seqmill.stores.track import TrackReader, build_track
 
 PARTS = [("peaks", "train", 25), ("peaks", "test", 9), ("negatives", "train", 16)]
 N = sum(size for *_, size in PARTS)
@@ -101,3 +107,78 @@ def write_toy_dataset(folder: Path, seed: int = 0) -> Path:
     arrays = write_toy_parts(folder, seed=seed)
     finish_dataset(folder, name="toy", arrays=arrays)
     return folder
+
+
+CONTIGS = {"chr1": 3001, "chr2": 257}
+
+
+def write_toy_fasta(folder: Path) -> Path:
+    """Two contigs with N runs and lower case; returns the file."""
+    rng = np.random.default_rng(1)
+    lines = []
+    for contig, size in CONTIGS.items():
+        letters = rng.choice(list("ACGTacgtNR"), size, p=[0.15] * 4 + [0.08] * 4 + [0.07, 0.01])
+        text = "".join(letters)
+        lines += [f">{contig} a contig", *(text[i : i + 60] for i in range(0, size, 60))]
+    fasta = folder / "toy.fa"
+    fasta.write_text("\n".join(lines) + "\n")
+    return fasta
+
+
+def write_toy_results(folder: Path) -> Path:
+    """A tree of results with one noun of each kind; returns ``folder``."""
+    folder.mkdir(parents=True)
+    build_genome(folder / "genome/toy.zarr", name="toy", genome=Genome(fasta=write_toy_fasta(folder)))
+    genome = GenomeReader(folder / "genome/toy.zarr")
+    (folder / "signal.bedgraph").write_text("chr1\t10\t20\t1.5\nchr1\t30\t95\t2\nchr2\t0\t257\t3\n")
+    (folder / "peaks.bed").write_text("chr1\t10\t200\ta\t7\t+\nchr1\t100\t300\tb\t8\t-\n")
+    for name, file, bins in (("signal", "signal.bedgraph", 10), ("peaks", "peaks.bed", None)):
+        track = Track(track=name, location=str(folder / file), format=file.split(".")[1], bin_bp=bins)
+        build_track(folder / f"tracks/{name}.zarr", track=track, genome=genome, partial=False, on_bad_track="fail")
+    dataset = write_toy_dataset(folder / "datasets/toy.zarr")
+    rng = np.random.default_rng(2)
+    tensors = {"dense.kernel": rng.random((4, 3)).astype(np.float32), "dense.bias": np.zeros(3, np.float32)}
+    model = folder / "models/net/0.0"
+    info = {"architecture": "dense", "fold": "0", "seed": 0}
+    history = [{"epoch": 1, "valid_loss": 0.5}, {"epoch": 2, "valid_loss": 0.25}]
+    write_model(model, "net", tensors, info, history, inputs=upstream(dataset))
+    reader = DatasetReader(dataset)
+    attrs = {
+        "kind": "network", "model": "net", "dataset": "toy", "dataset_digest": reader.digest, "fold": "0", "seed": 0,
+        "bootstrap_unit": "contig",
+    }  # fmt: skip
+    with PredictionsWriter(
+        folder / "predictions/net/0.0.zarr", "net", attrs, reader.targets, inputs=upstream(model, dataset)
+    ) as writer:
+        for start in range(0, N, 20):
+            stop = min(start + 20, N)
+            blocks = {}
+            for name in reader.targets:
+                truth, mask = reader.read(f"targets/{name}", start, stop), reader.read(f"mask/{name}", start, stop)
+                blocks[name] = (np.full(truth.shape, 0.25 + start, np.float32), truth, mask)
+            writer.append(reader.rows().iloc[start:stop], blocks)
+    return folder
+
+
+def read_everything(folder: Path) -> dict[str, object]:
+    """Every value of every noun of `write_toy_results`, by name."""
+    found: dict[str, object] = {}
+    genome = GenomeReader(folder / "genome/toy.zarr")
+    for contig, size in genome.sizes.items():
+        found[f"codes {contig}"] = genome.codes(contig, 0, size)
+        found[f"softmask {contig}"] = genome.softmask(contig, 0, size)
+        found[f"signal {contig}"] = TrackReader(folder / "tracks/signal.zarr").bins(contig, 0, -(-size // 10))
+        for column, values in zip("sexf", TrackReader(folder / "tracks/peaks.zarr").intervals(contig)):
+            found[f"peaks {contig} {column}"] = values
+    dataset = DatasetReader(folder / "datasets/toy.zarr")
+    found["rows"] = dataset.rows().to_numpy()
+    for key in ("inputs/sequence", "targets/peaks", "mask/peaks", "targets/coverage"):
+        found[key] = dataset.read(key, 0, N)
+    model = ModelReader(folder / "models/net/0.0")
+    found |= {"info": model.info, "history": model.history, **model.tensors()}
+    predictions = PredictionsReader(folder / "predictions/net/0.0.zarr")
+    found["prediction rows"] = predictions.rows().to_numpy()
+    for target in predictions.targets:
+        for role in ("predicted", "truth", "mask"):
+            found[f"{role} {target}"] = getattr(predictions, role)(target)
+    return found

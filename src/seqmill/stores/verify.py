@@ -1,0 +1,86 @@
+"""Re-read everything: what is flipped, cut, lost, swapped or made from something else is named."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from seqmill.runtime.errors import DamageError, InputError
+from seqmill.runtime.marker import MARKER, Marker, named, read_marker, verify_folder
+
+
+def verify(path: str | Path) -> list[str]:
+    """Check one noun, or every noun of a tree of results, byte for byte.
+
+    Returns
+    -------
+    One message for each damaged place; empty if all is whole. Findings are: a file whose size or content is not what
+    its marker says, a missing or additional file, a changed marker or run record, a folder under another name, a store
+    without marker (not finished), and a noun whose inputs in the same tree have another digest.
+
+    Raises
+    ------
+    InputError if ``path`` is not a folder or holds nothing to verify.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise InputError(path, "is not a folder of results" if path.exists() else "does not exist")
+    problems: list[str] = []
+    nouns: dict[Path, Marker] = {}
+    seen = 0
+    for folder, is_noun in _folders(path):
+        seen += 1
+        if not is_noun:
+            problems.append(f"{folder}: has no {MARKER}: it was not finished, or the marker was deleted")
+            continue
+        problems += verify_folder(folder)
+        nouns |= _with_parts(folder)
+    if not seen:
+        raise InputError(path, f"holds nothing to verify: no {MARKER} in it or below")
+    return list(dict.fromkeys(problems + _stale(nouns)))
+
+
+def _looks_like_noun(folder: Path, names: list[str]) -> bool:
+    return folder.suffix == ".zarr" or "zarr.json" in names or "model.json" in names
+
+
+def _folders(path: Path) -> Iterator[tuple[Path, bool]]:
+    """Outermost folders that hold a marker (True), or look as if they should (False); hidden folders are work files."""
+    for root, folders, names in os.walk(path):
+        folder = Path(root)
+        if MARKER in names:
+            folders.clear()  # its parts are listed in its marker
+            yield folder, True
+        elif _looks_like_noun(folder, names):
+            yield folder, False
+            # below an unfinished dataset only its finished parts can be judged
+            inner = [part.relative_to(folder) for part in sorted(folder.rglob(MARKER))]
+            folders.clear()
+            yield from (
+                (folder / part.parent, True)
+                for part in inner
+                if not str(part).startswith(".") and "/." not in str(part)
+            )
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+
+
+def _with_parts(folder: Path) -> dict[Path, Marker]:
+    try:
+        marker = read_marker(folder)
+    except DamageError:
+        return {}  # verify_folder has reported it
+    found = {folder: marker}
+    for part in marker.parts:
+        found |= _with_parts(folder / part)
+    return found
+
+
+def _stale(nouns: dict[Path, Marker]) -> list[str]:
+    """Nouns that were made from another version of a noun of the same tree."""
+    problems = []
+    for folder, marker in nouns.items():
+        inputs = marker.attrs.get("inputs")
+        for label, digest in sorted(inputs.items()) if isinstance(inputs, dict) else ():
+            found = [other for other in nouns if named(other, label)]
+            if len(found) == 1 and nouns[found[0]].digest != digest:
+                problems.append(f"{folder}: was built from another version of {found[0]}; build it again")
+    return problems

@@ -34,19 +34,18 @@ def reduce_bins(pieces: np.ndarray, how: Reduction) -> np.ndarray:
 
     float32 (..., bins of the track) -> float64 (...); sums are made in float64.
     """
-    skip = how.missing == "nan"
     name = "sum" if how.total else how.aggregate
     present = ~np.isnan(pieces)
     if name in ("mean", "sum"):
-        result = np.sum(np.where(present, pieces, 0), axis=-1, dtype=np.float64)
+        result = np.sum(np.where(present, pieces, np.float32(0)), axis=-1, dtype=np.float64)
         if name == "mean":
             result /= np.maximum(present.sum(axis=-1), 1)
         elif how.total and how.aggregate == "mean":
             result *= how.bin_bp
     else:
         fill, function = (-np.inf, np.max) if name == "max" else (np.inf, np.min)
-        result = function(np.where(present, pieces, fill), axis=-1).astype(np.float64)
-    known = present.any(axis=-1) if skip else present.all(axis=-1)
+        result = function(np.where(present, pieces, np.float32(fill)), axis=-1).astype(np.float64)
+    known = present.any(axis=-1) if how.missing == "nan" else present.all(axis=-1)
     return np.where(known, result, np.nan)
 
 
@@ -58,8 +57,8 @@ def transform(values: np.ndarray, track: Track, where: str) -> np.ndarray:
     3. ``clip`` c: x is cut to [-c, c].
     4. ``scale``: x is multiplied by it.
 
-    This is the order of `basenji_data_read.py` (Kelley et al. 2018, Genome Res 28:739; clip_soft of Linder et al.
-    2025, Borzoi). ``sign: flip`` was applied to the bins before they were reduced. NaN stays NaN.
+    This is the order of Basenji's `basenji_data_read.py` (Kelley et al. 2018, Genome Res 28:739). ``sign: flip`` is
+    applied before, when the track store is written. NaN stays NaN.
 
     float (...) -> float32 (...).
     """

@@ -1,6 +1,6 @@
 """Confidence intervals by resampling blocks: neighbouring windows are not independent, blocks nearly are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -53,7 +53,7 @@ def table_blocks(rows: int, groups: np.ndarray | None = None) -> np.ndarray:
     return np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def _resamples(blocks: np.ndarray, n: int, seed: int):
+def _resamples(blocks: np.ndarray, n: int, seed: int) -> Iterator[np.ndarray]:
     """Row indices of ``n`` draws of as many blocks as there are, with replacement."""
     order = np.argsort(blocks, kind="stable")
     ids, first, sizes = np.unique(blocks[order], return_index=True, return_counts=True)
@@ -88,11 +88,14 @@ def bootstrap_interval(
     arrays : each (rows, ...).
     n : number of resamples. seed : same seed, same interval. level : 0.95 for a 95 % interval.
     """
-    blocks, arrays = _check(blocks, arrays)
+    blocks, data = np.asarray(blocks), [np.asarray(array) for array in arrays]
+    for array in data:
+        if len(array) != len(blocks):
+            raise ValueError(f"{len(blocks)} rows have blocks, {len(array)} rows are given")
     number = len(np.unique(blocks))
     if number < MIN_BLOCKS:
         return Interval(None, None, number, TOO_FEW)
-    values = [float(metric(*(array[rows] for array in arrays))) for rows in _resamples(blocks, n, seed)]
+    values = [float(metric(*(array[rows] for array in data))) for rows in _resamples(blocks, n, seed)]
     return _interval(values, number, level)
 
 
@@ -116,11 +119,3 @@ def bootstrap_difference(
         return float(metric(truth, first, *rest)) - float(metric(truth, second, *rest))
 
     return bootstrap_interval(difference, blocks, truth, first, second, *rest, n=n, seed=seed, level=level)
-
-
-def _check(blocks: np.ndarray, arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, list[np.ndarray]]:
-    blocks, checked = np.asarray(blocks), [np.asarray(array) for array in arrays]
-    for array in checked:
-        if len(array) != len(blocks):
-            raise ValueError(f"{len(blocks)} rows have blocks, {len(array)} rows are given")
-    return blocks, checked

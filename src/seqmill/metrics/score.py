@@ -29,11 +29,10 @@ def flat_pair(truth: np.ndarray, predicted: np.ndarray, mask: np.ndarray | None)
         Shapes differ (a fault of the caller, not of the data).
     """
     truth, predicted = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
-    if truth.shape != predicted.shape or (mask is not None and np.shape(mask) != truth.shape):
-        raise ValueError(f"shapes differ: truth {truth.shape}, predicted {predicted.shape}, mask {np.shape(mask)}")
-    keep = ~(np.isnan(truth) | np.isnan(predicted))
-    if mask is not None:
-        keep &= np.asarray(mask, bool)
+    allowed = np.ones(truth.shape, bool) if mask is None else np.asarray(mask, bool)
+    if not truth.shape == predicted.shape == allowed.shape:
+        raise ValueError(f"shapes differ: truth {truth.shape}, predicted {predicted.shape}, mask {allowed.shape}")
+    keep = allowed & ~(np.isnan(truth) | np.isnan(predicted))
     return truth[keep], predicted[keep]
 
 

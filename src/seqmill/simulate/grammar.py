@@ -189,7 +189,7 @@ def place_sites(
             codes[at:end] = piece if part.strand == "+" else 3 - piece[::-1]
             instances.append(Instance(part.motif, at, end, part.strand, part.lo, part.hi, score))
             at = end
-        strength = float(np.exp(rng.normal(0, strength_sd))) * np.mean([i.score for i in instances])
+        strength = float(np.exp(rng.normal(0, strength_sd))) * float(np.mean([i.score for i in instances]))
         sites.append(Site(contig, rule, kind, is_functional, strength if is_functional else 0.0, tuple(instances)))
     return sorted(sites, key=lambda site: (site.contig, site.instances[0].start))
 

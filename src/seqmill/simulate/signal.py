@@ -52,11 +52,9 @@ def make_fragments(
     """Poisson numbers of fragments at the sites, over the background (more in GC-rich blocks) and over artefacts."""
     length = len(chromosome.codes)
     depth = settings.atac_fragments_per_site if assay.accessibility else settings.chip_fragments_per_site
-    weighted = [(site.centre, depth * site.strength * assay.weights.get(site.rule, 0.0)) for site in sites]
-    means = np.array([mean for _, mean in weighted])
-    centres = np.array([centre for centre, _ in weighted], np.int64)
-    at_sites = np.repeat(centres, rng.poisson(means)) if len(means) else np.zeros(0, np.int64)
-    at_sites = at_sites + rng.normal(0, 55 if assay.accessibility else 35, len(at_sites))
+    means = np.array([depth * site.strength * assay.weights.get(site.rule, 0.0) for site in sites])
+    centres = np.repeat(np.array([site.centre for site in sites], np.float64), rng.poisson(means).astype(np.int64))
+    at_sites = centres + rng.normal(0, 55 if assay.accessibility else 35, len(centres))
 
     rate = settings.background_fragments_per_kb * np.exp(4 * (chromosome.gc - 0.42))
     per_block = rng.poisson(rate)

@@ -23,8 +23,12 @@ from seqmill.simulate.signal import ASSAYS, call_peaks, coverage, make_fragments
 FORMAT = 1
 ASSEMBLY = "sim1"
 
-_COLUMNS = ("track", "source", "location", "assembly", "assay", "target", "biosample", "strand", "strand_pair")
-_COLUMNS += ("aggregate", "transform", "clip", "clip_soft", "scale", "missing", "reads", "plus_shift", "minus_shift")
+# fmt: off
+_COLUMNS = (
+    "track", "source", "location", "assembly", "assay", "target", "biosample", "strand", "strand_pair",
+    "aggregate", "transform", "clip", "clip_soft", "scale", "missing", "reads", "plus_shift", "minus_shift",
+)
+# fmt: on
 
 _CUTS = {"assay": "ATAC-seq", "aggregate": "sum", "reads": "cuts", "plus_shift": "4", "minus_shift": "-5"}
 _TRACKS = (
@@ -49,6 +53,7 @@ Bases between the motifs of a site are background. The background is an order-3 
 different GC, with repeats (soft-masked) and runs of N. Sites prefer GC-rich isochores, decoys less so: GC alone
 predicts peaks somewhat, and is not the cause.
 
+Arrangements that arise in the background by chance (a few in a million bases) give no signal and count as background.
 {sites} functional sites ({per_rule}) and {decoys} decoys were placed.
 
 Files (0-based half-open coordinates)

@@ -68,10 +68,11 @@ def test_binary_values_equal_scikit_learn_and_masked_labels_do_not_count(tmp_pat
     evaluate(tmp_path / "toy", name="toy", predictions=[path])
     found = table(tmp_path / "toy")
     predicted, truth, mask = values
+    lines = found.set_index(["track", "metric"])
     for i, track in enumerate("abc"):
         y, x = truth[mask[:, i], i], predicted[mask[:, i], i]
         for metric, function in (("auroc", roc_auc_score), ("auprc", average_precision_score)):
-            line = found.query("track == @track and metric == @metric").iloc[0]
+            line = lines.loc[(track, metric)]
             assert line["value"] == pytest.approx(function(y, x), rel=1e-5)
             assert line["ci_low"] < line["value"] < line["ci_high"]
             assert (line["n"], line["n_pos"]) == (len(y), y.sum())

@@ -18,13 +18,42 @@ from seqmill.runtime.errors import InputError
 
 SEED = 20_251
 PLACE = ["genome", "contig", "start", "end", "strand", "name", "source_row"]
-COLUMNS = (
-    "model kind fold seed target target_kind over track metric value n n_pos prevalence ci_low ci_high blocks note"
-).split()
-COMPARED = (
-    "target metric fold network seed baseline network_value baseline_value difference ci_low ci_high "
-    "tracks tracks_better blocks verdict"
-).split()
+COLUMNS = [
+    "model",
+    "kind",
+    "fold",
+    "seed",
+    "target",
+    "target_kind",
+    "over",
+    "track",
+    "metric",
+    "value",
+    "n",
+    "n_pos",
+    "prevalence",
+    "ci_low",
+    "ci_high",
+    "blocks",
+    "note",
+]
+COMPARED = [
+    "target",
+    "metric",
+    "fold",
+    "network",
+    "seed",
+    "baseline",
+    "network_value",
+    "baseline_value",
+    "difference",
+    "ci_low",
+    "ci_high",
+    "tracks",
+    "tracks_better",
+    "blocks",
+    "verdict",
+]
 OTHER_ROWS = "not comparable: the predictions are of different rows"
 
 
@@ -171,6 +200,17 @@ def _same_dataset(everyone: list[Judged], name: str) -> None:
         raise InputError(name, f"predictions ({which}) were made from different versions of the dataset; predict again")
 
 
+def _pairs(everyone: list[Judged]) -> Iterator[tuple[Judged, Judged, str]]:
+    """Each network with each baseline of the same fold, for each target that both predict."""
+    for network in everyone:
+        for baseline in everyone:
+            kinds = network.attrs["kind"] != "baseline", baseline.attrs["kind"] == "baseline"
+            if all(kinds) and network.attrs["fold"] == baseline.attrs["fold"]:
+                for target in network.scores:
+                    if target in baseline.scores:
+                        yield network, baseline, target
+
+
 def evaluate(out: Path, *, name: str, predictions: list[Path]) -> None:
     """Judge all predictions on one dataset.
 
@@ -187,29 +227,20 @@ def evaluate(out: Path, *, name: str, predictions: list[Path]) -> None:
     from seqmill.stores.layout import noun_folder, upstream
     from seqmill.stores.tables import write_table
 
-    everyone = [judge(Path(folder)) for folder in predictions]
-    everyone.sort(key=lambda j: (j.attrs["kind"] == "baseline", j.attrs["model"], j.attrs["fold"], j.attrs["seed"]))
-    _same_dataset(everyone, name)
-    metrics = [row for judged in everyone for row in _metric_rows(judged)]
-    baselines = [judged for judged in everyone if judged.attrs["kind"] == "baseline"]
-    compared = [
-        row
-        for network in everyone
-        for baseline in baselines
-        if network.attrs["kind"] != "baseline" and network.attrs["fold"] == baseline.attrs["fold"]
-        for target in network.scores
-        if target in baseline.scores
-        for row in _compare(network, baseline, target)
-    ]
     parameters = {"name": name, "resamples": RESAMPLES, "seed": SEED}
-    with noun_folder(out, noun="evaluation", label=name, inputs=upstream(*predictions), parameters=parameters) as (
-        part,
-        attrs,
-        _,
-    ):
-        table = _table(metrics, COLUMNS, ("n", "n_pos", "blocks"))
+    made_from = upstream(*predictions)
+    with noun_folder(out, noun="evaluation", label=name, inputs=made_from, parameters=parameters) as (part, attrs, _):
+        everyone = [judge(Path(folder)) for folder in predictions]
+        everyone.sort(
+            key=lambda j: (j.attrs["kind"] == "baseline", *(j.attrs[key] for key in ("model", "fold", "seed")))
+        )
+        _same_dataset(everyone, name)
+        table = _table([row for judged in everyone for row in _metric_rows(judged)], COLUMNS, ("n", "n_pos", "blocks"))
         _write(part, "metrics", table)
         write_table(part / "metrics.parquet", table)
+        compared = [
+            row for network, baseline, target in _pairs(everyone) for row in _compare(network, baseline, target)
+        ]
         _write(part, "comparison", _table(compared, COMPARED, ("tracks", "tracks_better", "blocks")))
         units = sorted({judged.blocks.unit for judged in everyone})
         attrs |= {"resamples": RESAMPLES, "seed": SEED, "block_units": units}

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# jax reads these when it is imported (seqmill.runtime.device): one CPU thread, whichever test comes first.
+os.environ.update(JAX_PLATFORMS="cpu", NPROC="1", PJRT_NPROC="1")
+
 
 @pytest.fixture(scope="session")
 def test_data() -> Path:

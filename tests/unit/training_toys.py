@@ -1,16 +1,13 @@
-"""Small datasets to learn from, with known rules, and jax set up as one CPU thread."""
+"""Small datasets to learn from, with known rules."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from seqmill.runtime.device import choose_device
 from seqmill.stores.dataset import finish_dataset, write_array, write_rows
 from seqmill.stores.layout import upstream
 from seqmill.stores.specs import ArraySpec
-
-choose_device("cpu", 1)  # before any test imports jax
 
 MOTIF = np.array([1, 0, 1, 2, 3, 2], np.uint8)  # CACGTG
 RUNS = {"0": {"train": ["train"], "valid": ["valid"], "test": ["test"]}}

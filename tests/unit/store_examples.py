@@ -138,17 +138,24 @@ def write_toy_results(folder: Path) -> Path:
     dataset = write_toy_dataset(folder / "datasets/toy.zarr")
     rng = np.random.default_rng(2)
     tensors = {"dense.kernel": rng.random((4, 3)).astype(np.float32), "dense.bias": np.zeros(3, np.float32)}
-    model = folder / "models/net/0.0"
-    info = {"architecture": "dense", "fold": "0", "seed": 0}
-    history = [{"epoch": 1, "valid_loss": 0.5}, {"epoch": 2, "valid_loss": 0.25}]
+    for fold in ("0", "1"):
+        _write_toy_run(folder, dataset, fold, tensors)
+    return folder
+
+
+def _write_toy_run(folder: Path, dataset: Path, fold: str, tensors: dict[str, np.ndarray]) -> None:
+    model = folder / f"models/net/{fold}.0"
+    info = {"architecture": "dense", "fold": fold, "seed": 0}
+    history = [{"epoch": 1, "valid_loss": 0.5}, {"epoch": 2, "valid_loss": 0.25 + int(fold)}]
+    tensors = {key: value + int(fold) for key, value in tensors.items()}
     write_model(model, "net", tensors, info, history, inputs=upstream(dataset))
     reader = DatasetReader(dataset)
     attrs = {
-        "kind": "network", "model": "net", "dataset": "toy", "dataset_digest": reader.digest, "fold": "0", "seed": 0,
+        "kind": "network", "model": "net", "dataset": "toy", "dataset_digest": reader.digest, "fold": fold, "seed": 0,
         "bootstrap_unit": "contig",
     }  # fmt: skip
     with PredictionsWriter(
-        folder / "predictions/net/0.0.zarr", "net", attrs, reader.targets, inputs=upstream(model, dataset)
+        folder / f"predictions/net/{fold}.0.zarr", "net", attrs, reader.targets, inputs=upstream(model, dataset)
     ) as writer:
         for start in range(0, N, 20):
             stop = min(start + 20, N)
@@ -157,7 +164,6 @@ def write_toy_results(folder: Path) -> Path:
                 truth, mask = reader.read(f"targets/{name}", start, stop), reader.read(f"mask/{name}", start, stop)
                 blocks[name] = (np.full(truth.shape, 0.25 + start, np.float32), truth, mask)
             writer.append(reader.rows().iloc[start:stop], blocks)
-    return folder
 
 
 def read_everything(folder: Path) -> dict[str, object]:

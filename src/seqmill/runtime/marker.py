@@ -181,7 +181,7 @@ def verify_folder(folder: str | Path) -> list[str]:
         return [str(error)]
     problems = []
     if not named(folder, marker.name):
-        problems.append(f"{folder}: its marker is that of '{marker.name}': folders were swapped or renamed")
+        problems.append(f"{folder / MARKER}: is that of '{marker.name}': files or folders were swapped or renamed")
     expected = set(marker.files)
     found = set(_walk(folder, marker.parts))
     problems += [f"{folder / path}: missing, listed in {MARKER}" for path in sorted(expected - found)]

@@ -30,7 +30,7 @@ def verify(path: str | Path) -> list[str]:
     for folder, is_noun in _folders(path):
         seen += 1
         if not is_noun:
-            problems.append(f"{folder}: has no {MARKER}: it was not finished, or the marker was deleted")
+            problems.append(f"{folder / MARKER}: missing: {folder.name} was not finished, or its marker was deleted")
             continue
         problems += verify_folder(folder)
         nouns |= _with_parts(folder)

@@ -1,0 +1,220 @@
+"""What the report says, read from markers and tables into plain lists and dictionaries."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from seqmill.runtime.errors import DamageError
+from seqmill.runtime.marker import RECORD, Marker, read_marker, unseal
+
+DENSITY_ROWS = 2048
+DENSITY_BYTES = 64_000_000
+
+
+def _label(folder: Path, marker: Marker) -> str:
+    """Name for people: the label, and fold and seed of a run."""
+    label = str(marker.attrs.get("name", marker.name))
+    return f"{label} {folder.name.removesuffix('.zarr')}" if marker.noun in ("model", "predictions") else label
+
+
+def run_record(folder: Path) -> dict[str, Any]:
+    """The run record of a noun in short; empty if it has none."""
+    if not (folder / RECORD).exists():
+        return {}
+    marker, record = read_marker(folder), unseal(folder / RECORD)
+    return {
+        "noun": marker.noun.replace("-", " "),
+        "name": marker.name,
+        "label": _label(folder, marker),
+        "seconds": record.get("seconds"),
+        "peak_memory_bytes": record.get("peak_memory_bytes"),
+        "device": record.get("device") or "cpu",
+        "versions": record.get("versions", {}),
+        "machine": record.get("machine", {}),
+        "parameters": record.get("parameters", {}),
+    }
+
+
+def _genome(folder: Path, marker: Marker) -> dict[str, Any]:
+    section = run_record(folder).get("parameters", {}).get("genome", {})
+    attrs = marker.attrs
+    sizes = [size for _, size in attrs["sizes"]]
+    return {
+        "name": attrs["name"],
+        "file": str(section.get("fasta", "")),
+        "contigs": len(sizes),
+        "bp": sum(sizes),
+        "n_share": attrs["n_count"] / max(sum(sizes), 1),
+        "partial": attrs["partial"],
+        "digest": attrs.get("source_sha256"),
+    }
+
+
+def _track(folder: Path, marker: Marker) -> dict[str, Any]:
+    section = run_record(folder).get("parameters", {}).get("track", {})
+    attrs = marker.attrs
+    return {
+        "name": attrs["name"],
+        "file": str(section.get("location", "")),
+        "format": section.get("format", ""),
+        "what": " ".join(str(section[key]) for key in ("assay", "target", "biosample") if section.get(key)),
+        "kind": attrs["kind"],
+        "bin_bp": attrs.get("bin_bp"),
+        "aggregate": attrs.get("aggregate") or "",
+        "missing": attrs.get("missing") or "",
+        "counts": attrs.get("counts", {}),
+        "absent": len(attrs.get("absent", [])),
+        "state": attrs["state"],
+        "reason": attrs.get("reason", ""),
+        "digest": attrs.get("source_sha256"),
+    }
+
+
+def upstream_folders(datasets: list[Path]) -> dict[Path, str]:
+    """Genome and track stores that the datasets were made from, beside them in the results, with their digests."""
+    found: dict[Path, str] = {}
+    for folder in datasets:
+        for part in read_marker(folder).parts:
+            for label, digest in read_marker(folder / part).attrs.get("inputs", {}).items():
+                if label.startswith(("genome/", "tracks/")):
+                    found[folder.parent.parent / label] = digest
+    return dict(sorted(found.items()))
+
+
+def sources(datasets: list[Path]) -> dict[str, list[dict[str, Any]]]:
+    """Genomes and tracks that the datasets were made from, and those of them that are not at hand."""
+    genomes, tracks, absent = [], [], []
+    for folder, digest in upstream_folders(datasets).items():
+        try:
+            marker = read_marker(folder)
+        except DamageError:
+            marker = None
+        if marker is None or marker.digest != digest:
+            absent.append({"name": f"{folder.parent.name}/{folder.name}", "rebuilt": marker is not None})
+        elif marker.noun == "genome":
+            genomes.append(_genome(folder, marker))
+        else:
+            tracks.append(_track(folder, marker))
+    tracks.sort(key=lambda track: track["state"] == "ok")
+    return {"genomes": genomes, "tracks": tracks, "absent": absent}
+
+
+def _density(reader: Any, target: str) -> list[dict[str, Any]]:
+    """Values of a target in each pool, from the first rows of its parts (rows are shuffled: a fair sample)."""
+    spec = reader.targets[target]
+    width = 1
+    for size in spec.shape_per_example:
+        width *= size
+    rows = max(1, min(DENSITY_ROWS, DENSITY_BYTES // (8 * max(width, 1))))
+    pools: dict[str, list[float]] = {}
+    for part in reader.parts:
+        stop = min(part["stop"], part["start"] + rows)
+        values = reader.read(f"targets/{target}", part["start"], stop).astype("float64")
+        mask = reader.read(f"mask/{target}", part["start"], stop)
+        weight = (part["stop"] - part["start"]) / max(stop - part["start"], 1)  # large parts count by their size
+        known = values[mask]
+        sums = (known.size, known.sum(), (known > 0).sum(), mask.size)
+        pool = pools.setdefault(part["pool"], [0.0] * 4)
+        for i, value in enumerate(sums):
+            pool[i] += weight * float(value)
+    return [
+        {
+            "pool": pool,
+            "mean": total / known if known else None,
+            "positive": positive / known if known else None,
+            "missing": 1 - known / every if every else None,
+        }
+        for pool, (known, total, positive, every) in pools.items()
+    ]
+
+
+def dataset(folder: Path) -> dict[str, Any]:
+    """Examples for each pool and fold, what was dropped and why, geometry and density of the targets."""
+    from seqmill.stores.dataset import DatasetReader, open_rows
+    from seqmill.stores.layout import check_file
+
+    reader = DatasetReader(folder)
+    path = check_file(folder / "rows", open_rows(folder / "rows"), "dropped.tsv")
+    dropped = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False).to_dict("records")
+    count = {(part["pool"], part["fold"]): part["stop"] - part["start"] for part in reader.parts}
+    lines = [
+        {"pool": pool, "counts": [count.get((pool, fold), 0) for fold in reader.folds]}
+        | {"total": sum(value for (name, _), value in count.items() if name == pool)}
+        for pool in reader.pools
+    ]
+    return {
+        "name": reader.name,
+        "n": reader.n,
+        "window_bp": reader.window_bp,
+        "margin_bp": reader.margin_bp,
+        "reverse_complement": reader.reverse_complement,
+        "folds": reader.folds,
+        "pools": lines,
+        "runs": [{"name": name, **run} for name, run in reader.runs.items()],
+        "dropped": [
+            {key: row.get(key, "") for key in ("stage", "reason", "pool", "fold", "count")}
+            for row in dropped
+            if row.get("stage") != "kept"
+        ],
+        "inputs": [
+            {
+                "name": name,
+                "kind": spec.kind,
+                "shape": " × ".join(map(str, spec.shape_per_example)),
+                "dtype": spec.dtype,
+            }
+            for name, spec in reader.inputs.items()
+        ],
+        "targets": [
+            {
+                "name": name,
+                "kind": spec.kind,
+                "tracks": len(spec.tracks) or 1,
+                "shape": " × ".join(map(str, spec.shape_per_example)) or "1",
+                "bp_per_bin": spec.bp_per_bin,
+                "dtype": spec.dtype,
+                "density": _density(reader, name),
+            }
+            for name, spec in reader.targets.items()
+        ],
+    }
+
+
+def models(folders: list[Path]) -> list[dict[str, Any]]:
+    """Networks with their runs (fold, seed) and training history."""
+    from seqmill.stores.model import ModelReader
+
+    found: dict[str, dict[str, Any]] = {}
+    for folder in folders:
+        reader = ModelReader(folder)
+        info = reader.info
+        network = found.setdefault(info["name"], {"name": info["name"], "dataset": info.get("dataset", ""), "runs": []})
+        keys = ("architecture", "fold", "seed", "best_epoch", "valid_loss", "steps", "device", "xla_threads")
+        run = {key: info.get(key) for key in keys}
+        network["runs"].append(run | {"parameters": info.get("parameters"), "history": reader.history})
+    return list(found.values())
+
+
+def evaluation(folder: Path) -> dict[str, Any]:
+    """Metric and comparison tables of one dataset as data frames, with how their intervals were made."""
+    from seqmill.stores.layout import check_file, open_noun
+
+    marker = open_noun(folder, "evaluation")
+    texts = {name: str for name in ("fold", "model", "track", "target", "metric", "note", "network", "baseline")}
+    tables = {
+        name: pd.read_csv(
+            check_file(folder, marker, f"{name}.tsv"), sep="\t", dtype=texts, keep_default_na=False, na_values={}
+        )
+        for name in ("metrics", "comparison")
+    }
+    for table in tables.values():
+        for column in set(table.columns) & set(_NUMBERS):
+            table[column] = pd.to_numeric(table[column], errors="coerce")
+    attrs = marker.attrs
+    return {"name": attrs["name"], "resamples": attrs["resamples"], "block_units": attrs["block_units"], **tables}
+
+
+_NUMBERS = (
+    "value n n_pos prevalence ci_low ci_high blocks network_value baseline_value difference tracks tracks_better"
+).split()  # fmt: skip

@@ -1,0 +1,135 @@
+"""Figures of the report as data URIs: vector graphics without script, the same bytes for the same numbers."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# Okabe & Ito's colour-blind-safe palette (Okabe and Ito 2008, Color Universal Design).
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#007a5a", "#8a8f98"
+INK, RULE = "#22272e", "#d7dade"
+MAX_DOTS = 400
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a dot plot.
+
+    Attributes
+    ----------
+    label : what the line is of. value : the large dot. low, high : ends of its interval, NaN for none.
+    dots : small dots, one a track. network : drawn in the colour of networks, else of baselines.
+    """
+
+    label: str
+    value: float
+    low: float
+    high: float
+    dots: Sequence[float] = ()
+    network: bool = True
+
+
+def plain(text: Any, limit: int = 60) -> str:
+    """``text`` fit for a figure: printable characters only, shortened."""
+    clean = "".join(c if c.isprintable() else " " for c in str(text).encode("utf-8", "replace").decode())
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def _axes(width: float, height: float) -> tuple[Any, Any]:
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams["svg.hashsalt"] = "seqmill"
+    matplotlib.rcParams["svg.fonttype"] = "path"
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasSVG(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(RULE)
+    axes.tick_params(colors=INK, labelsize=9, length=3, color=RULE)
+    axes.grid(axis="x", color=RULE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _uri(figure: Any) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def dot_plot(lines: Sequence[Line], label: str, *, reference: float | None = None) -> str:
+    """Lines with a large dot, its 95 % interval and small dots behind it.
+
+    Parameters
+    ----------
+    label : of the value axis. reference : where a dashed line is drawn, e.g. 0 for differences.
+
+    Returns
+    -------
+    data URI of an SVG image.
+    """
+    figure, axes = _axes(7.2, 0.9 + 0.42 * len(lines))
+    for i, line in enumerate(lines):
+        colour, marker = (BLUE, "o") if line.network else (ORANGE, "s")
+        dots = [dot for dot in line.dots if not math.isnan(dot)][:MAX_DOTS]
+        if len(dots) > 1:
+            axes.plot(dots, [i] * len(dots), "|", color=GREY, markersize=9, alpha=0.75, zorder=2)
+        if not math.isnan(line.low):
+            axes.plot([line.low, line.high], [i, i], color=colour, linewidth=2.2, solid_capstyle="butt", zorder=3)
+        if not math.isnan(line.value):
+            axes.plot([line.value], [i], marker, color=colour, markersize=7, markeredgecolor="white", zorder=4)
+    if reference is not None:
+        axes.axvline(reference, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    axes.set_yticks(range(len(lines)), [plain(line.label) for line in lines])
+    axes.set_ylim(len(lines) - 0.4, -0.6)
+    axes.margins(x=0.06)
+    _name_axes(axes, label, "")
+    return _uri(figure)
+
+
+def _name_axes(axes: Any, x: str, y: str) -> None:
+    axes.set_xlabel(x, color=INK, fontsize=9)
+    axes.set_ylabel(y, color=INK, fontsize=9)
+    for text in [axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]:
+        text.set_parse_math(False)
+
+
+def training_curves(runs: Sequence[dict[str, Any]]) -> str:
+    """Training and validation loss of the runs of one network.
+
+    Parameters
+    ----------
+    runs : each with ``history`` (entries with epoch, train_loss, valid_loss) and ``best_epoch``.
+
+    Returns
+    -------
+    data URI of an SVG image.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _axes(7.2, 3.2)
+    faint = 1.0 if len(runs) == 1 else max(0.35, 1 - 0.12 * len(runs))
+    for i, run in enumerate(runs):
+        epochs = [entry["epoch"] for entry in run["history"]]
+        for key, colour, style, name in (
+            ("train_loss", BLUE, "-", "training"),
+            ("valid_loss", ORANGE, "--", "validation"),
+        ):
+            losses = [entry[key] for entry in run["history"]]
+            axes.plot(
+                epochs, losses, style, color=colour, linewidth=1.8, alpha=faint, marker=".", label="" if i else name
+            )
+        best = [entry["valid_loss"] for entry in run["history"] if entry["epoch"] == run["best_epoch"]]
+        if best:
+            place = {"color": GREEN, "markersize": 11, "markeredgecolor": "white", "zorder": 5}
+            axes.plot([run["best_epoch"]], best[:1], "*", label="" if i else "kept", **place)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+    axes.grid(axis="y", color=RULE, linewidth=0.6)
+    axes.grid(axis="x", visible=False)
+    _name_axes(axes, "pass over the training examples", "loss")
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+    return _uri(figure)

@@ -1,0 +1,109 @@
+"""A tree of results with everything that a report shows."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tests.unit.store_examples import write_toy_results
+
+from seqmill.config.models import Report
+from seqmill.evaluation.tables import evaluate
+from seqmill.report.page import gather
+from seqmill.stores.dataset import DatasetReader
+from seqmill.stores.layout import upstream
+from seqmill.stores.model import write_model
+from seqmill.stores.predictions import PredictionsWriter
+from seqmill.stores.specs import TargetSpec
+
+ROWS = 1200
+
+
+def test_rows() -> pd.DataFrame:
+    start = np.arange(ROWS) // 12 * 1000
+    return pd.DataFrame(
+        {
+            "genome": "toy",
+            "contig": [f"chr{i % 12}" for i in range(ROWS)],
+            "start": start,
+            "end": start + 600,
+            "strand": 1,
+            "pool": "peaks",
+            "fold": "test",
+            "group": "",
+            "name": "",
+            "source_row": np.arange(ROWS),
+        }
+    )
+
+
+test_rows.__test__ = False
+
+
+def write_predictions(folder: Path, *, model: str, kind: str, fold: str, skill: float, dataset: Path) -> Path:
+    """Predictions of three peak tracks and two levels; ``skill`` 0 is guessing."""
+    rng, fixed = np.random.default_rng([ord(model[0]), int(fold)]), np.random.default_rng(0)
+    specs = {
+        "peaks": TargetSpec("peaks", "binary", "uint8", ("example", "tracks"), (3,), ("a", "b", "c")),
+        "level": TargetSpec("level", "quantity", "float32", ("example", "tracks"), (2,), ("e", "f")),
+    }
+    labels = (fixed.random((ROWS, 3)) < [0.3, 0.1, 0.02]).astype(np.uint8)
+    level = fixed.normal(size=(ROWS, 2)).astype(np.float32)
+    values = {
+        "peaks": (rng.normal(size=labels.shape) + skill * labels, labels, None),
+        "level": (rng.normal(size=level.shape) * 0.7 + skill * level / 2, level, None),
+    }
+    attrs = {
+        "kind": kind, "model": model, "dataset": "toy", "dataset_digest": DatasetReader(dataset).digest, "fold": fold,
+        "seed": 0, "bootstrap_unit": "contig",
+    }  # fmt: skip
+    path = folder / f"predictions/{model}/{fold}.0.zarr"
+    with PredictionsWriter(path, model, attrs, specs, inputs=upstream(dataset)) as writer:
+        writer.append(test_rows(), values)
+    return path
+
+
+def write_run(folder: Path, *, name: str, fold: str, dataset: Path) -> Path:
+    rng = np.random.default_rng(int(fold))
+    history = [
+        {
+            "epoch": epoch,
+            "step": 60 * epoch,
+            "train_loss": 0.2 + 0.5 * 0.7**epoch,
+            "valid_loss": 0.28 + 0.4 * 0.65**epoch + 0.004 * epoch + 0.01 * rng.random(),
+        }
+        for epoch in range(1, 13)
+    ]
+    best = min(history, key=lambda entry: entry["valid_loss"])
+    info = {
+        "architecture": "basset", "fold": fold, "seed": 0, "best_epoch": best["epoch"], "valid_loss": best["valid_loss"],
+        "steps": 720, "device": "cpu", "xla_threads": 2, "parameters": 4_137_000, "dataset": "toy",
+    }  # fmt: skip
+    tensors = {"dense.bias": np.zeros(3, np.float32)}
+    path = folder / f"models/{name}/{fold}.0"
+    write_model(path, name, tensors, info, history, inputs=upstream(dataset), record={"device": "cpu", "seconds": 61.5})
+    return path
+
+
+def write_results(folder: Path) -> dict[str, list[Path]]:
+    """The nouns of a small run with two folds, one network and one baseline; the arguments of `write_report`."""
+    write_toy_results(folder)
+    dataset = folder / "datasets/toy.zarr"
+    predictions, models = [], []
+    for fold in ("0", "1"):
+        models.append(write_run(folder, name="basset", fold=fold, dataset=dataset))
+        for model, kind, skill in (("basset", "network", 1.6), ("kmer", "baseline", 0.8)):
+            predictions.append(
+                write_predictions(folder, model=model, kind=kind, fold=fold, skill=skill, dataset=dataset)
+            )
+    evaluate(folder / "evaluation/toy", name="toy", predictions=predictions)
+    return {
+        "evaluations": [folder / "evaluation/toy"],
+        "datasets": [dataset],
+        "models": models,
+        "predictions": predictions,
+    }
+
+
+def gather_example(folder: Path) -> dict:
+    """What the template shows of `write_results`."""
+    return gather(Report(title="Open chromatin of a toy"), **write_results(folder))

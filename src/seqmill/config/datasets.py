@@ -56,6 +56,7 @@ class TableFile(Section):
     label: float | None = Field(None, description="One value for all rows of the file.")
     label_file: File | None = Field(None, description="With 'lines': a file with one value a line.")
     label_pattern: str | None = Field(None, description="With FASTA: regular expression whose group 1 is the value.")
+    columns: list[str] | None = Field(None, description="With TSV and CSV: names of the columns of a file without header.")
 
 
 class TableWindows(Section):
@@ -67,7 +68,7 @@ class TableWindows(Section):
     name_column: str | None = None
     group_column: str | None = Field(None, description="Rows of one group share a fold and a bootstrap block.")
     fold_column: str | None = None
-    length_bp: int | None = Field(None, ge=1, description="Sequences are cut or padded with N to it; longest if none.")
+    length_bp: int | None = Field(None, ge=1, description="Sequences are cut at their end, or padded with N, to it; longest if none.")
     rna: bool = Field(False, description="U is read as T, and reverse complement is forbidden.")
     duplicates: Literal["drop", "keep"] = Field(
         "drop", description="Training rows whose sequence is also in another part are dropped and counted."

@@ -28,7 +28,15 @@ log = logging.getLogger("seqmill")
 BASES_AT_ONCE = 4 << 20
 
 
-def input_array(*, name: str, dataset: Dataset, input_name: str, rows: pd.DataFrame, genomes: dict[str, Path]) -> Array:
+def input_array(
+    *,
+    name: str,
+    dataset: Dataset,
+    input_name: str,
+    rows: pd.DataFrame,
+    rows_attrs: dict[str, Any],
+    genomes: dict[str, Path],
+) -> Array:
     """The sequence of each window and its margins: uint8 (example, bp), A0 C1 G2 T3 N4, + strand."""
     width = dataset.windows.window_bp + 2 * dataset.margin_bp
     spec = ArraySpec(

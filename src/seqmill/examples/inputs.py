@@ -5,7 +5,7 @@ from pathlib import Path
 from seqmill.config.datasets import Dataset
 from seqmill.examples.kinds import builder, input_names
 from seqmill.examples.writing import write
-from seqmill.stores.dataset import read_rows
+from seqmill.stores.dataset import open_rows, read_rows
 
 __all__ = ["build_input", "input_names"]
 
@@ -21,6 +21,8 @@ def build_input(
     rows : finished folder of `seqmill.examples.rows.build_rows`. genomes : assembly -> genome store.
     """
     genomes = {key: Path(path) for key, path in genomes.items()}
-    table = read_rows(rows)
-    array = builder(dataset).input_array(name=name, dataset=dataset, input_name=input_name, rows=table, genomes=genomes)
+    table, marker = read_rows(rows), open_rows(rows)
+    array = builder(dataset).input_array(
+        name=name, dataset=dataset, input_name=input_name, rows=table, rows_attrs=marker.attrs, genomes=genomes
+    )
     write(out, name, array, len(table), rows, dataset)

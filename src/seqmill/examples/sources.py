@@ -3,10 +3,33 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from seqmill.config.datasets import Dataset
+from seqmill.runtime.errors import InputError
+from seqmill.runtime.marker import file_digest
 from seqmill.stores.specs import ArraySpec
+
+
+def file_digests(dataset: Dataset) -> dict[str, str]:
+    """SHA-256 of every file that the section names, by number and file name; InputError for one that is not there."""
+    digests = {}
+    for number, path in enumerate(dataset.source_files()):
+        try:
+            digests[f"{number}:{path.name}"] = file_digest(path)
+        except OSError as error:
+            raise InputError(path, f"cannot be read ({error.strerror})") from None
+    return digests
+
+
+def check_files(dataset: Dataset, rows_attrs: dict[str, Any]) -> None:
+    """Refuse files that are not those the rows were chosen from."""
+    known = rows_attrs.get("files", {})
+    for path, (key, digest) in zip(dataset.source_files(), file_digests(dataset).items()):
+        if known.get(key) != digest:
+            raise InputError(path, "changed since the rows of the dataset were chosen; choose rows anew")
 
 
 @dataclass(frozen=True)

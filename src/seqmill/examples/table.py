@@ -1,0 +1,276 @@
+"""Datasets of sequence tables: the sequences themselves are the examples.
+
+Files are read again for every array, one record at a time; ``source_row`` of a row is the number of its record. A
+shuffled negative has the ``source_row`` of the sequence it was made from and a name ``shuffle-{copy}``.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seqmill.config.datasets import Dataset, TableWindows
+from seqmill.config.sheet import Track
+from seqmill.examples.audit import foreign_copies
+from seqmill.examples.order import ordered_rows
+from seqmill.examples.scatter import RecordFile
+from seqmill.examples.sources import Array, Sources, check_files, file_digests
+from seqmill.examples.table_files import Record, read_records, target_columns, target_values
+from seqmill.examples.table_split import split_table
+from seqmill.examples.tally import Tally
+from seqmill.genome.sequence import dinucleotide_shuffle, reverse_complement
+from seqmill.runtime.errors import InputError
+from seqmill.stores.dataset import write_rows
+from seqmill.stores.specs import ArraySpec
+
+log = logging.getLogger("seqmill")
+POOL, NEGATIVES = "rows", "negatives"
+PAD = 4
+SHUFFLE = "shuffle-"
+
+
+def may_reverse(dataset: Dataset) -> bool:
+    """Whether the other strand is the same example: not for RNA, and not where the dataset forbids it."""
+    return dataset.reverse_complement and not dataset.windows.rna
+
+
+def sequence_key(codes: np.ndarray, both_strands: bool) -> bytes:
+    """16 bytes that are equal for equal sequences, and for reverse complements with ``both_strands``."""
+    text = codes.tobytes()
+    if both_strands:
+        text = min(text, reverse_complement(codes).tobytes())
+    return hashlib.blake2b(text, digest_size=16).digest()
+
+
+def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> None:
+    """Read, filter and split a table, add shuffled negatives, and write ``rows/``."""
+    where, windows, tally = f"datasets.{name}", dataset.windows, Tally()
+    table = _read(dataset, where, tally)
+    if table.empty:
+        raise InputError(where, "no row is left; see windows.files and max_n_fraction")
+    units = _units(table, dataset, where)
+    folds, number, runs = split_table(dataset.split, table["fold"].tolist(), units, where)
+    if not dataset.targets:
+        raise InputError(where, "a table needs a target")
+    keep = ~_copies(table, folds, number, dataset, tally)
+    table = table.assign(fold=[folds[i] for i in number])[keep]
+    longest = int(table["length"].max())
+    if dataset.negatives:
+        table = pd.concat([table, _shuffled(table, dataset, folds, where)], ignore_index=True)
+    rows = ordered_rows(
+        table.assign(genome="", contig="", start=-1, end=-1, strand=1), _pools(table), folds, dataset.seed
+    )
+    for (pool, fold), part in rows.groupby(["pool", "fold"], sort=False):
+        tally.add("kept", "", pool, len(part), fold)
+    write_rows(
+        out,
+        name=name,
+        rows=rows,
+        dropped=tally.frame(),
+        runs=runs,
+        window_bp=windows.length_bp or longest,
+        margin_bp=0,
+        reverse_complement=may_reverse(dataset),
+        bootstrap_unit="group" if windows.group_column else "row",
+        parameters={"dataset": dataset.model_dump(mode="json")},
+        attrs={"files": file_digests(dataset)},
+    )
+
+
+def _pools(table: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(table["pool"]))
+
+
+def _read(dataset: Dataset, where: str, tally: Tally) -> pd.DataFrame:
+    """One line a record: its pool, part, group, name, length, key, and whether a binary label is positive."""
+    windows, lines = dataset.windows, []
+    if dataset.margin_bp:
+        raise InputError(where, "margin_bp must be 0: sequences of a table cannot be shifted")
+    for index, record in enumerate(read_records(windows)):
+        file = windows.files[record.source]
+        pool = file.pool or POOL
+        tally.add("found", "records", pool, 1)
+        values = {key: target_values(record, target, key, windows) for key, target in dataset.targets.items()}
+        if np.count_nonzero(record.codes == PAD) > dataset.max_n_fraction * len(record.codes):
+            tally.add("filters", "too many N", pool, 1)
+        elif all(np.isnan(value) for found in values.values() for value in found):
+            tally.add("filters", "no value", pool, 1)
+        else:
+            lines.append(
+                {
+                    "pool": pool,
+                    "fold": record.cells[windows.fold_column] if windows.fold_column else file.fold or "",
+                    "group": record.cells[windows.group_column] if windows.group_column else "",
+                    "name": record.name,
+                    "source_row": index,
+                    "length": len(record.codes),
+                    "key": sequence_key(record.codes, may_reverse(dataset)),
+                    "positive": any(value == 1 for found in values.values() for value in found),
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def _units(table: pd.DataFrame, dataset: Dataset, where: str) -> np.ndarray:
+    """Number of the unit of each row: its group where groups are given, else its sequence."""
+    split, grouped = dataset.split, dataset.windows.group_column is not None
+    if split.by == "group" and not grouped:
+        raise InputError(where, "split.by 'group' needs windows.group_column")
+    by_group = grouped and split.by != "row"
+    return pd.factorize(table["group"] if by_group else table["key"])[0].astype(np.int64)
+
+
+def _copies(table: pd.DataFrame, folds: list[str], number: np.ndarray, dataset: Dataset, tally: Tally) -> np.ndarray:
+    """Rows to drop because their sequence is in a part that must not be seen: of test before valid before train."""
+    order = ["test", "valid", "train"] if "test" in folds else folds
+    ranks = np.array([order.index(fold) for fold in folds])[number]
+    copies = foreign_copies(table["key"], ranks)
+    drop = dataset.windows.duplicates == "drop"
+    for pool in _pools(table):
+        count = int(np.count_nonzero(copies & (table["pool"] == pool).to_numpy()))
+        tally.add("split", "sequence also in another part" + ("" if drop else " (kept)"), pool, count)
+    if copies.any() and not drop:
+        log.warning("%d rows have a sequence that is also in another part; duplicates: drop removes them", copies.sum())
+    return copies if drop else np.zeros(len(copies), bool)
+
+
+def _shuffled(table: pd.DataFrame, dataset: Dataset, folds: list[str], where: str) -> pd.DataFrame:
+    """Rows of the pool of shuffled sequences, ``ratio`` for each positive of a part."""
+    settings = dataset.negatives
+    if settings.kind != "shuffled":
+        raise InputError(f"{where}.negatives", "a table takes kind 'shuffled', found 'gc_matched'")
+    for key, target in dataset.targets.items():
+        if target.kind != "binary":
+            raise InputError(f"{where}.negatives", f"shuffled sequences have label 0; target {key} is a {target.kind}")
+    for fold in settings.folds or []:
+        if fold not in folds:
+            raise InputError(f"{where}.negatives.folds", f"part {fold!r} is none of {', '.join(folds)}")
+    wanted = table["positive"] & table["fold"].isin(settings.folds or folds)
+    frames = []
+    for fold, part in table[wanted].groupby("fold", sort=False):
+        rng = np.random.default_rng([dataset.seed, 6, *str(fold).encode()])
+        left, copy = round(settings.ratio * len(part)), 0
+        while left > 0:
+            chosen = part if left >= len(part) else part.iloc[np.sort(rng.permutation(len(part))[:left])]
+            frames.append(chosen.assign(pool=NEGATIVES, name=[f"{SHUFFLE}{copy}"] * len(chosen), positive=False))
+            left, copy = left - len(chosen), copy + 1
+    if not frames:
+        raise InputError(f"{where}.negatives", "no positive sequence to shuffle")
+    return pd.concat(frames, ignore_index=True)
+
+
+def visit_rows(rows: pd.DataFrame, windows: TableWindows) -> Iterator[tuple[int, Record, int]]:
+    """Row number, record and number of the shuffled copy (-1 for the sequence itself), in file order."""
+    copies = [int(n.removeprefix(SHUFFLE)) if p == NEGATIVES and n.startswith(SHUFFLE) else -1
+              for p, n in zip(rows["pool"], rows["name"])]  # fmt: skip
+    source = rows["source_row"].to_numpy()
+    order = np.argsort(source, kind="stable")
+    at = 0
+    for index, record in enumerate(read_records(windows)):
+        while at < len(order) and source[order[at]] == index:
+            yield int(order[at]), record, copies[order[at]]
+            at += 1
+    if at < len(order):
+        raise InputError(windows.files[-1].path, "has fewer records than when the rows were chosen; choose rows anew")
+
+
+def _scattered(
+    rows: pd.DataFrame, windows: TableWindows, shape: tuple[int, ...], dtype: str, value: Callable[[Record, int], Any]
+) -> Iterator[np.ndarray]:
+    with RecordFile(len(rows), shape, dtype) as records:
+        for row, record, copy in visit_rows(rows, windows):
+            records.put(np.array([row]), np.asarray(value(record, copy), dtype=dtype).reshape(1, *shape))
+        yield from records.blocks()
+
+
+def shuffled_codes(codes: np.ndarray, seed: int, source_row: int, copy: int) -> np.ndarray:
+    """The shuffle of one sequence; the same for the same seed, record and copy."""
+    return dinucleotide_shuffle(codes, np.random.default_rng([seed, 7, source_row, copy]))
+
+
+def input_array(
+    *,
+    name: str,
+    dataset: Dataset,
+    input_name: str,
+    rows: pd.DataFrame,
+    rows_attrs: dict[str, Any],
+    genomes: dict[str, Path],
+) -> Array:
+    """``sequence``: uint8 (example, bp), padded with N at the end; ``length``: int32 (example), bp before padding."""
+    check_files(dataset, rows_attrs)
+    windows, width = dataset.windows, rows_attrs["window_bp"]
+    if input_name == "length":
+        spec = ArraySpec("input", input_name, ("example",), "int32", (), "length", units="bp")
+        return Array(spec, _scattered(rows, windows, (), "int32", lambda record, copy: min(len(record.codes), width)))
+    rc = "sequence" if may_reverse(dataset) else "forbidden"
+    spec = ArraySpec(
+        "input", input_name, ("example", "bp"), "uint8", (width,), "sequence", bp_per_bin=1, rc=rc, shift="forbidden"
+    )
+    return Array(spec, _sequences(rows, dataset, width))
+
+
+def _sequences(rows: pd.DataFrame, dataset: Dataset, width: int) -> Iterator[np.ndarray]:
+    with RecordFile(len(rows), (width,), "uint8") as records:
+        source = rows["source_row"].to_numpy()
+        for row, record, copy in visit_rows(rows, dataset.windows):
+            codes = record.codes if copy < 0 else shuffled_codes(record.codes, dataset.seed, int(source[row]), copy)
+            padded = np.full((1, width), PAD, np.uint8)
+            padded[0, : min(len(codes), width)] = codes[:width]
+            records.put(np.array([row]), padded)
+        yield from records.blocks()
+
+
+def target_array(
+    *,
+    name: str,
+    dataset: Dataset,
+    target_name: str,
+    group: str,
+    tracks: list[Track],
+    rows: pd.DataFrame,
+    rows_attrs: dict[str, Any],
+    track_stores: dict[str, Path],
+    genomes: dict[str, Path],
+) -> Array:
+    """Values of the target's columns, or of the label; shuffled negatives are 0. Missing ones are NaN or masked."""
+    check_files(dataset, rows_attrs)
+    target, windows, where = dataset.targets[target_name], dataset.windows, f"datasets.{name}.targets.{target_name}"
+    if target.tracks is not None:
+        raise InputError(where, "a target of a table takes 'column' or the label of its files, not 'tracks'")
+    if target.kind == "profile":
+        raise InputError(where, "a table has no profiles; use quantity, count, fraction or binary")
+    names = tuple(target_columns(target)) or (target_name,)
+    binary = target.kind == "binary"
+    spec = ArraySpec(
+        role="target",
+        name=target_name,
+        group=group,
+        axes=("example", "tracks"),
+        dtype="uint8" if binary else "float32",
+        shape_per_example=(len(names),),
+        kind=target.kind,
+        tracks=names,
+        missing="nan",
+    )
+
+    def values(record: Record, copy: int) -> np.ndarray:
+        found = np.array(target_values(record, target, target_name, windows))
+        return np.where(np.isnan(found), np.nan, 0.0) if copy >= 0 else found
+
+    def labels(record: Record, copy: int) -> np.ndarray:
+        return np.nan_to_num(values(record, copy))
+
+    def present(record: Record, copy: int) -> np.ndarray:
+        return ~np.isnan(values(record, copy))
+
+    shape = (len(names),)
+    if not binary:
+        return Array(spec, _scattered(rows, windows, shape, "float32", values))
+    gaps = any(not present(record, copy).all() for _, record, copy in visit_rows(rows, windows))
+    mask = _scattered(rows, windows, shape, "bool", present) if gaps else None
+    return Array(spec, _scattered(rows, windows, shape, "uint8", labels), mask)

@@ -71,9 +71,10 @@ def read_fasta(
     lengths: dict[str, int] = {}
     current: _Building | None = None
     for number, block in line_blocks(path):
-        place = 0
+        place, counted, line = 0, 0, number
         for match in _HEADER.finditer(block):
-            line = number + block.count(b"\n", 0, match.start())
+            line += block.count(b"\n", counted, match.start())
+            counted = match.start()
             current = _extend(current, path, block[place : match.start()], line, allow_rna)
             if current is not None:
                 yield _finish(current, path, lengths)

@@ -91,12 +91,9 @@ def slow_bins(values, bin_bp, aggregate, missing):
     """Bins of a whole contig. ``values``: one number a base, NaN where there is no data."""
     out = []
     for left in range(0, len(values), bin_bp):
-        part = values[left : left + bin_bp]
-        known = [value for value in part if not math.isnan(value)]
-        if missing == "zero":
-            part = [0.0 if math.isnan(value) else value for value in part]
-        else:
-            part = known
+        known = [value for value in values[left : left + bin_bp] if not math.isnan(value)]
+        gaps = len(values[left : left + bin_bp]) - len(known)
+        part = known + [0.0] * gaps if missing == "zero" else known
         if not part:
             out.append(math.nan)
         elif aggregate == "mean":

@@ -1,49 +1,21 @@
 """bigWig through pybigtools, always in a child process: forged files make bigWig readers panic, hang or crash."""
 
 import os
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from seqmill.formats.bbi import check_bigwig
 from seqmill.formats.binning import Aggregate, Missing, aggregate_bases
 from seqmill.formats.signal import BLOCK_BP, SignalReader
-from seqmill.formats.text import magic_bytes, regular_file
 from seqmill.genome.names import harmonise
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.isolate import TIMEOUT_S, IsolatedWorker
 
-BIGWIG, BIGBED = 0x888FFC26, 0x8789F2EB
 CALL_BP = 1 << 26  # bases asked of the worker at once: well below its time limit
 MEMORY_BYTES = 8 << 30  # address space a reader may use beyond what it starts with
-
-
-def check_header(path: str | Path) -> None:
-    """Magic number and the places the header points at. Raises InputError; needs no parser."""
-    path = regular_file(path)
-    raw = magic_bytes(path, 64)
-    magic = int.from_bytes(raw[:4], "little")
-    swapped = int.from_bytes(raw[:4], "big")
-    if BIGBED in (magic, swapped):
-        raise InputError(path, "is a bigBed, expected a bigWig")
-    if BIGWIG not in (magic, swapped):
-        shown = f"0x{magic:08X}" if len(raw) >= 4 else "missing"
-        raise InputError(path, f"not a bigWig (magic {shown}, expected 0x{BIGWIG:08X})")
-    order = "<" if magic == BIGWIG else ">"
-    size = path.stat().st_size
-    if len(raw) < 64:
-        raise InputError(path, f"truncated: {size} bytes do not hold the header of a bigWig")
-    n_zooms, tree, data, index = struct.unpack(order + "HQQQ", raw[6:32])
-    zooms = magic_bytes(path, 64 + 24 * n_zooms)[64:]
-    if len(zooms) < 24 * n_zooms:
-        raise InputError(path, f"truncated: {size} bytes do not hold the header of a bigWig")
-    places = [tree, data, index]
-    for number in range(n_zooms):
-        places += struct.unpack_from(order + "QQ", zooms, 24 * number + 8)
-    if max(places) >= size:
-        raise InputError(path, f"truncated: the header points at byte {max(places):,} of a file of {size:,} bytes")
 
 
 class BigWigReader(SignalReader):
@@ -66,7 +38,7 @@ class BigWigReader(SignalReader):
         partial: bool = False,
         timeout_s: float = TIMEOUT_S,
     ):
-        check_header(path)
+        check_bigwig(path)
         self._worker = IsolatedWorker(
             "seqmill.formats.bigwig:_Worker",
             str(path),

@@ -75,8 +75,9 @@ def write_run(folder: Path, *, name: str, fold: str, dataset: Path) -> Path:
     ]
     best = min(history, key=lambda entry: entry["valid_loss"])
     info = {
-        "architecture": "basset", "fold": fold, "seed": 0, "best_epoch": best["epoch"], "valid_loss": best["valid_loss"],
-        "steps": 720, "device": "cpu", "xla_threads": 2, "parameters": 4_137_000, "dataset": "toy",
+        "architecture": "basset", "fold": fold, "seed": 0, "best_epoch": best["epoch"],
+        "valid_loss": best["valid_loss"], "steps": 720, "device": "cpu", "xla_threads": 2, "parameters": 4_137_000,
+        "dataset": "toy",
     }  # fmt: skip
     tensors = {"dense.bias": np.zeros(3, np.float32)}
     path = folder / f"models/{name}/{fold}.0"

@@ -10,6 +10,8 @@ from seqmill.runtime.marker import RECORD, Marker, read_marker, unseal
 
 DENSITY_ROWS = 2048
 DENSITY_BYTES = 64_000_000
+_NUMBERS = ["value", "n", "n_pos", "prevalence", "ci_low", "ci_high", "blocks"]
+_NUMBERS += ["network_value", "baseline_value", "difference", "tracks", "tracks_better"]
 
 
 def _label(folder: Path, marker: Marker) -> str:
@@ -201,7 +203,7 @@ def evaluation(folder: Path) -> dict[str, Any]:
     from seqmill.stores.layout import check_file, open_noun
 
     marker = open_noun(folder, "evaluation")
-    texts = {name: str for name in ("fold", "model", "track", "target", "metric", "note", "network", "baseline")}
+    texts = dict.fromkeys(("fold", "model", "track", "target", "metric", "note", "network", "baseline"), str)
     tables = {
         name: pd.read_csv(
             check_file(folder, marker, f"{name}.tsv"), sep="\t", dtype=texts, keep_default_na=False, na_values={}
@@ -213,8 +215,3 @@ def evaluation(folder: Path) -> dict[str, Any]:
             table[column] = pd.to_numeric(table[column], errors="coerce")
     attrs = marker.attrs
     return {"name": attrs["name"], "resamples": attrs["resamples"], "block_units": attrs["block_units"], **tables}
-
-
-_NUMBERS = (
-    "value n n_pos prevalence ci_low ci_high blocks network_value baseline_value difference tracks tracks_better"
-).split()  # fmt: skip

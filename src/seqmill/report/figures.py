@@ -3,6 +3,7 @@
 import base64
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +50,7 @@ def _axes(width: float, height: float) -> tuple[Any, Any]:
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(RULE)
-    axes.tick_params(colors=INK, labelsize=9, length=3, color=RULE)
+    axes.tick_params(colors=INK, labelsize=10, length=3, color=RULE)
     axes.grid(axis="x", color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
     return figure, axes
@@ -57,7 +58,9 @@ def _axes(width: float, height: float) -> tuple[Any, Any]:
 
 def _uri(figure: Any) -> str:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
@@ -72,7 +75,7 @@ def dot_plot(lines: Sequence[Line], label: str, *, reference: float | None = Non
     -------
     data URI of an SVG image.
     """
-    figure, axes = _axes(7.2, 0.9 + 0.42 * len(lines))
+    figure, axes = _axes(5.6, 0.8 + 0.38 * len(lines))
     for i, line in enumerate(lines):
         colour, marker = (BLUE, "o") if line.network else (ORANGE, "s")
         dots = [dot for dot in line.dots if not math.isnan(dot)][:MAX_DOTS]
@@ -92,8 +95,8 @@ def dot_plot(lines: Sequence[Line], label: str, *, reference: float | None = Non
 
 
 def _name_axes(axes: Any, x: str, y: str) -> None:
-    axes.set_xlabel(x, color=INK, fontsize=9)
-    axes.set_ylabel(y, color=INK, fontsize=9)
+    axes.set_xlabel(plain(x), color=INK, fontsize=10)
+    axes.set_ylabel(plain(y), color=INK, fontsize=10)
     for text in [axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]:
         text.set_parse_math(False)
 
@@ -111,7 +114,7 @@ def training_curves(runs: Sequence[dict[str, Any]]) -> str:
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _axes(7.2, 3.2)
+    figure, axes = _axes(5.6, 2.8)
     faint = 1.0 if len(runs) == 1 else max(0.35, 1 - 0.12 * len(runs))
     for i, run in enumerate(runs):
         epochs = [entry["epoch"] for entry in run["history"]]
@@ -131,5 +134,5 @@ def training_curves(runs: Sequence[dict[str, Any]]) -> str:
     axes.grid(axis="y", color=RULE, linewidth=0.6)
     axes.grid(axis="x", visible=False)
     _name_axes(axes, "pass over the training examples", "loss")
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+    axes.legend(frameon=False, fontsize=10, labelcolor=INK)
     return _uri(figure)

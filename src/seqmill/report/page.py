@@ -109,6 +109,12 @@ def _networks(folders: list[Path]) -> list[dict[str, Any]]:
     return [{**network, "figure": training_curves(network["runs"])} for network in collect.models(folders)]
 
 
+def _machine(machine: dict[str, Any]) -> str:
+    memory = human_bytes(machine.get("memory_bytes") or 0)
+    cpu, cores, system = (machine.get(key) or "unknown" for key in ("cpu", "cores", "system"))
+    return f"Processor {cpu}, {cores} cores, {memory} memory, {system}"
+
+
 def _records(folders: Iterable[Path]) -> dict[str, Any]:
     """Run records, what they have in common, and their sums."""
     records = [record for folder in folders if (record := collect.run_record(folder))]
@@ -116,12 +122,7 @@ def _records(folders: Iterable[Path]) -> dict[str, Any]:
     for record in records:
         for package, version in record["versions"].items():
             versions.setdefault(package, set()).add(str(version))
-    machines = {
-        f"{m.get('cpu') or 'unknown processor'}, {m.get('cores')} cores, {human_bytes(m.get('memory_bytes') or 0)} memory, "
-        f"{m.get('system')}"
-        for record in records
-        if (m := record["machine"])
-    }
+    machines = {_machine(record["machine"]) for record in records if record["machine"]}
     return {
         "lines": records[:MAX_LINES],
         "hidden": max(0, len(records) - MAX_LINES),
@@ -168,6 +169,7 @@ def render(context: dict[str, Any]) -> str:
     )
     environment.filters |= {
         "number": words.number,
+        "plural": words.plural,
         "percent": words.percent,
         "short": words.short,
         "counts": words.counts,

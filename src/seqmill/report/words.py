@@ -40,11 +40,18 @@ def number(value: Any, digits: int = 3) -> str:
     """0.81234 -> '0.812', 1234567 -> '1,234,567'; an en dash for nothing."""
     if value is None or value != value:
         return "–"
-    if isinstance(value, int) or float(value).is_integer() and abs(value) >= 1000:
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1000):
         return f"{int(value):,}"
     if value and (abs(value) < 10**-digits or abs(value) >= 1e6):
         return f"{value:.{digits}g}"
     return f"{value:.{digits}f}"
+
+
+def plural(count: Any, noun: str) -> str:
+    """1 -> '1 track', 2 -> '2 tracks'."""
+    if count is None or count != count:
+        return f"– {noun}s"
+    return f"{int(count):,} {noun}{'' if count == 1 else 's'}"
 
 
 def interval(low: Any, high: Any) -> str:

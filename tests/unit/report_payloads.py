@@ -1,0 +1,43 @@
+"""Strings that would run, load or break out of their place if a page took them for markup."""
+
+from typing import Any
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+PAYLOADS = [
+    "<script>document.title='pwned'</script>",
+    "</script><script>document.title='pwned'</script>",
+    "<img src=x onerror=document.title='pwned'>",
+    "\"><img src=x onerror=document.title='pwned'>",
+    "' onmouseover='document.title=`pwned`' x='",
+    '" autofocus onfocus="document.title=`pwned`" x="',
+    "<svg onload=document.title='pwned'>",
+    "<svg><script>document.title='pwned'</script></svg>",
+    "<iframe srcdoc='<script>parent.document.title=`pwned`</script>'>",
+    "<iframe src=javascript:parent.document.title='pwned'>",
+    "<a href=javascript:document.title='pwned'>x</a>",
+    "javascript:document.title='pwned'",
+    "data:text/html,<script>document.title='pwned'</script>",
+    "</style><script>document.title='pwned'</script>",
+    "</title><script>document.title='pwned'</script>",
+    "--><script>document.title='pwned'</script><!--",
+    "]]><script>document.title='pwned'</script>",
+    "<details open ontoggle=document.title='pwned'>",
+    "<base href=https://example.org/>",
+    "<meta http-equiv=refresh content='0;url=https://example.org/'>",
+    "<link rel=stylesheet href=https://example.org/x.css>",
+    "<form action=https://example.org/><input name=x></form>",
+    "{{ 7 * 7 }}{% include '/etc/hostname' %}${7*7}",
+    "&lt;script&gt;document.title='pwned'&lt;/script&gt;",
+    "\u202e<\x00script>document.title='pwned'</\x00script>$\\frac{1}{2$ \ud800",
+]
+
+
+def poisoned(value: Any, payload: str) -> Any:
+    """A copy of ``value`` with every string in it replaced, but not the images that the report drew itself."""
+    if isinstance(value, str):
+        return value if value.startswith("data:image/svg+xml;base64,") else payload
+    if isinstance(value, dict):
+        return {key: poisoned(item, payload) for key, item in value.items()}
+    if isinstance(value, list):
+        return [poisoned(item, payload) for item in value]
+    return value

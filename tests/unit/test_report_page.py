@@ -1,0 +1,159 @@
+"""The report page: what it says is what is in the stores, and no name in it can do anything."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.unit.report_examples import gather_example, write_results
+from tests.unit.report_payloads import PAYLOADS, VOID, poisoned
+
+from seqmill.config.models import Report
+from seqmill.report.page import render, write_report
+from seqmill.runtime.errors import DamageError
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    nouns = write_results(folder / "results")
+    write_report(folder / "index.html", report=Report(title="A toy"), **nouns)
+    return folder, nouns
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory):
+    return gather_example(tmp_path_factory.mktemp("context") / "results")
+
+
+class Skeleton(HTMLParser):
+    """Tags with the names of their attributes, and the addresses and hidden text that could run."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.addresses, self.open, self.text = [], [], [], []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, *(name for name, _ in attrs)))
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "action", "style", "srcdoc")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_page_is_well_formed_and_needs_nothing_else(results):
+    page = (results[0] / "index.html").read_text()
+    skeleton = Skeleton(page)
+    assert skeleton.open == []
+    assert {address.split(":")[0] for address in skeleton.addresses if not address.startswith("#")} == {"data"}
+    forbidden = {"script", "iframe", "object", "embed", "link", "base", "form", "input", "svg", "template", "audio"}
+    assert not forbidden & {tag for tag, *_ in skeleton.tags}
+    assert not any(name.startswith("on") or name == "style" for _, *names in skeleton.tags for name in names)
+    ids = re.findall(r'id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert {a[1:] for a in skeleton.addresses if a.startswith("#")} <= set(ids)
+
+
+def test_policy_forbids_script_and_fits_the_style(results):
+    page = (results[0] / "index.html").read_text()
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1]
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy.split("; ")[:3] == ["default-src 'none'", f"style-src 'sha256-{digest}'", "img-src data:"]
+    assert "script-src" not in policy
+    assert "unsafe" not in policy
+
+
+def test_every_image_says_what_it_shows(results):
+    page = (results[0] / "index.html").read_text()
+    images = re.findall(r"<img [^>]*>", page)
+    assert len(images) == 1 + 5 + 5  # training; metrics and differences of two and three metrics
+    assert all(len(re.search(r'alt="([^"]*)"', image)[1]) > 20 for image in images)
+
+
+def test_numbers_of_the_tables_are_on_the_page(results):
+    folder, nouns = results
+    text = " ".join(Skeleton((folder / "index.html").read_text()).text)
+    metrics = pd.read_csv(nouns["evaluations"][0] / "metrics.tsv", sep="\t")
+    for line in metrics.itertuples():
+        assert f"{line.value:.3f}" in text
+        assert f"{line.ci_low:.3f} to {line.ci_high:.3f}" in text
+    for line in pd.read_csv(nouns["evaluations"][0] / "comparison.tsv", sep="\t").itertuples():
+        assert f"{line.difference:.3f}" in text
+        assert line.verdict in text
+    assert "1 min" in text or "62 s" in text  # seconds of training, from its run record
+    assert "50 examples of 20 bp with 2 bp on each side for shifts" in text
+
+
+def test_page_is_the_same_again(results, tmp_path):
+    folder, nouns = results
+    write_report(tmp_path / "again.html", report=Report(title="A toy"), **nouns)
+    assert (tmp_path / "again.html").read_bytes() == (folder / "index.html").read_bytes()
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_hostile_names_stay_text(context, payload):
+    """Every string of what the page shows is replaced; the tree of tags must not change."""
+    plain = Skeleton(render(poisoned(context, "harmless")))
+    hostile = Skeleton(render(poisoned(context, payload)))
+    assert hostile.tags == plain.tags
+    assert hostile.open == []
+    for address in hostile.addresses:
+        assert address.startswith(("#", "data:image/svg+xml;base64,"))
+
+
+def test_hostile_names_in_figures_are_drawn_not_parsed():
+    from seqmill.report.figures import Line, dot_plot
+
+    for payload in PAYLOADS:
+        uri = dot_plot([Line(payload, 0.5, 0.4, 0.6)], payload)
+        svg = base64.b64decode(uri.partition(",")[2]).decode()
+        inside = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+        assert not re.search(r"<(script|foreignObject|a|image|iframe)\b|\son\w+=|javascript:", inside, re.IGNORECASE)
+
+
+def test_nouns_without_runs_or_evaluation(results, tmp_path):
+    nouns = {**results[1], "evaluations": [], "models": [], "predictions": []}
+    write_report(tmp_path / "data.html", report=Report(), **nouns)
+    page = (tmp_path / "data.html").read_text()
+    assert 'id="datasets"' in page
+    assert 'id="training"' not in page
+    assert "seqmill report" in page
+
+
+def test_a_missing_noun_is_named_and_nothing_is_written(tmp_path):
+    nothing = {"evaluations": [], "datasets": [tmp_path / "gone.zarr"], "models": [], "predictions": []}
+    with pytest.raises(DamageError, match=r"gone\.zarr/marker\.json: missing"):
+        write_report(tmp_path / "index.html", report=Report(), **nothing)
+    assert list(tmp_path.iterdir()) == []
+
+
+def contrast(first: str, second: str) -> float:
+    def light(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    low, high = sorted((light(first), light(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colours_of_text_have_the_contrast_of_wcag_aa():
+    css = Path(__file__).parents[2].joinpath("src/seqmill/report/templates/page.css").read_text()
+    themes = re.findall(r":root \{(.*?)\}", css, re.DOTALL)[:2]
+    assert len(themes) == 2
+    for theme in themes:
+        colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", theme))
+        for name in ("ink", "soft", "link", "good", "bad", "even"):
+            for ground in ("paper", "tint"):
+                assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)

@@ -17,6 +17,9 @@ from seqmill.runtime.errors import InputError
 from seqmill.runtime.isolate import IsolatedWorker
 
 FLUSH_EDGES = 1 << 20  # a deep place must not fill memory
+# Bits of the FLAG field (SAM specification, section 1.4) that exclude a read, in the order they are reported.
+FLAGS = {"unmapped": 0x4, "secondary": 0x100, "supplementary": 0x800, "QC fail": 0x200, "duplicate": 0x400}
+PROPER_PAIR, REVERSE, MATE_REVERSE, READ_1 = 0x2, 0x10, 0x20, 0x40
 MODES = ("coverage", "cuts", "fragments")
 TIMEOUT_S = 3600.0  # building an index or searching for the first usable read may pass over the whole file
 
@@ -65,7 +68,7 @@ class BamReader(SignalReader):
         if mode not in MODES or strand not in ("+", "-", "."):
             raise ValueError(f"mode {mode!r} must be one of {', '.join(MODES)}, strand {strand!r} one of + - .")
         check_container(path, reference)
-        flags = {"supplementary": keep_supplementary, "QC fail": keep_qc_fail, "duplicate": keep_duplicates}
+        kept = {"supplementary": keep_supplementary, "QC fail": keep_qc_fail, "duplicate": keep_duplicates}
         self._temporary = tempfile.mkdtemp(prefix="seqmill-")
         self._worker = None
         try:
@@ -79,7 +82,7 @@ class BamReader(SignalReader):
                     "strand": strand,
                     "shifts": (plus_shift, minus_shift),
                     "mapq_min": mapq_min,
-                    "skip": [name for name, kept in flags.items() if not kept],
+                    "skip": [reason for reason in FLAGS if not kept.get(reason)],
                     "max_fragment_bp": max_fragment_bp,
                 },
                 where=str(path),
@@ -131,6 +134,7 @@ class _Worker:
 
         pysam.set_verbosity(0)
         self.path, self.choice = path, choice
+        self.mask = sum(bit for reason, bit in FLAGS.items() if reason in choice["skip"])
         with self._guarded():
             self.file = pysam.AlignmentFile(path, reference_filename=reference, index_filename=self._index(temporary))
             self.lengths = dict(zip(self.file.references, self.file.lengths))
@@ -190,28 +194,21 @@ class _Worker:
 
     def _why_not(self, read: Any) -> str | None:
         """Why a read is skipped, None if it is used."""
-        if read.is_unmapped:
-            return "unmapped"
-        if read.is_secondary:
-            return "secondary"
-        skip = self.choice["skip"]
-        if read.is_supplementary and "supplementary" in skip:
-            return "supplementary"
-        if read.is_qcfail and "QC fail" in skip:
-            return "QC fail"
-        if read.is_duplicate and "duplicate" in skip:
-            return "duplicate"
+        flag = read.flag
+        if flag & self.mask:
+            return next(reason for reason, bit in FLAGS.items() if flag & self.mask & bit)
         if read.mapping_quality < self.choice["mapq_min"]:
             return "mapping quality"
-        reverse = read.is_reverse
+        reverse = bool(flag & REVERSE)
         if self.choice["mode"] == "fragments":
-            if not read.is_proper_pair or read.template_length == 0 or read.is_supplementary:
+            span = read.template_length
+            if not flag & PROPER_PAIR or span == 0 or flag & FLAGS["supplementary"]:
                 return "not properly paired"
-            if abs(read.template_length) > self.choice["max_fragment_bp"]:
+            if abs(span) > self.choice["max_fragment_bp"]:
                 return "insert too long"
-            if read.template_length < 0:
+            if span < 0:
                 return "right mate (counted with the left)"
-            reverse = read.is_reverse if read.is_read1 else read.mate_is_reverse
+            reverse = reverse if flag & READ_1 else bool(flag & MATE_REVERSE)
         strand = self.choice["strand"]
         if strand != "." and reverse != (strand == "-"):
             return "other strand"

@@ -64,8 +64,7 @@ def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> N
     rows = ordered_rows(
         table.assign(genome="", contig="", start=-1, end=-1, strand=1), _pools(table), folds, dataset.seed
     )
-    for (pool, fold), part in rows.groupby(["pool", "fold"], sort=False):
-        tally.add("kept", "", pool, len(part), fold)
+    tally.add_kept(rows)
     write_rows(
         out,
         name=name,

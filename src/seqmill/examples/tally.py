@@ -1,13 +1,10 @@
 """The table of what was kept and dropped, and why."""
 
-import io
-from pathlib import Path
-
 import pandas as pd
 
 
 class Tally:
-    """Counts of rows by stage, reason and pool, in the order in which the stages ran."""
+    """Counts of rows by stage, reason, pool and part, in the order in which the stages ran."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str, str, str], int] = {}
@@ -17,12 +14,18 @@ class Tally:
         key = (stage, reason, pool, fold)
         self._counts[key] = self._counts.get(key, 0) + int(count)
 
+    def add_kept(self, rows: pd.DataFrame) -> None:
+        """Count the final rows of each pool and fold."""
+        for (pool, fold), part in rows.groupby(["pool", "fold"], sort=False):
+            self.add("kept", "", pool, len(part), fold)
+
     def frame(self) -> pd.DataFrame:
         """Columns stage, reason, pool, fold, count; the last rows have stage ``kept``."""
         rows = [(*key, count) for key, count in self._counts.items()]
         return pd.DataFrame(rows, columns=["stage", "reason", "pool", "fold", "count"])
 
-    def write(self, path: Path) -> None:
-        buffer = io.StringIO()
-        self.frame().to_csv(buffer, sep="\t", index=False, lineterminator="\n")
-        path.write_text(buffer.getvalue())
+    def reasons(self) -> str:
+        """What was found and dropped so far, for a message."""
+        found = sum(count for (stage, *_), count in self._counts.items() if stage == "found")
+        dropped = [f"{n} {reason}" for (stage, reason, *_), n in self._counts.items() if stage != "found" and n]
+        return f"{found} found" + (", dropped: " + ", ".join(dropped) if dropped else "")

@@ -28,8 +28,8 @@ endif
 
 .PHONY: demo
 demo: env system ## Run the whole workflow on the embedded, simulated world (about 3 minutes)
-	@snakemake --cores $(CORES) --quiet rules
-	@seqmill summary results
+	@snakemake --cores $(CORES) $(if $(CONFIGFILE),--configfile $(CONFIGFILE)) --quiet rules host
+	@seqmill summary
 
 .PHONY: test
 test: env system ## Run all tests that fit into 25 minutes on 2 cores

@@ -27,8 +27,8 @@ def kmer_index(codes: np.ndarray, k: int) -> np.ndarray:
     -------
     int32 (n, bp - k + 1).
     """
-    width = codes.shape[1] - k + 1
-    index = np.zeros((len(codes), max(width, 0)), np.int32)
+    width = max(0, codes.shape[1] - k + 1)
+    index = np.zeros((len(codes), width), np.int32)
     unknown = np.zeros(index.shape, bool)
     for offset in range(k):
         part = codes[:, offset : offset + width]

@@ -14,8 +14,8 @@ def require_device(device: str, threads: int) -> str:
     choose_device(device, threads)
     try:
         found = jax.devices()
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+    except (RuntimeError, AssertionError) as error:  # jax asserts where a backend is not even built in
+        reason = (str(error).splitlines() or ["it has no such backend"])[0]
         raise SeqmillError(f"device '{device}' was asked for, but jax cannot use it: {reason}") from None
     platform = found[0].platform
     if platform != device:

@@ -220,37 +220,44 @@ class _Worker:
         shifts = self.choice["shifts"]
         reach = {"coverage": 0, "cuts": 1 + max(map(abs, shifts)), "fragments": self.choice["max_fragment_bp"]}[mode]
         counts: Counter[str] = Counter()
+        spans, used, count_from = getattr(self, f"_{mode}"), 0, max(start, counted)
         change = np.zeros(length + 1, dtype=np.int64)
         edges: list[int] = []
         with self._guarded():
             reads = self.file.fetch(contig, max(start - reach, 0), min(end + reach, self.lengths[contig]))
             for read in reads:
-                for first, last in self._spans(read, mode, shifts, max(start, counted), end, counts):
-                    if first < end and last > start:
-                        edges += (max(first - start, 0), min(last - start, length))
+                reason = self._why_not(read)
+                if count_from <= read.reference_start < end:
+                    if reason is None:
+                        used += 1
+                    else:
+                        counts[f"skipped: {reason}"] += 1
+                if reason is None:
+                    for first, last in spans(read):
+                        if first < end and last > start:
+                            edges += (max(first - start, 0), min(last - start, length))
                 if len(edges) > FLUSH_EDGES:
                     change += _steps(edges, length)
                     edges.clear()
         change += _steps(edges, length)
+        if used:
+            counts["reads used"] += used
         values = np.cumsum(change[:-1]).astype(np.float64)
         values[values == 0] = np.nan
         return values, counts
 
-    def _spans(
-        self, read: Any, mode: str, shifts: tuple[int, int], count_from: int, count_to: int, counts: Counter[str]
-    ) -> list[tuple[int, int]]:
-        """Intervals to which a read adds one."""
-        reason = self._why_not(read)
-        if count_from <= read.reference_start < count_to:
-            counts["reads used" if reason is None else f"skipped: {reason}"] += 1
-        if reason is not None:
-            return []
-        if mode == "coverage":
-            return read.get_blocks()
-        if mode == "fragments":
-            return [(read.reference_start, read.reference_start + read.template_length)]
-        place = read.reference_end - 1 + shifts[1] if read.is_reverse else read.reference_start + shifts[0]
+    # The intervals to which one read adds 1.
+
+    def _coverage(self, read: Any) -> list[tuple[int, int]]:
+        return read.get_blocks()
+
+    def _cuts(self, read: Any) -> list[tuple[int, int]]:
+        plus, minus = self.choice["shifts"]
+        place = read.reference_end - 1 + minus if read.is_reverse else read.reference_start + plus
         return [(place, place + 1)]
+
+    def _fragments(self, read: Any) -> list[tuple[int, int]]:
+        return [(read.reference_start, read.reference_start + read.template_length)]
 
 
 def _steps(edges: list[int], length: int) -> np.ndarray:

@@ -114,7 +114,7 @@ class BedReader(_SpilledReader):
     Parameters
     ----------
     path, genome_sizes, partial : see `seqmill.formats.signal.open_signal`. A contig without a record has none.
-    table : bed, bed3, narrowPeak or broadPeak.
+    table : bed, bed3, narrowPeak or broadPeak. Of a BED, columns 5 and 6 are looked at only if they are used.
     value : ``count``, or ``score`` (column 5 of BED, signalValue of peaks); records without a score are counted
         and left out.
     strand : use only records of this strand, ``.`` for all.
@@ -135,6 +135,8 @@ class BedReader(_SpilledReader):
         if value not in ("count", "score") or strand not in ("+", "-", "."):
             raise ValueError(f"value {value!r} must be count or score, strand {strand!r} one of + - .")
         self._value, self._strand = value, {"+": 1, "-": -1, ".": 0}[strand]
+        if table == "bed" and value == "count" and strand == ".":
+            table = "bed3"
         super().__init__(path, genome_sizes, table, partial)
 
     def _spill_rows(self, block: BedBlock, rows: np.ndarray, contig: np.ndarray) -> None:

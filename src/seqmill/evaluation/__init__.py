@@ -1,1 +1,1 @@
-"""."""
+"""Metric tables and comparisons, from predictions alone."""

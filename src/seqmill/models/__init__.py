@@ -1,1 +1,1 @@
-"""."""
+"""Networks: blocks, heads, one file an architecture, and the registry that finds them."""

@@ -1,1 +1,1 @@
-"""."""
+"""The report: tables to figures to one HTML page."""

@@ -1,1 +1,1 @@
-"""."""
+"""Loader, objectives, the loop, model folders and predictions."""

@@ -47,8 +47,9 @@ def sweep(folder: str | Path) -> None:
     """Delete what killed writers of ``folder`` left beside it. Call it only while holding the lock of ``folder``."""
     folder = Path(folder)
     if folder.parent.is_dir():
-        for prefix in (PART, TRASH):
-            for leftover in folder.parent.glob(f".{folder.name}{prefix}*"):
+        prefixes = tuple(f".{folder.name}{kind}" for kind in (PART, TRASH))
+        for leftover in list(folder.parent.iterdir()):
+            if leftover.name.startswith(prefixes):
                 shutil.rmtree(leftover, ignore_errors=True)
 
 

@@ -5,6 +5,7 @@ the job (or the whole workflow) with it.
 """
 
 import contextlib
+import faulthandler
 import importlib
 import multiprocessing
 import os
@@ -19,6 +20,7 @@ from typing import Any
 from seqmill.runtime.errors import WorkerError
 
 TIMEOUT_S = 60.0
+GRACE_S = 10.0
 
 
 def _limit_memory(limit_bytes: int | None) -> None:
@@ -32,14 +34,22 @@ def _load(reference: str):
 
 
 def _serve(
-    pipe: Connection, other_end: Connection | None, reference: str, args: tuple, kwargs: dict, limit_bytes: int | None
+    pipe: Connection,
+    other_end: Connection | None,
+    reference: str,
+    args: tuple,
+    kwargs: dict,
+    limit_bytes: int | None,
+    timeout_s: float,
 ) -> None:
     """Child: build the object, then answer calls until told to stop or the pipe closes."""
     if other_end is not None:
         other_end.close()  # a forked child holds it too, and would never see the pipe close when its parent dies
+    faulthandler.disable()  # a crash is the parent's message, not a dump of this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _limit_memory(limit_bytes)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # panics print a backtrace; the message goes through the pipe
+    nowhere = open(os.devnull, "w")  # noqa: SIM115 - open until this process ends
+    os.dup2(nowhere.fileno(), 2)  # panics print a backtrace; the message goes through the pipe
     target: Any = None
     while True:
         try:
@@ -48,6 +58,9 @@ def _serve(
             return
         if call is None:
             return
+        # ends this process even inside a native call that hangs, when no parent is left to do it
+        with contextlib.suppress(RuntimeError):  # no memory left for one more thread
+            faulthandler.dump_traceback_later(timeout_s + GRACE_S, exit=True, file=nowhere)
         try:
             name, call_args, call_kwargs = call
             if target is None:
@@ -62,6 +75,8 @@ def _serve(
             except Exception:
                 known = False
             answer = ("raise", error) if known else ("panic", f"{type(error).__name__}: {error}")
+        finally:
+            faulthandler.cancel_dump_traceback_later()
         try:
             pipe.send(answer)
         except (BrokenPipeError, EOFError):
@@ -105,7 +120,7 @@ class IsolatedWorker:
         self._pipe, child = context.Pipe()
         self._process = context.Process(
             target=_serve,
-            args=(child, self._pipe if method == "fork" else None, reference, args, kwargs, memory_bytes),
+            args=(child, self._pipe if method == "fork" else None, reference, args, kwargs, memory_bytes, timeout_s),
             daemon=True,
             name="seqmill-reader",
         )
@@ -141,6 +156,10 @@ class IsolatedWorker:
             raise WorkerError(
                 f"{self.where}: the reader crashed ({how}) in '{method}'; the file is corrupt or needs more memory"
             ) from None
+        if kind == "raise" and isinstance(value, MemoryError):
+            raise WorkerError(
+                f"{self.where}: the reader ran out of memory in '{method}'; the file is corrupt or too big"
+            )
         if kind == "raise":
             raise value
         if kind == "panic":

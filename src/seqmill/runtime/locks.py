@@ -27,12 +27,16 @@ WAIT_VARIABLE = "SEQMILL_LOCK_WAIT_S"
 
 
 def _read_owner(handle) -> tuple[Owner | None, int]:
+    """Owner and beat; no owner and 0 if the lock was released, no owner and -1 if the file was read half-written."""
     handle.seek(0)
     try:
-        value = json.loads(handle.read() or "null")
-        return (Owner(**value["owner"]), value["beat"]) if value else (None, 0)
-    except (ValueError, KeyError, TypeError):
-        return None, 0  # torn by a kill in the middle of a beat: flock decides
+        text = handle.read()
+        value = json.loads(text) if text else None
+        return (Owner(**value["owner"]), value["beat"]) if text else (None, 0)
+    except FileNotFoundError:
+        return None, 0
+    except (ValueError, KeyError, TypeError, OSError):
+        return None, -1
 
 
 class Lock:
@@ -57,10 +61,22 @@ class Lock:
                 self._write()
 
     def release(self) -> None:
+        """Free the lock and delete its file (while it is held, so that nobody can be holding the same file)."""
         self._stop.set()
         self._thread.join()
         os.ftruncate(self._handle.fileno(), 0)
+        if _is_in_place(self._handle, self.path):
+            self.path.unlink(missing_ok=True)
         self._handle.close()
+
+
+def _is_in_place(handle, path: Path) -> bool:
+    """Whether the open file is still the one at ``path``."""
+    try:
+        there, here = os.stat(path), os.fstat(handle.fileno())
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 
 
 def _watch_foreign(handle, owner: Owner, beat: int, deadline: float) -> bool:
@@ -69,9 +85,9 @@ def _watch_foreign(handle, owner: Owner, beat: int, deadline: float) -> bool:
     while time.monotonic() < max(until, deadline):
         time.sleep(min(HEARTBEAT_S, 1.0))
         now_owner, now_beat = _read_owner(handle)
-        if now_owner is None:
+        if now_owner is None and now_beat == 0:
             return True
-        if (now_owner, now_beat) != (owner, beat):
+        if now_owner and (now_owner, now_beat) != (owner, beat):
             owner, beat, until = now_owner, now_beat, time.monotonic() + SILENCE_S
             if time.monotonic() > deadline:
                 return False
@@ -94,31 +110,41 @@ def acquire(path: str | Path, what: str, *, wait_s: float | None = None) -> Lock
     path.parent.mkdir(parents=True, exist_ok=True)
     wait_s = float(os.environ.get(WAIT_VARIABLE, "0")) if wait_s is None else wait_s
     deadline = time.monotonic() + wait_s
-    handle = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+")
-    try:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    owner, _ = _read_owner(handle)
-                    who = f"process {owner.pid} on {owner.host}" if owner else "another process"
-                    raise LockedError(
-                        f"{what} is being written by {who}, which is alive (lock {path}). "
-                        f"Wait for it, stop it, or set {WAIT_VARIABLE} to wait that many seconds."
-                    ) from None
-                time.sleep(0.2)
-        owner, beat = _read_owner(handle)
-        if owner and owner.is_dead() is None and not _watch_foreign(handle, owner, beat, deadline):
-            raise LockedError(
-                f"{what} is being written by process {owner.pid} on {owner.host}, "
-                f"whose heartbeat goes on (lock {path})."
-            )
-        return Lock(handle, path)
-    except BaseException:
+    while True:
+        handle = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+")
+        try:
+            if _take(handle, what, path, deadline) and _is_in_place(handle, path):
+                return Lock(handle, path)
+        except BaseException:
+            handle.close()
+            raise
         handle.close()
-        raise
+
+
+def _take(handle, what: str, path: Path, deadline: float) -> bool:
+    """Try once to own the open lock file; False: try again. Raises LockedError when the time is over."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        owner, beat = _read_owner(handle)
+        dead = owner.is_dead() if owner else True
+    except BlockingIOError:
+        owner, beat = _read_owner(handle)
+        dead = False
+    if dead:
+        return True
+    if dead is None and owner:
+        if _watch_foreign(handle, owner, beat, deadline):
+            return True
+        who = f"process {owner.pid} on {owner.host}"
+        raise LockedError(f"{what} is being written by {who}, whose heartbeat goes on (lock {path}).")
+    if time.monotonic() >= deadline:
+        who = f"process {owner.pid} on {owner.host}" if owner else "another process"
+        raise LockedError(
+            f"{what} is being written by {who}, which is alive (lock {path}). "
+            f"Wait for it, stop it, or set {WAIT_VARIABLE} to wait that many seconds."
+        )
+    time.sleep(0.2)
+    return False
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class BamReader(SignalReader):
         check_container(path, reference)
         kept = {"supplementary": keep_supplementary, "QC fail": keep_qc_fail, "duplicate": keep_duplicates}
         self._temporary = tempfile.mkdtemp(prefix="seqmill-")
-        self._worker = None
+        self._worker: IsolatedWorker | None = None
         try:
             self._worker = IsolatedWorker(
                 "seqmill.formats.bam:_Worker",
@@ -100,6 +100,7 @@ class BamReader(SignalReader):
 
     def _bases(self, contig: str, start: int, end: int) -> np.ndarray:
         # Reads are counted by their first base and once, also where a caller reads a place again.
+        assert self._worker is not None  # set when opened
         values, counts = self._worker.call("bases", self.contigs[contig], start, end, self._counted[contig])
         self._counted[contig] = max(self._counted[contig], end)
         self.counts.update(counts)
@@ -155,9 +156,9 @@ class _Worker:
         written = Path(self.path).stat().st_mtime
         base = Path(self.path)
         for ending in (".bai", ".csi", ".crai"):
-            for index in (Path(f"{self.path}{ending}"), base.with_suffix(ending)):
-                if index.is_file() and index.stat().st_mtime >= written:
-                    return str(index)
+            for found in (Path(f"{self.path}{ending}"), base.with_suffix(ending)):
+                if found.is_file() and found.stat().st_mtime >= written:
+                    return str(found)
         with pysam.AlignmentFile(self.path, check_sq=False) as file:
             order = file.header.to_dict().get("HD", {}).get("SO", "unknown")
             kind = ".crai" if file.is_cram else ".csi"

@@ -135,74 +135,85 @@ def _without_comments(raw: bytes, number: int) -> tuple[bytes, int | np.ndarray,
 def _parse(
     path: str | Path, raw: bytes, lines: int | np.ndarray, layout: Layout, n_columns: int, counts: Counter[str]
 ) -> BedBlock:
+    sentinel = layout.most in (9, 10)  # narrowPeak and broadPeak
+    quick = _columns(raw, layout, n_columns) if layout.least <= n_columns <= layout.most else None
+    if quick is not None:
+        names, found, apart = quick
+        if _rules_hold(names, found, apart):
+            return _block(names, found, apart, lines, counts, sentinel)
+    return _line_by_line(path, raw, lines, layout, n_columns, counts, sentinel)
+
+
+def _columns(raw: bytes, layout: Layout, n_columns: int) -> tuple[list[str], dict[str, np.ndarray], np.ndarray] | None:
+    """Contig names, columns by role, and which BEDPE mates lie apart; None if the text does not parse."""
     import pyarrow as pa
     from pyarrow import csv
 
-    roles = {role: place for role, place in layout.columns.items() if place < n_columns}
-    kinds = {"score": pa.float64(), "peak": pa.int64(), "start2": pa.int64(), "end2": pa.int64()}
+    if b"0x" in raw or b"0X" in raw:  # Arrow reads 0x1F as a whole number
+        return None
+    roles = {"contig": 0, "start": 1, "end": 2, **layout.columns}
+    roles = {role: place for role, place in roles.items() if place < n_columns}
     text = pa.dictionary(pa.int32(), pa.string())
-    types = {"f0": text, "f1": pa.int64(), "f2": pa.int64()}
-    types |= {f"f{place}": kinds.get(role, text) for role, place in roles.items()}
-    bad = not layout.least <= n_columns <= layout.most or b"0x" in raw or b"0X" in raw  # Arrow reads 0x1F as a number
-    table = None
-    if not bad:
-        try:
-            table = csv.read_csv(
-                io.BytesIO(raw),
-                csv.ReadOptions(
-                    use_threads=False, block_size=len(raw) + 1, column_names=[f"f{i}" for i in range(n_columns)]
-                ),
-                csv.ParseOptions(delimiter="\t", quote_char=False),
-                csv.ConvertOptions(
-                    column_types=types, include_columns=list(types), null_values=["."], strings_can_be_null=False
-                ),
-            )
-        except (pa.ArrowInvalid, pa.ArrowKeyError):
-            table = None
-    if table is None:
-        return _line_by_line(path, raw, lines, layout, n_columns, counts)
-    columns = {role: table[f"f{place}"] for role, place in {"contig": 0, "start": 1, "end": 2, **roles}.items()}
-    if any(column.null_count for role, column in columns.items() if role != "score"):
-        return _line_by_line(path, raw, lines, layout, n_columns, counts)
-    names, contig = _dictionary(columns["contig"])
-    found: dict[str, np.ndarray] = {
-        role: column.to_numpy() for role, column in columns.items() if role not in ("contig", "contig2", "strand")
-    }
-    found["contig"] = contig
-    good = all(_CONTIG.fullmatch(name) for name in names)
-    if "contig2" in columns:
-        names2, contig2 = _dictionary(columns["contig2"])
-        good &= all(_CONTIG.fullmatch(name) for name in names2)
-        whole = np.array(names, dtype=object)[contig] == np.array(names2, dtype=object)[contig2]
-        whole &= np.array([name != "." for name in names])[contig]
-    else:
-        whole = np.ones(len(contig), dtype=bool)
-    if "strand" in columns:
-        marks, codes = _dictionary(columns["strand"])
-        good &= all(mark in STRANDS for mark in marks)
-        found["strand"] = np.array([STRANDS.get(mark, 0) for mark in marks], dtype=np.int8)[codes]
-    if not good or not _rules_hold(found, whole):
-        return _line_by_line(path, raw, lines, layout, n_columns, counts)
-    return _block(names, found, whole, lines, counts, sentinel=layout.most in (9, 10))
+    kinds = {"contig": text, "contig2": text, "strand": text, "score": pa.float64()}
+    types = {f"f{place}": kinds.get(role, pa.int64()) for role, place in roles.items()}
+    headings = [f"f{place}" for place in range(n_columns)]
+    try:
+        table = csv.read_csv(
+            io.BytesIO(raw),
+            csv.ReadOptions(
+                use_threads=False, block_size=len(raw) + 1, column_names=[f"f{i}" for i in range(n_columns)]
+            ),
+            csv.ParseOptions(delimiter="\t", quote_char=False),
+            csv.ConvertOptions(
+                column_types=types, include_columns=list(types), null_values=["."], strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    names: list[str] = []
+    found: dict[str, np.ndarray] = {}
+    apart = np.zeros(table.num_rows, dtype=bool)
+    for role, place in roles.items():
+        column = table[f"f{place}"]
+        if role == "score":
+            found[role] = column.to_numpy()
+            if not np.isfinite(found[role][column.is_valid().to_numpy()]).all():
+                return None
+        elif column.null_count:
+            return None
+        elif role not in kinds:
+            found[role] = column.to_numpy()
+        else:
+            words, codes = _dictionary(column)
+            if role == "contig":
+                names, found[role] = words, codes
+                apart |= np.array([word == "." for word in words])[codes]
+            elif role == "contig2":
+                apart |= np.array(names, dtype=object)[found["contig"]] != np.array(words, dtype=object)[codes]
+                names = list(dict.fromkeys(names + words))  # their form is checked too
+            elif set(words) <= set(STRANDS):
+                found[role] = np.array([STRANDS[word] for word in words], dtype=np.int8)[codes]
+            else:
+                return None
+    return names, found, apart
 
 
 def _dictionary(column) -> tuple[list[str], np.ndarray]:
+    """Words of a dictionary column, and the index of each row's word."""
     merged = column.unify_dictionaries().combine_chunks()
     if hasattr(merged, "chunks"):  # older Arrow keeps the chunked form
         merged = merged.chunk(0)
     return merged.dictionary.to_pylist(), merged.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def _rules_hold(found: dict[str, np.ndarray], whole: np.ndarray) -> bool:
-    """The rules of `_check_fields`, for all records at once. ``whole`` is False where BEDPE mates lie apart."""
+def _rules_hold(names: list[str], found: dict[str, np.ndarray], apart: np.ndarray) -> bool:
+    """The rules of `_check_fields`, for all records at once."""
     start, end = found["start"], found["end"]
-    good = bool(np.all((~whole) | ((start >= 0) & (start <= end) & (end <= LARGEST))))
+    good = all(_CONTIG.fullmatch(name) for name in names)
+    good &= bool(np.all(apart | ((start >= 0) & (start <= end) & (end <= LARGEST))))
     if "start2" in found:
         start2, end2 = found["start2"], found["end2"]
-        good &= bool(np.all((~whole) | ((start2 >= 0) & (start2 <= end2) & (end2 <= LARGEST))))
-    if "score" in found:
-        # '.' was read as NaN too; only the line by line reader can tell them apart
-        good &= bool(np.isfinite(found["score"]).all())
+        good &= bool(np.all(apart | ((start2 >= 0) & (start2 <= end2) & (end2 <= LARGEST))))
     if "peak" in found:
         good &= bool(np.all((found["peak"] >= -1) & (found["peak"] < np.maximum(end - start, 1))))
     return good
@@ -211,14 +222,14 @@ def _rules_hold(found: dict[str, np.ndarray], whole: np.ndarray) -> bool:
 def _block(
     names: list[str],
     found: dict[str, np.ndarray],
-    whole: np.ndarray,
+    apart: np.ndarray,
     lines: int | np.ndarray,
     counts: Counter[str],
     sentinel: bool,
 ) -> BedBlock:
-    if not whole.all():
-        counts["mates on two contigs or unmapped"] += int(np.count_nonzero(~whole))
-        rows = np.flatnonzero(whole)
+    if apart.any():
+        counts["mates on two contigs or unmapped"] += int(np.count_nonzero(apart))
+        rows = np.flatnonzero(~apart)
         lines = lines + rows if isinstance(lines, int) else lines[rows]
         found = {role: column[rows] for role, column in found.items()}
     start, end, score = found["start"], found["end"], found.get("score")
@@ -231,7 +242,13 @@ def _block(
 
 
 def _line_by_line(
-    path: str | Path, raw: bytes, lines: int | np.ndarray, layout: Layout, n_columns: int, counts: Counter[str]
+    path: str | Path,
+    raw: bytes,
+    lines: int | np.ndarray,
+    layout: Layout,
+    n_columns: int,
+    counts: Counter[str],
+    sentinel: bool,
 ) -> BedBlock:
     """Read a block slowly: find its first bad line, or accept what the quick way could not read."""
     rows = []
@@ -247,8 +264,8 @@ def _line_by_line(
     found["contig"] = np.array([names.setdefault(row["contig"], len(names)) for row in rows], dtype=np.int64)
     if "strand" in found:
         found["strand"] = found["strand"].astype(np.int8)
-    whole = np.array([row["contig"] != "." and row.get("contig2", row["contig"]) == row["contig"] for row in rows])
-    return _block(list(names), found, whole, lines, counts, sentinel=layout.most in (9, 10))
+    apart = np.array([row["contig"] == "." or row.get("contig2", row["contig"]) != row["contig"] for row in rows])
+    return _block(list(names), found, apart, lines, counts, sentinel)
 
 
 def _check_fields(path: str | Path, number: int, line: bytes, layout: Layout, n_columns: int) -> dict:

@@ -37,8 +37,10 @@ class ContigIntervals:
 
 
 def _no_intervals() -> ContigIntervals:
-    whole = [np.zeros(0, dtype=np.int32) for _ in range(3)]
-    return ContigIntervals(*whole, np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int8))
+    def none(dtype: type) -> np.ndarray:
+        return np.zeros(0, dtype=dtype)
+
+    return ContigIntervals(none(np.int32), none(np.int32), none(np.int32), none(np.float32), none(np.int8))
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,10 @@ def _take(block: BedBlock, rows: np.ndarray, counts: Counter[str]) -> ContigInte
 def _join(parts: list[ContigIntervals]) -> ContigIntervals:
     start, end = (np.concatenate([getattr(part, name) for part in parts]) for name in ("start", "end"))
     order = np.lexsort((end, start))
-    others = [np.concatenate([getattr(part, name) for part in parts])[order] for name in ("summit", "score", "strand")]
-    return ContigIntervals(start[order], end[order], *others)
+    summit, score, strand = (
+        np.concatenate([getattr(part, name) for part in parts])[order] for name in ("summit", "score", "strand")
+    )
+    return ContigIntervals(start[order], end[order], summit, score, strand)
 
 
 def _count_duplicates(path: str | Path, intervals: Intervals) -> None:

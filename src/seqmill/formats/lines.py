@@ -13,7 +13,7 @@ def text_lines(path: str | Path) -> Iterator[tuple[int, str]]:
         try:
             text = block.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            line = number + block.count(b"\n", 0, error.start)
-            raise InputError(path, "is not UTF-8 text", record=line) from None
+            bad = number + block.count(b"\n", 0, error.start)
+            raise InputError(path, "is not UTF-8 text", record=bad) from None
         for offset, line in enumerate(text.removesuffix("\n").split("\n")):
             yield number + offset, line.removesuffix("\r")

@@ -1,5 +1,6 @@
 """One way to read binned signal from bigWig, bedGraph, BED, BAM and fragment files."""
 
+import importlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +12,13 @@ import numpy as np
 from seqmill.formats.binning import AGGREGATES, MISSING, Aggregate, Missing, aggregate_bases
 
 BLOCK_BP = 1 << 21  # bases held in memory at once, whatever is asked for
-KINDS = ("bigwig", "bedgraph", "bed", "bam", "fragments")
+READERS = {  # imported when wanted: each brings a parser of its own
+    "bigwig": ("seqmill.formats.bigwig", "BigWigReader"),
+    "bedgraph": ("seqmill.formats.pileup", "BedGraphReader"),
+    "bed": ("seqmill.formats.pileup", "BedReader"),
+    "bam": ("seqmill.formats.bam", "BamReader"),
+    "fragments": ("seqmill.formats.pileup", "FragmentReader"),
+}
 
 
 class SignalReader(ABC):
@@ -128,16 +135,7 @@ def open_signal(
     InputError : with file, place, what was found and what was expected.
     WorkerError : an isolated parser crashed or hung.
     """
-    if kind == "bigwig":
-        from seqmill.formats.bigwig import BigWigReader as Reader
-    elif kind == "bedgraph":
-        from seqmill.formats.pileup import BedGraphReader as Reader
-    elif kind == "bed":
-        from seqmill.formats.pileup import BedReader as Reader
-    elif kind == "fragments":
-        from seqmill.formats.pileup import FragmentReader as Reader
-    elif kind == "bam":
-        from seqmill.formats.bam import BamReader as Reader
-    else:
-        raise ValueError(f"unknown kind of signal {kind!r}; expected one of {', '.join(KINDS)}")
-    return Reader(path, genome_sizes, partial=partial, **options)
+    if kind not in READERS:
+        raise ValueError(f"unknown kind of signal {kind!r}; expected one of {', '.join(READERS)}")
+    module, name = READERS[kind]
+    return getattr(importlib.import_module(module), name)(path, genome_sizes, partial=partial, **options)

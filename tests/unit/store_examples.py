@@ -180,11 +180,13 @@ def read_everything(folder: Path) -> dict[str, object]:
     found["rows"] = dataset.rows().to_numpy()
     for key in ("inputs/sequence", "targets/peaks", "mask/peaks", "targets/coverage"):
         found[key] = dataset.read(key, 0, N)
-    model = ModelReader(folder / "models/net/0.0")
-    found |= {"info": model.info, "history": model.history, **model.tensors()}
-    predictions = PredictionsReader(folder / "predictions/net/0.0.zarr")
-    found["prediction rows"] = predictions.rows().to_numpy()
-    for target in predictions.targets:
-        for role in ("predicted", "truth", "mask"):
-            found[f"{role} {target}"] = getattr(predictions, role)(target)
+    for run in ("0.0", "1.0"):
+        model = ModelReader(folder / f"models/net/{run}")
+        found |= {f"info {run}": model.info, f"history {run}": model.history}
+        found |= {f"{name} {run}": values for name, values in model.tensors().items()}
+        predictions = PredictionsReader(folder / f"predictions/net/{run}.zarr")
+        found[f"prediction rows {run}"] = predictions.rows().to_numpy()
+        for target in predictions.targets:
+            for role in ("predicted", "truth", "mask"):
+                found[f"{role} {target} {run}"] = getattr(predictions, role)(target)
     return found

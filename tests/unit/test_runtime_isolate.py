@@ -102,6 +102,27 @@ def test_spawn_once_threads_run(monkeypatch):
     assert isolate._start_method() == "spawn"
 
 
+SCRIPT = f"""
+assert __name__ == "__main__", "run anew in the child"
+import threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+from seqmill.runtime import isolate
+assert isolate._start_method() == "spawn"
+with isolate.IsolatedWorker("{EXAMPLES}:Reader", "x", where="file.bw") as reader:
+    print(reader.call("double", 4), __file__.endswith("job.py"))
+"""
+
+
+def test_the_main_script_is_not_run_in_the_child(tmp_path):
+    script = tmp_path / "job.py"
+    script.write_text(SCRIPT)
+    path = os.pathsep.join([os.getcwd(), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert done.stdout == "8 True\n", done.stderr
+
+
 ORPHAN = """
 import sys, time
 from seqmill.runtime import isolate

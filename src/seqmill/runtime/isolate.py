@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -91,6 +92,18 @@ def _start_method() -> str:
     return "spawn" if threaded or not sys.platform.startswith("linux") else "fork"
 
 
+@contextlib.contextmanager
+def _no_main() -> Iterator[None]:
+    """Spawned children import the main script of their parent anew; that of a job cannot run outside Snakemake."""
+    main = vars(sys.modules["__main__"])
+    kept = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    main.update(dict.fromkeys(kept))
+    try:
+        yield
+    finally:
+        main.update(kept)
+
+
 class IsolatedWorker:
     """An object that lives in a child process; its methods are called with `call`.
 
@@ -124,7 +137,8 @@ class IsolatedWorker:
             daemon=True,
             name="seqmill-reader",
         )
-        self._process.start()
+        with _no_main():
+            self._process.start()
         child.close()
         try:
             self._answer("open")

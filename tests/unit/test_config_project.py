@@ -166,3 +166,11 @@ def test_source_files_are_found_in_nested_sections(folder):
         "x",
     ).datasets["t"]
     assert [str(path) for path in section.source_files()] == ["a.fa", "b.txt", "c.txt", "d.json"]
+
+
+def test_key_tables_are_in_step_with_the_sections():
+    from seqmill.config.reference import BEGIN, as_text
+
+    text = (ROOT / "config" / "README.md").read_text()
+    written = BEGIN + text.partition(BEGIN)[2]
+    assert written == as_text(), "run: python -m seqmill.config.reference config/README.md"

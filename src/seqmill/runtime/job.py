@@ -89,7 +89,7 @@ def job(snakemake: Any) -> Iterator[None]:
     try:
         yield
     except SeqmillError as error:
-        log.error("ERROR %s", error)
+        log.error("%s", error)
         sys.exit(error.exit_code)
     except Exception:
         log.error("unexpected error\n%s", traceback.format_exc())

@@ -1,6 +1,7 @@
 """Alignment files that cannot be used: the message of each."""
 
 import os
+import struct
 
 import pysam
 import pytest
@@ -46,6 +47,33 @@ def test_cut_inside_and_end_mark_put_back(tmp_path, indexed):
         index.unlink()
     found = message(path)
     assert "truncated" in found or "cannot be indexed" in found
+
+
+@pytest.mark.parametrize("kind", ["bai", "csi"])
+def test_cut_between_blocks_and_end_mark_put_back(tmp_path, kind):
+    """Such a file reads without any error; only its index knows how long it was."""
+    path = write_bam(tmp_path / "x.bam", index=False, reads=big_reads)
+    pysam.index(*(["-c"] if kind == "csi" else []), str(path))
+    data = path.read_bytes()
+    blocks, place = [], 0
+    while place < len(data):
+        blocks.append(place)
+        place += struct.unpack_from("<H", data, place + 16)[0] + 1
+    assert len(blocks) > 4
+    with open_signal(path, "bam", SIZES, mode="cuts") as reader:
+        assert reader.bins("chr1", 0, 1, 6000, "sum")[0] == SIZES["chr1"] - 20
+    path.write_bytes(data[: blocks[-3]] + data[-28:])
+    os.utime(tmp_path / f"x.bam.{kind}", (path.stat().st_mtime + 10,) * 2)
+    assert message(path).startswith(f"truncated: its index x.bam.{kind} points at byte ")
+
+
+def test_damaged_index(tmp_path):
+    path = write_bam(tmp_path / "x.bam")
+    index = tmp_path / "x.bam.bai"
+    index.write_bytes(index.read_bytes()[:40])
+    assert message(path).startswith("its index x.bam.bai cannot be used (damaged index (")
+    index.write_bytes(b"something else")
+    assert message(path) == "its index x.bam.bai cannot be used (not a BAI or CSI index); delete it"
 
 
 def test_changed_byte(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from seqmill.formats.bamindex import last_block
 from seqmill.formats.signal import SignalReader
 from seqmill.formats.text import GZIP_MAGIC, lacks_bgzf_eof, magic_bytes, regular_file
 from seqmill.genome.names import harmonise
@@ -33,6 +34,7 @@ class BamReader(SignalReader):
     ----------
     path, genome_sizes, partial : see `seqmill.formats.signal.open_signal`. Contigs absent from the header are
         missing. A missing or outdated index is built in a temporary folder; the file must be sorted by coordinate.
+        A file that lost its end between two blocks and got a new end mark shows only by the index it came with.
     mode : ``coverage``: reads whose aligned bases (M, = or X) cover a base, both mates counted; ``cuts``: 5' ends of
         reads; ``fragments``: properly paired inserts that cover a base, from the first base of the left mate to the
         last base of the right one.
@@ -158,6 +160,7 @@ class _Worker:
         for ending in (".bai", ".csi", ".crai"):
             for found in (Path(f"{self.path}{ending}"), base.with_suffix(ending)):
                 if found.is_file() and found.stat().st_mtime >= written:
+                    self._check_reach(found)
                     return str(found)
         with pysam.AlignmentFile(self.path, check_sq=False) as file:
             order = file.header.to_dict().get("HD", {}).get("SO", "unknown")
@@ -173,6 +176,21 @@ class _Worker:
                 self.path, f"cannot be indexed; is it sorted by coordinate (samtools sort)? ({reason})"
             ) from None
         return index
+
+    def _check_reach(self, index: Path) -> None:
+        if index.suffix == ".crai":
+            return
+        try:
+            place = last_block(index)
+        except ValueError as error:
+            raise InputError(self.path, f"its index {index.name} cannot be used ({error}); delete it") from None
+        size = Path(self.path).stat().st_size
+        if place > size:
+            raise InputError(
+                self.path,
+                f"truncated: its index {index.name} points at byte {place:,} of a file of {size:,} bytes (or is that "
+                "of another file)",
+            )
 
     def sizes(self) -> dict[str, int]:
         return dict(self.lengths)

@@ -160,9 +160,7 @@ def _columns(raw: bytes, layout: Layout, n_columns: int) -> tuple[list[str], dic
     try:
         table = csv.read_csv(
             io.BytesIO(raw),
-            csv.ReadOptions(
-                use_threads=False, block_size=len(raw) + 1, column_names=[f"f{i}" for i in range(n_columns)]
-            ),
+            csv.ReadOptions(use_threads=False, block_size=len(raw) + 1, column_names=headings),
             csv.ParseOptions(delimiter="\t", quote_char=False),
             csv.ConvertOptions(
                 column_types=types, include_columns=list(types), null_values=["."], strings_can_be_null=False

@@ -7,7 +7,9 @@ from pathlib import Path
 
 
 def last_block(index: str | Path) -> int:
-    """Largest file offset, of a block or of the end of the file, that a BAI or CSI index names (SAM specification 5.2; CSI version 1).
+    """Largest file offset, of a block or of the end of the file, that a BAI or CSI index names.
+
+    Source: SAM specification, section 5.2; CSI specification, version 1.
 
     Raises
     ------

@@ -141,3 +141,13 @@ def test_forged_chromosome_id(tmp_path, whole, forged):
     path.write_bytes(bytes(changed))
     error = fails(path)
     assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("count", [1, 3, 2**60])
+def test_forged_number_of_chromosomes(tmp_path, whole, count):
+    tree = struct.unpack_from("<Q", whole, 8)[0]
+    changed = bytearray(whole)
+    struct.pack_into("<Q", changed, tree + 16, count)
+    path = tmp_path / "x.bw"
+    path.write_bytes(bytes(changed))
+    assert str(fails(path)).startswith(f"{path}: damaged bigWig: the ids of its {count} chromosome(s)")

@@ -42,7 +42,7 @@ def check_bigwig(path: str | Path) -> None:
             ids, expected = _chromosome_ids(handle, tree, order)
         except (struct.error, OSError, ValueError, OverflowError) as error:
             raise InputError(path, f"damaged or truncated bigWig (table of chromosomes: {error})") from None
-    if sorted(ids) != list(range(expected)):
+    if len(ids) != expected or sorted(ids) != list(range(len(ids))):
         raise InputError(path, f"damaged bigWig: the ids of its {expected} chromosome(s) are not 0 to {expected - 1}")
 
 

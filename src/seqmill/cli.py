@@ -1,0 +1,221 @@
+"""The ``seqmill`` command: every stage without Snakemake, and what a run would cost before it starts."""
+
+import argparse
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from seqmill import __version__
+from seqmill.runtime.errors import InputError, LockedError, SeqmillError
+
+EXIT_CODES = """exit codes:
+  0  done
+  1  unexpected error
+  2  a file, sheet or setting cannot be used
+  3  another live process is writing the same thing
+  4  a store is damaged, or verify found something
+  5  a reader of a source file crashed or hung
+"""
+DEFAULT_CONFIG = Path("config/config.yaml")
+RESULTS = Path("results")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="seqmill",
+        description="From sequencing tracks to trained sequence models and a report.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"seqmill {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--traceback", action="store_true", help="show where in the program an error arose")
+    common.add_argument("-v", "--verbose", action="store_true", help="more messages")
+    configured = argparse.ArgumentParser(add_help=False, parents=[common])
+    configured.add_argument(
+        "--configfile", nargs="+", action="extend", type=Path, metavar="FILE",
+        help=f"configuration, each file laid on the one before (default: {DEFAULT_CONFIG})",
+    )  # fmt: skip
+    configured.add_argument(
+        "--config", nargs="+", action="extend", metavar="KEY=VALUE",
+        help="single settings, laid on top, e.g. models.basset.training.max_epochs=3",
+    )  # fmt: skip
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, text: str, parent: argparse.ArgumentParser, run: Any) -> argparse.ArgumentParser:
+        made = verbs.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".", parents=[parent], epilog=EXIT_CODES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        made.set_defaults(run=run)
+        return made
+
+    plan = verb("plan", "what would be built, its disk and time, and what a change would re-run", configured, _plan)
+    plan.add_argument("--json", action="store_true", help="for machines")
+    plan.add_argument("--no-dry-run", action="store_true", help="do not ask Snakemake what it would run")
+    tracks = verb("tracks", "build track stores and the genomes they need", configured, _tracks)
+    tracks.add_argument("names", nargs="*", metavar="NAME", help="tracks of the sheet (default: all)")
+    dataset = verb("dataset", "build a dataset and what it needs", configured, _dataset)
+    dataset.add_argument("name", metavar="NAME")
+    train = verb("train", "train a network, after building what it needs", configured, _train)
+    train.add_argument("model", metavar="MODEL")
+    train.add_argument("--fold", help="one fold (default: all of the configuration)")
+    train.add_argument("--seed", type=int, help="one seed (default: all of the configuration)")
+    verify = verb("verify", "re-read every byte of stores, or of a tree of results", common, _verify)
+    verify.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    summary = verb("summary", "what the last run found, and where its report is", common, _summary)
+    summary.add_argument("path", nargs="?", type=Path, default=RESULTS, metavar="RESULTS")
+    return parser
+
+
+def overrides(pairs: list[str]) -> dict[str, Any]:
+    """Nested mapping of ``a.b=value`` settings; values are read as YAML.
+
+    >>> overrides(["models.basset.training.max_epochs=3", "report.title=A title"])
+    {'models': {'basset': {'training': {'max_epochs': 3}}}, 'report': {'title': 'A title'}}
+    """
+    import yaml
+
+    from seqmill.config.project import merge
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not all(key.split(".")):
+            raise InputError("--config", f"expected KEY=VALUE, found {pair!r}")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InputError("--config", f"value of {key} is not YAML: {text!r}") from None
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        found = merge(found, value)
+    return found
+
+
+def _files(arguments: argparse.Namespace) -> list[Path]:
+    files = arguments.configfile or [DEFAULT_CONFIG]
+    for path in files:
+        if not path.is_file():
+            raise InputError(path, "configuration does not exist; name one with --configfile")
+    return files
+
+
+def _project(arguments: argparse.Namespace) -> Any:
+    from seqmill.config.project import Project
+
+    return Project.load(list(_files(arguments)), overrides(arguments.config or []))
+
+
+def _build(arguments: argparse.Namespace, project: Any, choose: Any) -> int:
+    """Build the steps that ``choose`` names while holding the lock of the working folder."""
+    from seqmill.runtime.locks import acquire
+    from seqmill.steps import Steps
+
+    steps = Steps(project, RESULTS)
+    wanted = choose(steps)
+    configuration = None
+    if not arguments.config:
+        sheet = [project.config.tracks.sheet] if project.config.tracks else []
+        configuration = [path for path in [*_files(arguments), *sheet] if path.is_file()]
+    lock = acquire(RESULTS / ".run.lock", f"the working folder {Path.cwd()}")
+    try:
+        built = steps.run(wanted, configuration=configuration)
+    finally:
+        lock.release()
+    for step in wanted:
+        print(step.folder)
+    print(f"{built} built, {len(steps.in_order(wanted)) - built} up to date", file=sys.stderr)
+    return 0
+
+
+def _tracks(arguments: argparse.Namespace) -> int:
+    project = _project(arguments)
+    names = arguments.names or list(project.tracks)
+    if not names:
+        raise InputError(project.where, "has no track sheet: set tracks.sheet")
+    return _build(arguments, project, lambda steps: [steps.track(name) for name in names])
+
+
+def _dataset(arguments: argparse.Namespace) -> int:
+    return _build(arguments, _project(arguments), lambda steps: [steps.dataset(arguments.name)])
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    project = _project(arguments)
+    name = arguments.model
+    if name not in project.config.models:
+        known = ", ".join(project.config.models) or "none"
+        raise InputError(project.where, f"model {name!r} is not configured; known: {known}")
+    folds, seeds = project.folds(name), project.seeds(name)
+    if arguments.fold is not None:
+        if arguments.fold not in folds:
+            raise InputError(project.where, f"{name}: fold {arguments.fold!r} is none of {', '.join(folds)}")
+        folds = [arguments.fold]
+    seeds = seeds if arguments.seed is None else [arguments.seed]
+    return _build(arguments, project, lambda steps: [steps.train(name, fold, seed) for fold in folds for seed in seeds])
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from seqmill.runtime.errors import DamageError
+    from seqmill.stores.verify import verify
+
+    problems = [problem for path in arguments.paths for problem in verify(path)]
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise DamageError(f"{len(problems)} findings")
+    print("whole: every byte is as it was written", file=sys.stderr)
+    return 0
+
+
+def _summary(arguments: argparse.Namespace) -> int:
+    from seqmill.planning import summary_lines
+
+    print("\n".join(summary_lines(arguments.path)))
+    return 0
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from seqmill import planning
+
+    project = _project(arguments)
+    plan = planning.make_plan(project, RESULTS)
+    if not arguments.no_dry_run:
+        plan["rerun"] = planning.dry_run(_files(arguments), overrides(arguments.config or []))
+    print(json.dumps(plan, indent=1) if arguments.json else "\n".join(planning.plan_lines(plan)))
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    arguments = _parser().parse_args(argv)
+    from seqmill.runtime.job import start_logging
+
+    start_logging(verbose=arguments.verbose)
+    try:
+        return arguments.run(arguments)
+    except SeqmillError as error:
+        if arguments.traceback:
+            traceback.print_exc()
+        print(f"ERROR {error}", file=sys.stderr)
+        hint = isinstance(error, LockedError)
+        if hint:
+            print("Another run works in this folder; nothing was changed.", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        return 0  # the reader of our output has seen enough
+    except KeyboardInterrupt:
+        print("stopped; what is finished stays, the same command continues", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if arguments.traceback:
+            traceback.print_exc()
+        print(f"ERROR unexpected {type(error).__name__}: {error} (--traceback shows where)", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

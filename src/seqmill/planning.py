@@ -1,0 +1,311 @@
+"""What will be built, its disk and time, and what a change would re-run: known before anything runs.
+
+Sizes are estimates from the configuration, from chrom.sizes or FASTA index files and from the sizes of source files;
+nothing large is read. The rates behind them are part of the answer.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from seqmill.config.datasets import Dataset
+from seqmill.config.names import slug
+from seqmill.config.project import Project
+from seqmill.config.sheet import Track
+from seqmill.runtime.errors import DamageError
+from seqmill.runtime.marker import MARKER, read_marker
+from seqmill.runtime.progress import human_bytes, human_seconds
+
+RESERVE = 1.2  # free disk wanted, as a multiple of the estimate
+# Bytes on disk for a byte in memory, by content.
+PACKED = {"codes": 0.32, "signal": 0.35, "labels": 0.15, "predictions": 0.9}
+# What one core of a laptop does, roughly; networks differ the most.
+RATES = {
+    "genome": (25e6, "bp/s"),
+    "signal file": (200e6, "bp of genome/s"),
+    "alignment or text file": (20e6, "bytes of file/s"),
+    "dataset": (40e6, "bytes/s"),
+    "training": (0.15e6, "bp of sequence/s"),
+    "prediction": (0.6e6, "bp of sequence/s"),
+    "baseline": (0.5e6, "bp of sequence/s"),
+}
+PARAMETER_BYTES = 20e6  # of a network; nothing is asked of jax here
+TARGETS = ("all", "datasets", "tracks")
+INTERVAL_BYTES = 22  # of a compressed narrowPeak line
+TEST_SHARE = 0.2
+
+
+def _genome_bp(project: Project, name: str) -> int:
+    """Length of a genome in bp; from its sizes file, its index, its simulation, else from the size of the FASTA."""
+    section = project.config.genomes[name]
+    wanted = set(section.contigs or [])
+    for path in (section.sizes, section.fasta.with_name(section.fasta.name + ".fai")):
+        if path and path.is_file():
+            rows = [line.split("\t") for line in path.read_text().splitlines() if "\t" in line]
+            return sum(int(row[1]) for row in rows if row[1].isdigit() and (not wanted or row[0] in wanted))
+    simulation = project.config.simulation
+    if section.fasta.is_file():
+        packed = section.fasta.suffix in (".gz", ".bgz")
+        return int(section.fasta.stat().st_size * (4 if packed else 1))
+    return simulation.chromosomes * simulation.chromosome_bp if simulation else 0
+
+
+def _file_bytes(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _rate(what: str) -> float:
+    return RATES[what][0]
+
+
+def _track(track: Track, genome_bp: int) -> tuple[float, float]:
+    """Bytes and seconds of a track store."""
+    size = _file_bytes(track.path)
+    if track.kind == "intervals":
+        return 1.5 * size, size / _rate("alignment or text file")
+    stored = PACKED["signal"] * 4 * genome_bp / (track.bin_bp or 1)
+    if track.format == "bigwig":
+        return stored, genome_bp / _rate("signal file")
+    return stored, size / _rate("alignment or text file")
+
+
+def _intervals(track: Track, results: Path) -> int:
+    """Number of peaks: from the store if it is there, else from the size of the file."""
+    try:
+        return int(read_marker(results / f"tracks/{slug(track.track)}.zarr").attrs["intervals"])
+    except (DamageError, KeyError):
+        packed = track.path.suffix in (".gz", ".bgz")
+        return int(_file_bytes(track.path) / (INTERVAL_BYTES if packed else 3 * INTERVAL_BYTES))
+
+
+def _examples(project: Project, name: str, section: Dataset, bp: int, results: Path) -> int:
+    """At most so many examples: filters, merged peaks and 'labelled' make it fewer."""
+    try:
+        return int(read_marker(results / f"datasets/{slug(name)}.zarr").attrs["n"])
+    except (DamageError, KeyError):
+        pass
+    windows = section.windows
+    if windows.kind == "tiles":
+        count = bp // (windows.stride_bp or windows.label_bp or windows.window_bp)
+    elif windows.kind == "peaks":
+        tracks = project.select(windows.tracks, name) if windows.tracks is not None else []
+        count = sum(_intervals(track, results) for track in tracks)
+        count += _file_bytes(windows.bed) // (3 * INTERVAL_BYTES) if windows.bed else 0
+    else:
+        count = sum(_file_bytes(path) for path in windows.source_files()) // 100
+    return int(count * (1 + section.negatives.ratio)) if section.negatives else int(count)
+
+
+def _widths(project: Project, name: str, section: Dataset) -> tuple[int, int]:
+    """Bytes of the inputs and number of target values of an example."""
+    windows = section.windows
+    bp = getattr(windows, "window_bp", None) or getattr(windows, "length_bp", None) or 200
+    values = 0
+    for key, target in section.targets.items():
+        columns = [target.column] if isinstance(target.column, str) else target.column or ["value"]
+        tracks = len(project.target_tracks(name, key)) or len(columns)
+        span = (target.length_bp or bp) + 2 * section.margin_bp
+        bins = max(1, span // (target.bin_bp or project.grid_bp(name))) if target.kind == "profile" else 1
+        values += tracks * bins
+    return bp + 2 * section.margin_bp, values
+
+
+def _entry(noun: str, name: str, folder: Path, size: float, seconds: float, **more: Any) -> dict[str, Any]:
+    built = (folder / MARKER).is_file()
+    return {"noun": noun, "name": name, "bytes": round(size), "seconds": round(seconds, 1), "built": built, **more}
+
+
+def _dataset_entries(project: Project, results: Path, lengths: dict[str, int]) -> tuple[list[dict], dict[str, Any]]:
+    entries, shapes = [], {}
+    for name, section in project.config.datasets.items():
+        bp = sum(lengths[genome] for genome in section.genomes)
+        n = _examples(project, name, section, bp, results)
+        width, values = _widths(project, name, section)
+        item = 1 if all(target.kind == "binary" for target in section.targets.values()) else 4
+        label = PACKED["labels" if item == 1 else "signal"]
+        size = n * (PACKED["codes"] * width + label * item * values)
+        seconds = n * (width + item * values) / _rate("dataset")
+        folder = results / f"datasets/{slug(name)}.zarr"
+        entries.append(_entry("dataset", name, folder, size, seconds, examples=n))
+        shapes[name] = (n, width, values, item)
+    return entries, shapes
+
+
+def _run_entries(project: Project, results: Path, shapes: dict[str, Any]) -> list[dict[str, Any]]:
+    entries = []
+    for name, model in [*project.config.models.items(), *project.config.baselines.items()]:
+        n, width, values, item = shapes[model.dataset]
+        network = name in project.config.models
+        kept = TEST_SHARE * n * values * PACKED["predictions"] * (5 + item)
+        for fold in project.folds(name):
+            for seed in project.seeds(name):
+                run = f"{name} {fold}.{seed}"
+                place = results / f"predictions/{slug(name)}/{fold}.{seed}.zarr"
+                if network:
+                    passes = project.config.models[name].training.max_epochs
+                    seconds = passes * n * (1 - TEST_SHARE) * width / _rate("training")
+                    folder = results / f"models/{slug(name)}/{fold}.{seed}"
+                    entries.append(_entry("model", run, folder, PARAMETER_BYTES, seconds))
+                seconds = TEST_SHARE * n * width / _rate("prediction") if network else n * width / _rate("baseline")
+                entries.append(_entry("predictions", run, place, kept, seconds))
+    return entries
+
+
+def make_plan(project: Project, results: Path) -> dict[str, Any]:
+    """What the configuration asks for.
+
+    Returns
+    -------
+    ``nouns``: each with noun, name, bytes and seconds (estimates), built (already there); datasets with examples (at
+    most). ``to_build``, ``bytes``, ``seconds``: of those that are not there. ``free_bytes`` where results lie,
+    ``enough`` (with a fifth to spare), ``rates`` that the times assume.
+    """
+    lengths = {name: _genome_bp(project, name) for name in project.config.genomes}
+    nouns = [
+        _entry("genome", name, results / f"genome/{slug(name)}.zarr", PACKED["codes"] * bp, bp / _rate("genome"), bp=bp)
+        for name, bp in lengths.items()
+    ]
+    for name, track in project.tracks.items():
+        nouns.append(
+            _entry("track", name, results / f"tracks/{slug(name)}.zarr", *_track(track, lengths[track.assembly]))
+        )
+    datasets, shapes = _dataset_entries(project, results, lengths)
+    nouns += datasets + _run_entries(project, results, shapes)
+    missing = [noun for noun in nouns if not noun["built"]]
+    size = sum(noun["bytes"] for noun in missing)
+    place = next(path for path in (results, *results.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(place).free
+    return {
+        "nouns": nouns,
+        "to_build": len(missing),
+        "bytes": size,
+        "seconds": round(sum(noun["seconds"] for noun in missing), 1),
+        "free_bytes": free,
+        "enough": size * RESERVE <= free,
+        "rates": {name: f"{rate:,.0f} {unit}" for name, (rate, unit) in RATES.items()},
+    }
+
+
+_REASONS = (
+    ("Missing output files", "is not there yet"),
+    ("Params have changed", "its settings changed"),
+    ("Set of input files has changed", "its list of inputs changed"),
+    ("Updated input files", "an input changed"),
+    ("Code has changed", "the workflow's code changed"),
+    ("Software environment", "the environment changed"),
+    ("Forced execution", "it was asked for"),
+    ("Input files updated by another job", "something before it runs again"),
+    ("Incomplete", "an earlier run was cut off"),
+)
+
+
+def reason_in_words(reason: str) -> str:
+    """Snakemake's reason for a job, the first that holds.
+
+    >>> reason_in_words("Missing output files: results/x; Input files updated by another job: y")
+    'is not there yet'
+    """
+    for start, words in _REASONS:
+        if start.lower() in reason.lower():
+            return words
+    return reason.partition(":")[0].strip() or "other reasons"
+
+
+def parse_dry_run(text: str) -> list[dict[str, Any]]:
+    """Jobs of ``snakemake --dry-run`` by rule and reason, in the order of the run, without rules that only collect."""
+    counts: Counter[tuple[str, str]] = Counter()
+    rule = None
+    for line in text.splitlines():
+        if match := re.match(r"(?:local)?(?:rule|checkpoint) (\w+):$", line):
+            rule = match[1]
+        elif rule and (match := re.match(r"    reason: (.*)", line)):
+            counts[rule, reason_in_words(match[1])] += 1
+            rule = None
+    return [
+        {"rule": rule, "reason": reason, "jobs": jobs} for (rule, reason), jobs in counts.items() if rule not in TARGETS
+    ]
+
+
+def dry_run(configfiles: list[Path], settings: dict[str, Any]) -> dict[str, Any]:
+    """What Snakemake would run in this folder, and why.
+
+    Parameters
+    ----------
+    settings : laid on top of the configuration files.
+
+    Returns
+    -------
+    ``jobs`` as in `parse_dry_run`, or ``problem`` in words.
+    """
+    if not any(Path(name).is_file() for name in ("Snakefile", "workflow/Snakefile")):
+        return {"jobs": [], "problem": "no Snakefile in this folder, so what a change would re-run is not known"}
+    with tempfile.TemporaryDirectory() as folder:
+        # a file, because Snakemake takes nested values of --config for text
+        last = Path(folder) / "settings.yaml"
+        last.write_text(json.dumps(settings))
+        files = [str(path) for path in (*configfiles, last)]
+        command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", "--configfile", *files]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        return {"jobs": [], "problem": "snakemake --dry-run failed: " + " ".join(lines[-3:])[:400]}
+    return {"jobs": parse_dry_run(done.stdout + done.stderr), "problem": ""}
+
+
+def plan_lines(plan: dict[str, Any]) -> list[str]:
+    """The plan for people."""
+    lines = [f"{'noun':<12} {'number':>7} {'there':>7} {'disk':>10} {'time':>12}"]
+    for noun in dict.fromkeys(entry["noun"] for entry in plan["nouns"]):
+        entries = [entry for entry in plan["nouns"] if entry["noun"] == noun]
+        missing = [entry for entry in entries if not entry["built"]]
+        size, seconds = sum(e["bytes"] for e in missing), sum(e["seconds"] for e in missing)
+        built = len(entries) - len(missing)
+        lines.append(f"{noun:<12} {len(entries):>7} {built:>7} {human_bytes(size):>10} {human_seconds(seconds):>12}")
+    lines.append("")
+    for entry in plan["nouns"]:
+        if entry["noun"] == "dataset":
+            bound = "" if entry["built"] else "at most "
+            lines.append(
+                f"dataset {entry['name']}: {bound}{entry['examples']:,} examples, {human_bytes(entry['bytes'])}"
+            )
+    need, free = human_bytes(plan["bytes"]), human_bytes(plan["free_bytes"])
+    time = human_seconds(plan["seconds"])
+    lines.append(f"to build: {plan['to_build']} nouns, about {need} and {time} on one core; {free} free")
+    if not plan["enough"]:
+        lines.append(f"WARNING too little disk: {need} and a fifth to spare are more than the {free} that are free")
+    rates = "; ".join(f"{name} {rate}" for name, rate in plan["rates"].items())
+    lines.append(f"times are rough; they assume {rates}")
+    rerun = plan.get("rerun")
+    if rerun:
+        lines += ["", "snakemake would run:"]
+        jobs = [f"  {job['jobs']:>5} × {job['rule']:<16} {job['reason']}" for job in rerun["jobs"]]
+        lines += [f"  {rerun['problem']}"] if rerun["problem"] else jobs or ["  nothing: everything is up to date"]
+    return lines
+
+
+def summary_lines(results: Path) -> list[str]:
+    """What the nouns below ``results`` say in a few lines, and where the report is."""
+    import pandas as pd
+
+    lines = []
+    for noun in ("genome", "tracks", "datasets", "models", "predictions"):
+        depth = "*/*" if noun in ("models", "predictions") else "*"
+        found = sorted((results / noun).glob(f"{depth}/{MARKER}"))
+        if found:
+            lines.append(f"{noun:<12} {len(found)}")
+    for path in sorted((results / "evaluation").glob(f"*/{MARKER}")):
+        table = pd.read_csv(path.parent / "comparison.tsv", sep="\t", dtype={"fold": str})
+        for row in table.drop_duplicates(["target", "network", "baseline", "fold", "seed"]).itertuples():
+            lines.append(
+                f"{path.parent.name}: {row.target}: {row.network} {row.network_value:.3f}, {row.baseline} "
+                f"{row.baseline_value:.3f} ({row.metric}, mean of {row.tracks:.0f} tracks): {row.verdict}"
+            )
+    report = results / "report/index.html"
+    lines.append(f"report: {report.absolute()}" if report.is_file() else f"report: not written yet ({report})")
+    return lines

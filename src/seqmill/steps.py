@@ -1,0 +1,359 @@
+"""The stages one after another, without Snakemake: what each noun needs, and whether it must be built again.
+
+The functions called here are those of ``workflow/scripts``. A noun is left as it is when a note beside the results says
+that it was made from the same settings, source files and nouns. A noun without note (built by Snakemake) is left as
+it is when it was made from the nouns now there and is newer than its source files, the configuration and the sheet.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from seqmill.config.datasets import Dataset
+from seqmill.config.names import slug
+from seqmill.config.project import Project
+from seqmill.config.sheet import Track
+from seqmill.runtime.errors import DamageError, InputError
+from seqmill.runtime.files import atomic_write
+from seqmill.runtime.marker import MARKER, check_sizes, read_marker
+from seqmill.stores.versions import FORMATS
+
+NOTES = ".notes"
+# Columns of the sheet that are applied when a dataset is written, or never: they leave a track store as it is.
+LATER = {
+    "transform", "clip", "clip_soft", "scale", "strand_pair", "group", "description", "target", "biosample", "assay",
+}  # fmt: skip
+
+
+@dataclass
+class Step:
+    """One noun.
+
+    Attributes
+    ----------
+    folder : of the noun. what : the noun in words.
+    settings : everything of the configuration that decides its content.
+    sources : files of the user that it reads. needs : steps whose nouns it reads.
+    build : writes it.
+    """
+
+    folder: Path
+    what: str
+    settings: dict[str, Any]
+    build: Callable[[], Any]
+    sources: list[Path] = field(default_factory=list)
+    needs: list["Step"] = field(default_factory=list)
+
+
+class Steps:
+    """Steps of a project, made when they are asked for.
+
+    Parameters
+    ----------
+    project : the configuration. results : folder of all nouns.
+    """
+
+    def __init__(self, project: Project, results: str | Path = "results"):
+        self.project, self.results = project, Path(results)
+        self._made: dict[Path, Step] = {}
+
+    def _step(self, place: str, what: str, settings: dict[str, Any], build: Callable[[], Any], **more: Any) -> Step:
+        folder = self.results / place
+        return self._made.setdefault(folder, Step(folder, what, settings, build, **more))
+
+    def _world(self, sources: list[Path]) -> list[Step]:
+        """The simulated world, where it makes one of ``sources``."""
+        section, folder = self.project.config.simulation, self.results / "simulation"
+        if section is None or not any(folder in path.parents for path in sources):
+            return []
+
+        def build() -> None:
+            from seqmill.simulate.world import simulate_world
+
+            simulate_world(folder, section)
+
+        settings = {"simulation": section.model_dump(mode="json"), "format": FORMATS["world"]}
+        return [self._step("simulation", "the simulated world", settings, build)]
+
+    def genome(self, name: str) -> Step:
+        """One genome store."""
+        section = self.project.config.genomes[name]
+        place = f"genome/{slug(name)}.zarr"
+
+        def build() -> None:
+            from seqmill.stores.genome import build_genome
+
+            build_genome(self.results / place, name=name, genome=section)
+
+        sources = section.source_files()
+        settings = {"genome": section.model_dump(mode="json"), "format": FORMATS["genome"]}
+        return self._step(place, f"genome {name}", settings, build, sources=sources, needs=self._world(sources))
+
+    def track(self, name: str) -> Step:
+        """One track store."""
+        if name not in self.project.tracks:
+            raise InputError(
+                self.project.where, f"track {name!r} is not in the sheet; known: {_some(self.project.tracks)}"
+            )
+        row, sheet = self.project.tracks[name], self.project.config.tracks
+        genome, place = self.genome(row.assembly), f"tracks/{slug(name)}.zarr"
+        options = {
+            "partial": self.project.config.genomes[row.assembly].partial,
+            "on_bad_track": sheet.on_bad_track if sheet else "fail",
+        }
+        columns = Track(**row.model_dump(exclude=LATER))
+
+        def build() -> None:
+            from seqmill.stores.genome import GenomeReader
+            from seqmill.stores.track import build_track
+
+            build_track(self.results / place, track=columns, genome=GenomeReader(genome.folder), **options)
+
+        settings = {"track": columns.model_dump(mode="json"), **options, "format": FORMATS["track"]}
+        needs = [*self._world([row.path]), genome]
+        return self._step(place, f"track {name}", settings, build, sources=[row.path], needs=needs)
+
+    def dataset(self, name: str) -> Step:
+        """A whole dataset; its parts are among its needs."""
+        section = self.section(name)
+        parts = [*self._inputs(name, section), *self._targets(name, section)]
+        place = f"datasets/{slug(name)}.zarr"
+        arrays = [str(part.folder.relative_to(self.results / place)) for part in parts]
+
+        def build() -> None:
+            from seqmill.stores.dataset import finish_dataset
+
+            finish_dataset(self.results / place, name=name, arrays=arrays)
+
+        settings = {"arrays": arrays, "format": FORMATS["dataset"]}
+        return self._step(place, f"dataset {name}", settings, build, needs=[self._rows(name, section), *parts])
+
+    def section(self, name: str) -> Dataset:
+        """Section of a dataset. Raises InputError for an unknown name."""
+        datasets = self.project.config.datasets
+        if name not in datasets:
+            raise InputError(self.project.where, f"dataset {name!r} is not configured; known: {_some(datasets)}")
+        return datasets[name]
+
+    def _blacklists(self, section: Dataset) -> dict[str, Path]:
+        genomes = self.project.config.genomes
+        found = {name: genomes[name].blacklist for name in section.genomes if section.blacklist == "drop"}
+        return {name: path for name, path in found.items() if path}
+
+    def _without_tracks(self, section: Dataset) -> Dataset:
+        """The section without the tracks of its targets: a new track leaves rows and inputs as they are."""
+        if getattr(section.windows, "keep", "all") == "labelled":
+            return section
+        targets = {key: target.model_copy(update={"tracks": None}) for key, target in section.targets.items()}
+        return section.model_copy(update={"targets": targets})
+
+    def _rows(self, name: str, section: Dataset) -> Step:
+        place, blacklists, dataset = (
+            f"datasets/{slug(name)}.zarr/rows",
+            self._blacklists(section),
+            self._without_tracks(section),
+        )
+        genomes = {genome: self.genome(genome) for genome in section.genomes}
+        rows = self.project.window_tracks(name)
+        tracks = {row.track: self.track(row.track) for row in rows}
+        choice = {
+            "assemblies": {row.track: row.assembly for row in rows},
+            "roles": self.project.window_roles(name),
+            "grid_bp": self.project.grid_bp(name),
+        }
+
+        def build() -> None:
+            from seqmill.examples.rows import build_rows
+
+            build_rows(
+                self.results / place,
+                name=name,
+                dataset=dataset,
+                genomes={key: step.folder for key, step in genomes.items()},
+                blacklists=blacklists,
+                tracks={key: step.folder for key, step in tracks.items()},
+                **choice,
+            )
+
+        sources = [*section.source_files(), *blacklists.values()]
+        settings = {"dataset": dataset.model_dump(mode="json"), **choice, "format": FORMATS["dataset"]}
+        needs = [*self._world(sources), *genomes.values(), *tracks.values()]
+        return self._step(place, f"rows of dataset {name}", settings, build, sources=sources, needs=needs)
+
+    def _inputs(self, name: str, section: Dataset) -> Iterator[Step]:
+        from seqmill.examples.kinds import input_names
+
+        rows, dataset = self._rows(name, section), self._without_tracks(section)
+        genomes = {genome: self.genome(genome) for genome in section.genomes}
+        for key in input_names(section):
+            place = f"datasets/{slug(name)}.zarr/inputs/{key}"
+
+            def build(key: str = key, place: str = place) -> None:
+                from seqmill.examples.inputs import build_input
+
+                build_input(
+                    self.results / place,
+                    name=name,
+                    dataset=dataset,
+                    input_name=key,
+                    rows=rows.folder,
+                    genomes={genome: step.folder for genome, step in genomes.items()},
+                )
+
+            settings = {"dataset": dataset.model_dump(mode="json"), "format": FORMATS["dataset"]}
+            what = f"input {key} of dataset {name}"
+            needs = [*genomes.values(), rows]
+            yield self._step(place, what, settings, build, sources=section.source_files(), needs=needs)
+
+    def _targets(self, name: str, section: Dataset) -> Iterator[Step]:
+        rows = self._rows(name, section)
+        genomes = {genome: self.genome(genome) for genome in section.genomes}
+        for target in section.targets:
+            for group, tracks in self.project.groups(name, target).items():
+                place = f"datasets/{slug(name)}.zarr/targets/{slug(target)}/{slug(group)}"
+                dataset = section.model_copy(update={"targets": {target: section.targets[target]}})
+                stores = {track.track: self.track(track.track) for track in tracks}
+
+                def build(
+                    place=place, target=target, group=group, tracks=tracks, dataset=dataset, stores=stores
+                ) -> None:
+                    from seqmill.examples.targets import build_target
+
+                    build_target(
+                        self.results / place,
+                        name=name,
+                        dataset=dataset,
+                        target_name=target,
+                        group=group,
+                        tracks=tracks,
+                        rows=rows.folder,
+                        track_stores={key: step.folder for key, step in stores.items()},
+                        genomes={genome: step.folder for genome, step in genomes.items()},
+                    )
+
+                settings = {
+                    "dataset": dataset.model_dump(mode="json"),
+                    "tracks": [track.model_dump(mode="json", exclude={"description"}) for track in tracks],
+                    "format": FORMATS["dataset"],
+                }
+                what = f"target {target} of dataset {name}, group {group}"
+                needs = [*genomes.values(), rows, *stores.values()]
+                yield self._step(place, what, settings, build, sources=section.source_files(), needs=needs)
+
+    def train(self, name: str, fold: str, seed: int) -> Step:
+        """One run of one network, trained in a process of its own (the device is chosen before jax is imported)."""
+        models = self.project.config.models
+        if name not in models:
+            raise InputError(self.project.where, f"model {name!r} is not configured; known: {_some(models)}")
+        model, dataset = models[name].model_copy(update={"folds": None}), self.dataset(models[name].dataset)
+        place = f"models/{slug(name)}/{fold}.{seed}"
+
+        def build() -> None:
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                text = model.model_dump_json()
+                pool.submit(_train, self.results / place, name, text, dataset.folder, fold, seed).result()
+
+        settings = {"model": model.model_dump(mode="json"), "fold": fold, "seed": seed, "format": FORMATS["model"]}
+        return self._step(place, f"model {name}, fold {fold}, seed {seed}", settings, build, needs=[dataset])
+
+    def in_order(self, wanted: list[Step]) -> list[Step]:
+        """``wanted`` and all they need, each once, needs first."""
+        found: dict[Path, Step] = {}
+
+        def visit(step: Step) -> None:
+            if step.folder not in found:
+                for need in step.needs:
+                    visit(need)
+                found[step.folder] = step
+
+        for step in wanted:
+            visit(step)
+        return list(found.values())
+
+    def run(self, wanted: list[Step], *, configuration: list[Path] | None = None) -> int:
+        """Build what is missing or out of date; returns how many nouns were built.
+
+        Parameters
+        ----------
+        configuration : files that decide the settings (configuration, sheet), to judge nouns that have no note; None
+            if settings came from elsewhere too, then such nouns are built again.
+        """
+        log, built = logging.getLogger("seqmill"), 0
+        for step in self.in_order(wanted):
+            for source in step.sources:
+                if not source.is_file():
+                    raise InputError(source, f"does not exist or is not a file; {step.what} needs it")
+            if self._current(step, configuration):
+                log.info("%s: up to date", step.what)
+                continue
+            log.info("%s: building", step.what)
+            step.build()
+            self._write_note(step)
+            built += 1
+        return built
+
+    def _note(self, step: Step) -> Path:
+        return self.results / NOTES / f"{step.folder.relative_to(self.results)}.json"
+
+    def _key(self, step: Step) -> str:
+        """Digest of all that decides the content of a noun."""
+        stats = [path.stat() for path in step.sources if self.results not in path.parents]
+        parts = {
+            "settings": step.settings,
+            "sources": [f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats],
+            "needs": [read_marker(need.folder).digest for need in step.needs],
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+    def _write_note(self, step: Step) -> None:
+        note = {"key": self._key(step), "digest": read_marker(step.folder).digest}
+        atomic_write(self._note(step), json.dumps(note) + "\n")
+
+    def _current(self, step: Step, configuration: list[Path] | None) -> bool:
+        try:
+            marker = read_marker(step.folder)
+            check_sizes(step.folder, marker)
+        except DamageError:
+            return False
+        try:
+            note = json.loads(self._note(step).read_text())
+            if note["digest"] == marker.digest:
+                return note["key"] == self._key(step)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # no note, or a torn one
+        return configuration is not None and self._newer(step, marker.attrs.get("inputs", {}), configuration)
+
+    def _newer(self, step: Step, inputs: dict[str, str], configuration: list[Path]) -> bool:
+        """Whether a noun without note was made from the nouns now there, after its files were last changed."""
+        for label, digest in inputs.items():
+            if (self.results / label / MARKER).exists() and read_marker(self.results / label).digest != digest:
+                return False
+        needs = [need.folder / MARKER for need in step.needs]
+        made = (step.folder / MARKER).stat().st_mtime_ns
+        return all(path.stat().st_mtime_ns <= made for path in [*step.sources, *configuration, *needs])
+
+
+def _train(out: Path, name: str, model: str, dataset: Path, fold: str, seed: int) -> None:
+    """Body of the training process."""
+    from seqmill.config.models import Model
+    from seqmill.runtime.device import choose_device
+    from seqmill.runtime.job import start_logging
+
+    start_logging()
+    section = Model.model_validate_json(model)
+    choose_device(section.training.device, section.training.xla_threads)
+
+    from seqmill.training.train import train_model
+
+    train_model(out, name=name, model=section, dataset=dataset, fold=fold, seed=seed)
+
+
+def _some(names: Any) -> str:
+    listed = list(names)
+    return ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "") or "none"

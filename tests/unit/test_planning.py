@@ -1,0 +1,163 @@
+"""The plan: arithmetic against hand-made numbers and against what is then really built."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.unit.cli_world import SIZE, write_world
+
+from seqmill import planning
+from seqmill.cli import main
+from seqmill.config.project import Project
+from seqmill.stores.dataset import DatasetReader
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(write_world(tmp_path / "work"))
+    return tmp_path / "work"
+
+
+def load():
+    return Project.load(["config/config.yaml"])
+
+
+def entry(plan, noun, name):
+    return next(e for e in plan["nouns"] if (e["noun"], e["name"]) == (noun, name))
+
+
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_counts_lengths_and_examples(folder):
+    plan = planning.make_plan(load(), Path("results"))
+    assert [(e["noun"], e["name"]) for e in plan["nouns"]] == [
+        ("genome", "toy"),
+        ("track", "ctcf"),
+        ("track", "atac"),
+        ("dataset", "peaks"),
+        ("model", "small 0.0"),
+        ("predictions", "small 0.0"),
+        ("model", "small 0.1"),
+        ("predictions", "small 0.1"),
+    ]
+    assert entry(plan, "genome", "toy")["bp"] == 3 * SIZE
+    assert entry(plan, "dataset", "peaks")["examples"] == 3 * SIZE // 100
+    assert plan["to_build"] == 8
+    assert plan["enough"]
+    assert not (folder / "results").exists()
+
+
+def test_genome_length_from_the_index_the_contigs_or_the_file(folder):
+    project = load()
+    genome = project.config.genomes["toy"]
+    for sizes, contigs, wanted in (
+        (genome.sizes, ["chr2"], SIZE),
+        (None, None, (folder / "data/toy.fa").stat().st_size),
+    ):
+        changed = genome.model_copy(update={"sizes": sizes, "contigs": contigs})
+        config = project.config.model_copy(update={"genomes": {"toy": changed}})
+        assert planning._genome_bp(Project(config, "x"), "toy") == wanted
+    (folder / "data/toy.fa.fai").write_text("chr1\t7\t6\t60\t61\nchr2\t5\t6\t60\t61\n")
+    config = project.config.model_copy(update={"genomes": {"toy": genome.model_copy(update={"sizes": None})}})
+    assert planning._genome_bp(Project(config, "x"), "toy") == 12
+
+
+def test_estimates_are_near_what_is_built(folder):
+    before = planning.make_plan(load(), Path("results"))
+    assert main(["dataset", "peaks"]) == 0
+    assert main(["tracks"]) == 0
+    after = planning.make_plan(load(), Path("results"))
+    examples = DatasetReader("results/datasets/peaks.zarr").n
+    assert entry(after, "dataset", "peaks")["examples"] == examples
+    assert examples <= entry(before, "dataset", "peaks")["examples"] <= 1.1 * examples
+    # small stores are mostly headers and records, so only the arrays are compared
+    for noun, name, arrays in (
+        ("genome", "toy", ["genome/toy.zarr"]),
+        ("track", "atac", ["tracks/atac.zarr/bins"]),
+        ("dataset", "peaks", ["datasets/peaks.zarr/inputs", "datasets/peaks.zarr/targets"]),
+    ):
+        real = sum(size_of(path) for place in arrays for path in Path("results", place).rglob("c"))
+        assert real / 3 < entry(before, noun, name)["bytes"] < 3 * real, (noun, real)
+    assert [e["name"] for e in after["nouns"] if e["built"]] == ["toy", "ctcf", "atac", "peaks"]
+    assert after["bytes"] < before["bytes"]
+
+
+def test_too_little_disk_is_a_warning(folder, monkeypatch):
+    monkeypatch.setattr(planning.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 45_000_000}))
+    plan = planning.make_plan(load(), Path("results"))
+    assert 40_000_000 < plan["bytes"] < 45_000_000  # it would fit, but without a fifth to spare
+    assert not plan["enough"]
+    assert any(line.startswith("WARNING too little disk") for line in planning.plan_lines(plan))
+
+
+DRY_RUN = """
+[Fri Nov 20 11:13:30 2026]
+rule track:
+    input: a, b
+    output: results/tracks/x.zarr/marker.json
+    reason: Params have changed since last execution: Union of exclusive params before and now
+    wildcards: track=x
+[Fri Nov 20 11:13:30 2026]
+rule track:
+    output: results/tracks/y.zarr/marker.json
+    reason: Missing output files: results/tracks/y.zarr/marker.json; Input files updated by another job: a
+[Fri Nov 20 11:13:30 2026]
+rule dataset_target:
+    reason: Input files updated by another job: results/tracks/x.zarr/marker.json
+[Fri Nov 20 11:13:30 2026]
+localrule all:
+    reason: Input files updated by another job: results/report/index.html
+"""
+
+
+def test_dry_run_in_words():
+    assert planning.parse_dry_run(DRY_RUN) == [
+        {"rule": "track", "reason": "its settings changed", "jobs": 1},
+        {"rule": "track", "reason": "is not there yet", "jobs": 1},
+        {"rule": "dataset_target", "reason": "something before it runs again", "jobs": 1},
+    ]
+
+
+def test_plan_command_without_a_workflow(folder, capsys):
+    assert main(["plan"]) == 0
+    out = capsys.readouterr().out
+    assert "dataset peaks: at most 1,200 examples" in out
+    assert "no Snakefile in this folder" in out
+    assert main(["plan", "--json", "--no-dry-run"]) == 0
+    assert json.loads(capsys.readouterr().out)["to_build"] == 8
+
+
+def test_plan_command_asks_snakemake(folder, capsys):
+    """A workflow of one rule whose setting is changed: the answer is Snakemake's own, in words."""
+    (folder / "Snakefile").write_text(
+        'configfile: "config/config.yaml"\nrule one:\n output: "x.txt"\n params: bins=config["tracks"]["bin_bp"]\n'
+        ' shell: "echo {params.bins} > {output}"\n'
+    )
+    assert main(["plan", "--json"]) == 0
+    jobs = json.loads(capsys.readouterr().out)["rerun"]["jobs"]
+    assert jobs == [{"rule": "one", "reason": "is not there yet", "jobs": 1}]
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, "-m", "snakemake", "--cores", "1", "--quiet"], check=True, capture_output=True)
+    assert main(["plan"]) == 0
+    assert "nothing: everything is up to date" in capsys.readouterr().out
+    assert main(["plan", "--json", "--config", "tracks.bin_bp=40"]) == 0
+    jobs = json.loads(capsys.readouterr().out)["rerun"]["jobs"]
+    assert jobs == [{"rule": "one", "reason": "its settings changed", "jobs": 1}]
+    assert (folder / "x.txt").read_text() == "20\n"
+
+
+def test_summary_names_the_report_or_its_absence(folder, capsys):
+    main(["tracks"])
+    capsys.readouterr()
+    assert main(["summary"]) == 0
+    out = capsys.readouterr().out
+    assert "tracks       2" in out
+    assert "report: not written yet" in out
+    (folder / "results/report").mkdir()
+    (folder / "results/report/index.html").write_text("x")
+    assert main(["summary"]) == 0
+    assert f"report: {folder}/results/report/index.html" in capsys.readouterr().out

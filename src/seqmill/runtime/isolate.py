@@ -96,7 +96,7 @@ def _start_method() -> str:
 def _no_main() -> Iterator[None]:
     """Spawned children import the main script of their parent anew; that of a job cannot run outside Snakemake."""
     main = vars(sys.modules["__main__"])
-    kept = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    kept: dict[str, Any] = {name: main[name] for name in ("__file__", "__spec__") if name in main}
     main.update(dict.fromkeys(kept))
     try:
         yield
@@ -129,7 +129,7 @@ class IsolatedWorker:
     ):
         self.where, self.timeout_s = where, timeout_s
         method = _start_method()
-        context = multiprocessing.get_context(method)
+        context: Any = multiprocessing.get_context(method)
         self._pipe, child = context.Pipe()
         self._process = context.Process(
             target=_serve,

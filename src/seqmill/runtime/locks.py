@@ -31,8 +31,10 @@ def _read_owner(handle) -> tuple[Owner | None, int]:
     handle.seek(0)
     try:
         text = handle.read()
-        value = json.loads(text) if text else None
-        return (Owner(**value["owner"]), value["beat"]) if text else (None, 0)
+        if not text:
+            return None, 0
+        value = json.loads(text)
+        return Owner(**value["owner"]), value["beat"]
     except FileNotFoundError:
         return None, 0
     except (ValueError, KeyError, TypeError, OSError):

@@ -109,7 +109,7 @@ class ArrayWriter:
             self._create(stop)
         elif self._array.shape[0] < stop:
             self._array.resize((stop, *self.shape))
-        if self._held:
+        if self._buffer is not None and self._held:
             self._array[self._done : stop] = self._buffer[: self._held]
         self._done, self._held = stop, 0
 
@@ -169,7 +169,7 @@ class _Pending:
     def result(self) -> np.ndarray:
         try:
             return self.future.result()
-        except (ValueError, OSError, RuntimeError, NotImplementedError) as error:
+        except (ValueError, OSError, RuntimeError) as error:
             raise self.array.damage(self.start, self.stop, error) from None
 
 
@@ -208,7 +208,7 @@ class StoredArray:
             }
             try:
                 self._array = tensorstore.open(spec, context=_context(self.cache_bytes), open=True).result()
-            except (ValueError, OSError, RuntimeError, NotImplementedError) as error:
+            except (ValueError, OSError, RuntimeError) as error:
                 raise self.damage(0, self.shape[0], error) from None
         return self._array
 

@@ -164,7 +164,7 @@ def _write_signal(part: Path, track: Track, genome: GenomeReader, partial: bool)
     if not track.bin_bp:
         raise InputError(track.path, f"track {track.track} has no bin_bp")
     bin_bp, flip = track.bin_bp, track.sign == "flip"
-    aggregate = {"max": "min", "min": "max"}.get(track.aggregate, track.aggregate) if flip else track.aggregate
+    aggregate: Any = {"max": "min", "min": "max"}.get(track.aggregate, track.aggregate) if flip else track.aggregate
     step = max(1, min(BLOCK_BINS, BLOCK_BP // bin_bp))
     with open_signal(track.path, track.format, genome.sizes, partial=partial, **_options(track)) as reader:
         contigs = [contig for contig in genome.sizes if contig in reader.contigs or reader.absent_is_zero]

@@ -51,11 +51,9 @@ def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> N
     where, windows, tally = f"datasets.{name}", dataset.windows, Tally()
     table = _read(dataset, where, tally)
     if table.empty:
-        raise InputError(where, "no row is left; see windows.files and max_n_fraction")
+        raise InputError(where, "no row is left; " + tally.reasons())
     units = _units(table, dataset, where)
     folds, number, runs = split_table(dataset.split, table["fold"].tolist(), units, where)
-    if not dataset.targets:
-        raise InputError(where, "a table needs a target")
     keep = ~_copies(table, folds, number, dataset, tally)
     table = table.assign(fold=[folds[i] for i in number])[keep]
     longest = int(table["length"].max())
@@ -89,6 +87,11 @@ def _read(dataset: Dataset, where: str, tally: Tally) -> pd.DataFrame:
     windows, lines = dataset.windows, []
     if dataset.margin_bp:
         raise InputError(where, "margin_bp must be 0: sequences of a table cannot be shifted")
+    for key, target in dataset.targets.items():
+        if target.kind == "profile":
+            raise InputError(
+                f"{where}.targets.{key}", "a table has no profiles; use quantity, count, fraction or binary"
+            )
     for index, record in enumerate(read_records(windows)):
         file = windows.files[record.source]
         pool = file.pool or POOL
@@ -241,8 +244,6 @@ def target_array(
     target, windows, where = dataset.targets[target_name], dataset.windows, f"datasets.{name}.targets.{target_name}"
     if target.tracks is not None:
         raise InputError(where, "a target of a table takes 'column' or the label of its files, not 'tracks'")
-    if target.kind == "profile":
-        raise InputError(where, "a table has no profiles; use quantity, count, fraction or binary")
     names = tuple(target_columns(target)) or (target_name,)
     binary = target.kind == "binary"
     spec = ArraySpec(

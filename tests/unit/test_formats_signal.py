@@ -1,6 +1,7 @@
 """Bins of every kind of signal file against slow, independent readers of the same file."""
 
 import gzip
+import os
 import random
 
 import numpy as np
@@ -19,7 +20,7 @@ from tests.unit.signal_examples import (
 )
 
 from seqmill.formats.signal import open_signal
-from seqmill.runtime.errors import InputError
+from seqmill.runtime.errors import InputError, SeqmillError
 
 AGGREGATES = ("mean", "sum", "max", "min")
 BINS = (1, 7, 32, 128, 6000)
@@ -266,3 +267,16 @@ def test_temporary_files_go(tmp_path, monkeypatch):
             assert list((tmp_path / "tmp").iterdir())
         assert list((tmp_path / "tmp").iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tmp", "x.bam", "x.bed"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_full_temporary_disk_is_one_message(tmp_path, monkeypatch):
+    bed = write_lines(tmp_path / "x.bed", content(8), bed_line)
+    made = tmp_path / "tmp"
+    made.mkdir()
+    for number in range(3):
+        (made / str(number)).symlink_to("/dev/full")
+    monkeypatch.setattr("tempfile.mkdtemp", lambda prefix: str(made))
+    with pytest.raises(SeqmillError, match=r"cannot write temporary file \(.*set TMPDIR to a disk with more space"):
+        open_signal(bed, "bed", SIZES)
+    assert not made.exists()

@@ -28,18 +28,19 @@ _SKIPPED = (b"#", b"track\t", b"track ", b"browser\t", b"browser ", b"track\n", 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which column (0-based) holds what, and how many columns there may be."""
+    """Which column (0-based) holds what, how many columns there may be, and whether a score of -1 means none."""
 
     least: int
     most: int
     columns: dict[str, int] = field(default_factory=dict)
+    minus_one_is_none: bool = False
 
 
 LAYOUTS = {
     "bed": Layout(3, 255, {"score": 4, "strand": 5}),
     "bed3": Layout(3, 255),
-    "narrowPeak": Layout(10, 10, {"strand": 5, "score": 6, "peak": 9}),
-    "broadPeak": Layout(9, 9, {"strand": 5, "score": 6}),
+    "narrowPeak": Layout(10, 10, {"strand": 5, "score": 6, "peak": 9}, True),
+    "broadPeak": Layout(9, 9, {"strand": 5, "score": 6}, True),
     "bedgraph": Layout(4, 4, {"score": 3}),
     "fragments": Layout(3, 5),
     "bedpe": Layout(6, 255, {"contig2": 3, "start2": 4, "end2": 5}),
@@ -135,13 +136,12 @@ def _without_comments(raw: bytes, number: int) -> tuple[bytes, int | np.ndarray,
 def _parse(
     path: str | Path, raw: bytes, lines: int | np.ndarray, layout: Layout, n_columns: int, counts: Counter[str]
 ) -> BedBlock:
-    sentinel = layout.most in (9, 10)  # narrowPeak and broadPeak
     quick = _columns(raw, layout, n_columns) if layout.least <= n_columns <= layout.most else None
     if quick is not None:
         names, found, apart = quick
         if _rules_hold(names, found, apart):
-            return _block(names, found, apart, lines, counts, sentinel)
-    return _line_by_line(path, raw, lines, layout, n_columns, counts, sentinel)
+            return _block(names, found, apart, lines, counts, layout)
+    return _line_by_line(path, raw, lines, layout, n_columns, counts)
 
 
 def _columns(raw: bytes, layout: Layout, n_columns: int) -> tuple[list[str], dict[str, np.ndarray], np.ndarray] | None:
@@ -185,8 +185,8 @@ def _columns(raw: bytes, layout: Layout, n_columns: int) -> tuple[list[str], dic
             words, codes = _dictionary(column)
             if role == "contig":
                 names, found[role] = words, codes
-                apart |= np.array([word == "." for word in words])[codes]
             elif role == "contig2":
+                apart |= np.array([name == "." for name in names])[found["contig"]]
                 apart |= np.array(names, dtype=object)[found["contig"]] != np.array(words, dtype=object)[codes]
                 names = list(dict.fromkeys(names + words))  # their form is checked too
             elif set(words) <= set(STRANDS):
@@ -223,7 +223,7 @@ def _block(
     apart: np.ndarray,
     lines: int | np.ndarray,
     counts: Counter[str],
-    sentinel: bool,
+    layout: Layout,
 ) -> BedBlock:
     if apart.any():
         counts["mates on two contigs or unmapped"] += int(np.count_nonzero(apart))
@@ -233,7 +233,7 @@ def _block(
     start, end, score = found["start"], found["end"], found.get("score")
     if "start2" in found:
         start, end = np.minimum(start, found["start2"]), np.maximum(end, found["end2"])
-    if sentinel and score is not None and (score == -1).any():
+    if layout.minus_one_is_none and score is not None and (score == -1).any():
         counts["score -1 (not available)"] += int(np.count_nonzero(score == -1))
         score = np.where(score == -1, np.nan, score)
     return BedBlock(names, found["contig"], start, end, score, found.get("strand"), found.get("peak"), lines)
@@ -246,7 +246,6 @@ def _line_by_line(
     layout: Layout,
     n_columns: int,
     counts: Counter[str],
-    sentinel: bool,
 ) -> BedBlock:
     """Read a block slowly: find its first bad line, or accept what the quick way could not read."""
     rows = []
@@ -262,8 +261,8 @@ def _line_by_line(
     found["contig"] = np.array([names.setdefault(row["contig"], len(names)) for row in rows], dtype=np.int64)
     if "strand" in found:
         found["strand"] = found["strand"].astype(np.int8)
-    apart = np.array([row["contig"] == "." or row.get("contig2", row["contig"]) != row["contig"] for row in rows])
-    return _block(list(names), found, apart, lines, counts, sentinel)
+    apart = np.array(["contig2" in row and (row["contig"] == "." or row["contig2"] != row["contig"]) for row in rows])
+    return _block(list(names), found, apart, lines, counts, layout)
 
 
 def _check_fields(path: str | Path, number: int, line: bytes, layout: Layout, n_columns: int) -> dict:
@@ -278,7 +277,7 @@ def _check_fields(path: str | Path, number: int, line: bytes, layout: Layout, n_
         refuse("is not UTF-8 text")
     if len(fields) == 1 and " " in line.decode():
         refuse("fields are separated by spaces; use tabs")
-    if len(fields) >= 8 and not _WHOLE.fullmatch(fields[1]) and _WHOLE.fullmatch(fields[3] + fields[4]):
+    if len(fields) >= 8 and not _WHOLE.fullmatch(fields[1]) and all(map(_WHOLE.fullmatch, fields[3:5])):
         refuse("looks like GFF (1-based, start and end in columns 4 and 5); expected BED")
     if not layout.least <= len(fields) <= layout.most:
         wanted = f"{layout.least}" if layout.least == layout.most else f"at least {layout.least}"
@@ -328,7 +327,7 @@ def _number(text: str, refuse: Callable[[str], NoReturn], hint: str) -> float:
     if text == ".":
         return math.nan
     try:
-        value = float(text.replace("_", "x"))
+        value = float(text.replace("_", "x"))  # Python takes 1_000, no other reader does
     except ValueError:
         refuse(f"value {text[:20]!r} is not a number{hint}")
     if not math.isfinite(value):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from seqmill.runtime.errors import SeqmillError
+
 BLOCK_BP = 1 << 22
 READ_RECORDS = 1 << 20
 RECORD = np.dtype([("start", np.int32), ("end", np.int32), ("value", np.float32)])
@@ -53,8 +55,13 @@ class Spill:
         records["start"], records["end"], records["value"] = start[order], end[order], value[order]
         numbers, places = np.unique(block[order], return_index=True)
         for number, part in zip(numbers.tolist(), np.split(records, places[1:])):
-            with open(self._folder / str(number), "ab") as handle:
-                part.tofile(handle)
+            try:
+                with open(self._folder / str(number), "ab") as handle:
+                    handle.write(part.tobytes())  # ndarray.tofile does not report a full disk
+            except OSError as error:
+                raise SeqmillError(
+                    f"{self._folder}: cannot write temporary file ({error}); set TMPDIR to a disk with more space"
+                ) from None
 
     def read(self, contig: str, start: int, end: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yield ``start, end, value`` of the records that overlap [start, end) of a contig, cut to it.

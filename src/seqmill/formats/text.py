@@ -67,11 +67,11 @@ def open_binary(path: str | Path) -> Iterator[BinaryIO]:
         raise InputError(path, f"damaged gzip file ({error})") from None
 
 
-def line_blocks(path: str | Path, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, bytes]]:
+def line_blocks(path: str | Path, block_bytes: int | None = None) -> Iterator[tuple[int, bytes]]:
     """Yield ``(number of the first line, 1-based; whole lines)``; the last block may lack its final newline."""
     number, carry = 1, b""
     with open_binary(path) as handle:
-        while chunk := handle.read(block_bytes):
+        while chunk := handle.read(block_bytes or BLOCK_BYTES):
             cut = chunk.rfind(b"\n") + 1
             if not cut:
                 carry += chunk

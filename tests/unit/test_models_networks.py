@@ -145,7 +145,7 @@ def test_prime_factors(n, factors):
 def test_profile_cnn_gives_the_bins_of_the_target():
     profile = target("p", 3, "profile", bins=6, bp_per_bin=8, offset_bp=16)
     spec = {"sequence": toys.sequence_spec(80)}
-    model = build("profile_cnn", {"channels": 4, "dilated_layers": 2}, spec, {"p": profile, "y": target("y", 2)}, 0)
+    model = build("profile_cnn", {"channels": 4, "dilated_layers": 1}, spec, {"p": profile, "y": target("y", 2)}, 0)
     x = jnp.zeros((2, 80, 4))
     outputs = model({"sequence": x}, train=False)
     assert outputs["p"].shape == (2, 6, 3)

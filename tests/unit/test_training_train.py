@@ -204,9 +204,7 @@ def test_messages_of_what_does_not_fit(dataset, tmp_path):
 
 def test_a_changed_own_architecture_is_refused(dataset, tmp_path):
     path = tmp_path / "mine.py"
-    path.write_text(
-        "from seqmill.models.basset import Basset, Settings\nclass Mine(Basset):\n    Settings = Settings\n"
-    )
+    path.write_text("from seqmill.models.basset import Basset\nclass Mine(Basset):\n    pass\n")
     model = model_of(architecture=f"{path}:Mine", training={"max_steps": 2})
     train_model(tmp_path / "m" / "0.0", name="m", model=model, dataset=dataset, fold="0", seed=0)
     load_network(tmp_path / "m" / "0.0")

@@ -221,7 +221,7 @@ def _write(
     with (
         PredictionsWriter(
             out,
-            f"{out.parent.name}/{out.name}",
+            f"{attrs['model']}/{attrs['fold']}.0",
             attrs,
             {key: rows.spec for key, rows in each.items()},
             inputs=upstream(reader.folder),

@@ -30,7 +30,7 @@ PAPER_TRAINING = {
 }
 
 
-class Settings(Section):
+class BassetSettings(Section):
     """Defaults are the published network."""
 
     filters: list[int] = Field([300, 200, 200], min_length=1)
@@ -44,9 +44,9 @@ class Settings(Section):
 class Basset(nnx.Module):
     """Outputs logits (or raw values), one array a target. Input: one sequence (example, bp, 4)."""
 
-    Settings = Settings
+    Settings = BassetSettings
 
-    def __init__(self, inputs: Mapping[str, Any], targets: Mapping[str, Any], settings: Settings, rngs: nnx.Rngs):
+    def __init__(self, inputs: Mapping[str, Any], targets: Mapping[str, Any], settings: BassetSettings, rngs: nnx.Rngs):
         self.sequence, length = the_sequence(inputs, "basset")
         self.settings = settings
         convs, norms, channels, positions = [], [], 4, length
@@ -70,7 +70,7 @@ class Basset(nnx.Module):
         for layer, norm, pool in zip(self.convs, self.conv_norms, self.settings.pools):
             x = max_pool(nnx.relu(norm(layer(x), use_running_average=not train)), pool)
         x = x.reshape(x.shape[0], -1)
-        for number, (layer, norm) in enumerate(zip(self.denses, self.dense_norms)):
-            x = nnx.relu(norm(layer(x), use_running_average=not train))
+        for number, (dense, norm) in enumerate(zip(self.denses, self.dense_norms)):
+            x = nnx.relu(norm(dense(x), use_running_average=not train))
             x = dropout(x, self.settings.dropout, None if key is None else jax.random.fold_in(key, number), train)
         return self.heads(x)

@@ -56,6 +56,7 @@ def dropout(x: Array, rate: float, key: Array | None, train: bool) -> Array:
     """Inverted dropout. Unchanged outside training or at rate 0; the key is the caller's, so modules hold none."""
     if not train or rate == 0:
         return x
+    assert key is not None
     keep = jax.random.bernoulli(key, 1 - rate, x.shape)
     return jnp.where(keep, x / (1 - rate), jnp.zeros_like(x))
 

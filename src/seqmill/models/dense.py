@@ -1,7 +1,8 @@
 """A plain dense network over any named inputs: the simplest thing that reads every kind of dataset.
 
 Sequences enter as one-hot, calls of neighbours as −1, 0 (missing) or 1 beside a distance on a logarithmic scale,
-everything else as it is. All are flattened and joined; there is one ReLU layer for each number in ``hidden``.
+lengths not at all, everything else as it is. All are flattened and joined; there is one ReLU layer for each number
+in ``hidden``.
 """
 
 import math
@@ -23,7 +24,7 @@ from seqmill.models.registry import register
 _LOG_MB = math.log(1e6)
 
 
-class Settings(Section):
+class DenseSettings(Section):
     """Hidden layers of the network."""
 
     hidden: list[int] = Field([64])
@@ -46,9 +47,10 @@ def as_features(x: Array, kind: str) -> Array:
 class Dense(nnx.Module):
     """Outputs logits (or raw values), one array a target."""
 
-    Settings = Settings
+    Settings = DenseSettings
 
-    def __init__(self, inputs: Mapping[str, Any], targets: Mapping[str, Any], settings: Settings, rngs: nnx.Rngs):
+    def __init__(self, inputs: Mapping[str, Any], targets: Mapping[str, Any], settings: DenseSettings, rngs: nnx.Rngs):
+        inputs = {name: spec for name, spec in inputs.items() if spec.kind != "length"}
         self.kinds = {name: spec.kind for name, spec in inputs.items()}
         self.settings = settings
         features = 0

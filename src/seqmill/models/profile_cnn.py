@@ -20,7 +20,7 @@ from seqmill.models.registry import register, the_sequence
 from seqmill.runtime.errors import InputError
 
 
-class Settings(Section):
+class ProfileCNNSettings(Section):
     """Size of the network."""
 
     channels: int = Field(64, ge=1)
@@ -49,9 +49,11 @@ def prime_factors(n: int) -> list[int]:
 class ProfileCNN(nnx.Module):
     """Outputs raw values (example, bin, track) for targets with bins, (example, track) for others."""
 
-    Settings = Settings
+    Settings = ProfileCNNSettings
 
-    def __init__(self, inputs: Mapping[str, Any], targets: Mapping[str, Any], settings: Settings, rngs: nnx.Rngs):
+    def __init__(
+        self, inputs: Mapping[str, Any], targets: Mapping[str, Any], settings: ProfileCNNSettings, rngs: nnx.Rngs
+    ):
         self.sequence, length = the_sequence(inputs, "profile_cnn")
         self.settings = settings
         binned = {name: spec for name, spec in targets.items() if len(spec.shape_per_example) == 2}

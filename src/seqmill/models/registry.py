@@ -18,20 +18,21 @@ from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import file_digest
 
 _BUILT_IN = ("basset", "dense", "profile_cnn")
-_CLASSES: dict[str, type[nnx.Module]] = {}
+Architecture = type[Any]  # an nnx.Module with `Settings` and the constructor above, which Module's type cannot say
+_CLASSES: dict[str, Architecture] = {}
 
 
-def register(name: str) -> Callable[[type[nnx.Module]], type[nnx.Module]]:
+def register(name: str) -> Callable[[Architecture], Architecture]:
     """Class decorator: make an architecture known under ``name``."""
 
-    def add(cls: type[nnx.Module]) -> type[nnx.Module]:
+    def add(cls: Architecture) -> Architecture:
         _CLASSES[name] = cls
         return cls
 
     return add
 
 
-def _from_file(reference: str) -> type[nnx.Module]:
+def _from_file(reference: str) -> Architecture:
     path, _, name = reference.rpartition(":")
     spec = importlib.util.spec_from_file_location(f"seqmill_user_{Path(path).stem}", path)
     if spec is None or spec.loader is None or not Path(path).is_file():
@@ -47,7 +48,7 @@ def _from_file(reference: str) -> type[nnx.Module]:
     return found
 
 
-def find(architecture: str) -> type[nnx.Module]:
+def find(architecture: str) -> Architecture:
     """The class of an architecture. Raises InputError that lists the known names."""
     if ".py:" in architecture:
         return _from_file(architecture)

@@ -30,7 +30,7 @@ def _names(tree: Any) -> tuple[list[str], list[Any], Any]:
 
 def tensors_of(params: Any, rest: Any) -> dict[str, np.ndarray]:
     """Arrays to store, by name: "params.<path>" for trained values, "state.<path>" for the rest."""
-    tensors = {}
+    tensors: dict[str, np.ndarray] = {}
     for prefix, tree in (("params", params), ("state", rest)):
         names, leaves, _ = _names(tree)
         tensors |= {f"{prefix}.{name}": np.asarray(jax.device_get(leaf)) for name, leaf in zip(names, leaves)}

@@ -6,7 +6,7 @@ Nothing here is done row by row in Python: a group of chunks is joined and a bat
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -164,7 +164,7 @@ def plain_batches(
         yield batch, used
 
 
-def ahead(items: Iterator[Any], prepare: Callable[[Any], Any], depth: int = 1) -> Iterator[Any]:
+def ahead(items: Iterator[Any], prepare: Callable[[Any], Any], depth: int = 1) -> Generator[Any, None, None]:
     """Run an iterator in a thread, ``depth`` items ahead; ``prepare`` (copy to the device) runs there too.
 
     An error of the thread is raised where the item is taken. Closing the generator ends the thread.

@@ -1,5 +1,6 @@
 """The one training loop. What is learned is the objective's business; here are steps, early stopping and history."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,13 +21,17 @@ class DivergedError(SeqmillError):
 
 @dataclass
 class Fit:
-    """Result of `fit`: the best state by validation loss, its epoch (from 1), and one entry a pass."""
+    """Result of `fit`: the best state by validation loss, its epoch (from 1), and one entry a pass.
+
+    ``seconds`` is wall time, so it belongs into the run record, not into the model.
+    """
 
     params: Any
     rest: Any
     best_epoch: int
     valid_loss: float
     steps: int
+    seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -63,6 +68,7 @@ def fit(
     history: list[dict[str, float]] = []
     losses: list[float] = []
     pending: tuple[int, Any, Mapping[str, Any]] | None = None
+    start = time.monotonic()
 
     def settle() -> None:
         """Take the loss of the step before, while the device is busy with this one."""
@@ -106,7 +112,7 @@ def fit(
             elif epoch - result.best_epoch >= patience:
                 break
     assert result is not None
-    result.history, result.steps = history, history[-1]["step"]
+    result.history, result.steps, result.seconds = history, int(history[-1]["step"]), time.monotonic() - start
     return result
 
 

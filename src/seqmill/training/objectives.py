@@ -29,12 +29,13 @@ class TargetLoss(NamedTuple):
     """Sum of losses and number of labels that are present."""
 
     total: Array
-    count: Array
+    labels: Array
 
 
 def split_module(module: nnx.Module) -> tuple[Any, Any, Any]:
     """Graph, parameters and remaining state of a network."""
-    return nnx.split(module, nnx.Param, ...)
+    graph, params, *others = nnx.split(module, nnx.Param, ...)
+    return graph, params, others[0]
 
 
 def labels_of(batch: Mapping[str, Array], name: str) -> tuple[Array, Array]:
@@ -74,7 +75,7 @@ class Supervised:
     def _apply(self, params: Any, rest: Any, inputs: dict[str, Array], train: bool, key: Array | None):
         module = nnx.merge(self.graph, params, rest, copy=True)  # without copy flax 0.12 raises inside a transformation
         outputs = module(inputs, train=train, key=key)
-        return outputs, nnx.split(module, nnx.Param, ...)[2]
+        return outputs, split_module(module)[2]
 
     def _losses(
         self, outputs: Mapping[str, Array], batch: Mapping[str, Array], rows: Array | None = None
@@ -105,7 +106,7 @@ class Supervised:
         def total(params: Any) -> tuple[Array, Any]:
             outputs, rest = self._apply(params, state.rest, inputs, True, network_key)
             losses = self._losses(outputs, shown)
-            means = [self.weights[name] * loss.total / jnp.maximum(loss.count, 1) for name, loss in losses.items()]
+            means = [self.weights[name] * loss.total / jnp.maximum(loss.labels, 1) for name, loss in losses.items()]
             return jnp.sum(jnp.stack(means)), rest
 
         (loss, rest), gradient = jax.value_and_grad(total, has_aux=True)(state.params)
@@ -124,7 +125,7 @@ class Supervised:
         loss = 0.0
         for name in self.kinds:
             total = float(np.sum([np.float64(part[name].total) for part in sums]))
-            loss += self.weights[name] * total / max(1, sum(int(part[name].count) for part in sums))
+            loss += self.weights[name] * total / max(1, sum(int(part[name].labels) for part in sums))
         return loss
 
 

@@ -24,7 +24,7 @@ from seqmill.training.loader import batch_keys, plain_batches
 from seqmill.training.objectives import network_inputs
 
 
-def predictor(network: Network, *, strands: bool) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
+def predictor(network: Network, *, strands: bool) -> Callable[[Mapping[str, Any]], dict[str, Array]]:
     """Compiled function from a batch of stored inputs ("inputs/<name>") to predictions by target.
 
     Parameters
@@ -91,7 +91,7 @@ def predict(out: str | Path, *, model_folder: str | Path, dataset: str | Path, p
         raise InputError(reader.name, f"the {part} part of run {info['fold']} has no rows")
     attrs = {
         "kind": "network",
-        "model": out.parent.name,
+        "model": info["name"],
         "dataset": reader.name,
         "dataset_digest": reader.digest,
         "fold": info["fold"],
@@ -108,12 +108,12 @@ def predict(out: str | Path, *, model_folder: str | Path, dataset: str | Path, p
     with (
         PredictionsWriter(
             out,
-            name=f"{out.parent.name}/{out.name}",
+            name=f"{info['name']}/{info['fold']}.{info['seed']}",
             attrs=attrs,
             specs=network.view.network_targets(),
             inputs=upstream(dataset, model_folder),
         ) as writer,
-        Progress(f"predict {attrs['model']}/{out.stem}", total, "examples") as progress,
+        Progress(f"predict {info['name']}/{info['fold']}.{info['seed']}", total, "examples") as progress,
     ):
         for batch, count in batches:
             inputs = {key: x for key, x in batch.items() if key.startswith("inputs/")}

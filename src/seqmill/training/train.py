@@ -121,7 +121,7 @@ def train_model(out: str | Path, *, name: str, model: Model, dataset: str | Path
     epoch_steps = steps_per_epoch(streams)
     steps = min(training.max_epochs * epoch_steps, training.max_steps or training.max_epochs * epoch_steps)
     objective = Supervised(graph, view, kinds, scalings, weights, make_optimizer(training.optimizer, steps))
-    parameters = count_parameters(module)
+    parameters, batch_size = count_parameters(module), training.batch_size
     log.info(
         "%s: %s, %s parameters, %s training rows, %d steps a pass",
         label, model.architecture, f"{parameters:,}", f"{sum(s.rows for s in streams):,}", epoch_steps,
@@ -133,13 +133,13 @@ def train_model(out: str | Path, *, name: str, model: Model, dataset: str | Path
             objective,
             objective.init(params, rest),
             batches,
-            _valid_batches(reader, valid, training.batch_size, keys),
+            _valid_batches(reader, valid, batch_size, keys),
             seed=seed,
             steps_per_epoch=epoch_steps,
             max_epochs=training.max_epochs,
             max_steps=training.max_steps,
             patience=training.patience,
-            batch_size=training.batch_size,
+            batch_size=batch_size,
             label=label,
         )
     finally:
@@ -166,9 +166,11 @@ def train_model(out: str | Path, *, name: str, model: Model, dataset: str | Path
     }
     write_model(
         out,
-        name=label,
+        name=name,
         tensors=tensors_of(result.params, result.rest),
         info=info,
         history=result.history,
         inputs=upstream(dataset),
+        parameters={"model": model.model_dump(mode="json"), "fold": fold, "seed": seed},
+        record={"device": kind, "training_seconds": round(result.seconds, 3), "examples": result.steps * batch_size},
     )

@@ -21,11 +21,11 @@ from seqmill.training.loop import DivergedError
 from seqmill.training.predict import predict, predictor
 from seqmill.training.train import train_model
 
-SMALL = {"filters": [32], "widths": [8], "pools": [4], "hidden": [32], "dropout": 0.1}
+SMALL = {"filters": [24], "widths": [8], "pools": [6], "hidden": [16], "dropout": 0.0}
 
 
 def model_of(**changes) -> Model:
-    training = {"batch_size": 64, "max_epochs": 8, "optimizer": {"learning_rate": 0.003}} | changes.pop("training", {})
+    training = {"batch_size": 64, "max_epochs": 8, "optimizer": {"learning_rate": 0.01}} | changes.pop("training", {})
     values = {"architecture": "basset", "dataset": "toy", "settings": SMALL, "training": training} | changes
     return Model.model_validate(values)
 
@@ -151,7 +151,7 @@ DENSE = {"architecture": "dense", "settings": {"hidden": [16]}}
 
 def test_other_inputs_and_kinds_by_the_same_loop(tmp_path):
     dataset = two_kinds(tmp_path / "two.zarr")
-    model = model_of(**DENSE, training={"batch_size": 32, "max_epochs": 40, "optimizer": {"learning_rate": 0.01}})
+    model = model_of(**DENSE, training={"batch_size": 32, "max_epochs": 15, "optimizer": {"learning_rate": 0.03}})
     train_model(tmp_path / "m" / "0.0", name="m", model=model, dataset=dataset, fold="0", seed=0)
     predict(tmp_path / "p" / "0.0.zarr", model_folder=tmp_path / "m" / "0.0", dataset=dataset)
     found = PredictionsReader(tmp_path / "p" / "0.0.zarr")
@@ -242,8 +242,8 @@ def test_jitter_and_profiles_end_to_end(tmp_path):
     dataset = toys.write_dataset(tmp_path / "prof.zarr", parts, arrays, margin_bp=margin)
     model = model_of(
         architecture="profile_cnn",
-        settings={"channels": 16, "dilated_layers": 1, "stem_width": 5, "tower_width": 3, "dropout": 0.0},
-        training={"batch_size": 32, "max_epochs": 8, "max_jitter_bp": 16, "optimizer": {"learning_rate": 0.01}},
+        settings={"channels": 12, "dilated_layers": 0, "stem_width": 5, "tower_width": 3, "dropout": 0.0},
+        training={"batch_size": 32, "max_epochs": 5, "max_jitter_bp": 16, "optimizer": {"learning_rate": 0.01}},
     )
     train_model(tmp_path / "m" / "0.0", name="m", model=model, dataset=dataset, fold="0", seed=0)
     predict(tmp_path / "p" / "0.0.zarr", model_folder=tmp_path / "m" / "0.0", dataset=dataset)

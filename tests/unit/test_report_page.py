@@ -2,17 +2,22 @@
 
 import base64
 import hashlib
+import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.unit.cli_world import config, write_world
 from tests.unit.report_examples import gather_example, write_results
 from tests.unit.report_payloads import PAYLOADS, VOID, poisoned
 
+from seqmill.cli import main
 from seqmill.config.models import Report
-from seqmill.report.page import render, write_report
+from seqmill.report.page import gather, render, write_report
+from seqmill.report.words import number
 from seqmill.runtime.errors import DamageError
 
 
@@ -86,8 +91,8 @@ def test_numbers_of_the_tables_are_on_the_page(results):
     text = " ".join(Skeleton((folder / "index.html").read_text()).text)
     metrics = pd.read_csv(nouns["evaluations"][0] / "metrics.tsv", sep="\t")
     for line in metrics.itertuples():
-        assert f"{line.value:.3f}" in text
-        assert f"{line.ci_low:.3f} to {line.ci_high:.3f}" in text
+        assert f"{line.value:.3f}".replace("-", "−") in text
+        assert f"{line.ci_low:.3f} to {line.ci_high:.3f}".replace("-", "−") in text
     for line in pd.read_csv(nouns["evaluations"][0] / "comparison.tsv", sep="\t").itertuples():
         assert f"{line.difference:.3f}" in text
         assert line.verdict in text
@@ -136,6 +141,62 @@ def test_a_missing_noun_is_named_and_nothing_is_written(tmp_path):
     with pytest.raises(DamageError, match=r"gone\.zarr/marker\.json: missing"):
         write_report(tmp_path / "index.html", report=Report(), **nothing)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_genomes_and_tracks_of_a_dataset_are_told(tmp_path, monkeypatch):
+    """From a configuration to the page: file, state, what the reader counted, and a track that could not be read."""
+    monkeypatch.chdir(write_world(tmp_path / "work"))
+    sheet = Path("data/tracks.tsv")
+    sheet.write_text(sheet.read_text() + "broken\tdata/broken.bed\tbed\n")
+    Path("data/broken.bed").write_text("chr1\t9\t3\n")
+    values = config()
+    values["tracks"]["on_bad_track"] = "drop"
+    values["datasets"]["peaks"]["targets"]["bound"]["tracks"] = ["ctcf", "broken"]
+    Path("config/config.yaml").write_text(json.dumps(values))
+    assert main(["dataset", "peaks"]) == 0
+    found = gather(Report(), [], [Path("results/datasets/peaks.zarr")], [], [])["sources"]
+    assert [(g["name"], g["file"], g["contigs"], g["bp"]) for g in found["genomes"]] == [
+        ("toy", "data/toy.fa", 3, 120_000)
+    ]
+    states = [(track["name"], track["state"], track["file"]) for track in found["tracks"]]
+    assert states == [("broken", "dropped", "data/broken.bed"), ("ctcf", "ok", "data/ctcf.bed")]
+    assert "data/broken.bed:1" in found["tracks"][0]["reason"]
+    assert found["tracks"][1]["digest"] == hashlib.sha256(Path("data/ctcf.bed").read_bytes()).hexdigest()
+    shutil.rmtree("results/tracks/ctcf.zarr")
+    found = gather(Report(), [], [Path("results/datasets/peaks.zarr")], [], [])["sources"]
+    assert found["absent"] == [{"name": "tracks/ctcf.zarr", "rebuilt": False}]
+
+
+def test_density_is_that_of_the_labels(results):
+    from seqmill.report.collect import dataset
+    from seqmill.stores.dataset import DatasetReader
+
+    folder = results[1]["datasets"][0]
+    reader = DatasetReader(folder)
+    rows, values, mask = (
+        reader.rows(),
+        reader.read("targets/peaks", 0, reader.n),
+        reader.read("mask/peaks", 0, reader.n),
+    )
+    for line in dataset(folder)["targets"][0]["density"]:
+        inside = (rows["pool"] == line["pool"]).to_numpy()
+        assert line["mean"] == pytest.approx(values[inside][mask[inside]].mean())
+        assert line["missing"] == pytest.approx(1 - mask[inside].mean())
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.81234, "0.812"),
+        (-0.006, "−0.006"),
+        (1234567, "1,234,567"),
+        (0.0001, "0.0001"),
+        (None, "–"),
+        (float("nan"), "–"),
+    ],
+)
+def test_numbers_in_words(value, text):
+    assert number(value) == text
 
 
 def contrast(first: str, second: str) -> float:

@@ -41,10 +41,12 @@ def number(value: Any, digits: int = 3) -> str:
     if value is None or value != value:
         return "–"
     if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1000):
-        return f"{int(value):,}"
-    if value and (abs(value) < 10**-digits or abs(value) >= 1e6):
-        return f"{value:.{digits}g}"
-    return f"{value:.{digits}f}"
+        text = f"{int(value):,}"
+    elif value and (abs(value) < 10**-digits or abs(value) >= 1e6):
+        text = f"{value:.{digits}g}"
+    else:
+        text = f"{value:.{digits}f}"
+    return text.replace("-", "−")
 
 
 def plural(count: Any, noun: str) -> str:

@@ -139,8 +139,10 @@ def _dataset_entries(project: Project, results: Path, lengths: dict[str, int]) -
 
 def _run_entries(project: Project, results: Path, shapes: dict[str, Any]) -> list[dict[str, Any]]:
     entries = []
-    for name, model in [*project.config.models.items(), *project.config.baselines.items()]:
-        n, width, values, item = shapes[model.dataset]
+    on = {name: section.dataset for name, section in project.config.models.items()}
+    on |= {name: section.dataset for name, section in project.config.baselines.items()}
+    for name, dataset in on.items():
+        n, width, values, item = shapes[dataset]
         network = name in project.config.models
         kept = TEST_SHARE * n * values * PACKED["predictions"] * (5 + item)
         for fold in project.folds(name):

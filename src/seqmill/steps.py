@@ -103,19 +103,28 @@ class Steps:
             )
         row, sheet = self.project.tracks[name], self.project.config.tracks
         genome, place = self.genome(row.assembly), f"tracks/{slug(name)}.zarr"
-        options = {
-            "partial": self.project.config.genomes[row.assembly].partial,
-            "on_bad_track": sheet.on_bad_track if sheet else "fail",
-        }
+        partial = self.project.config.genomes[row.assembly].partial
+        on_bad_track = sheet.on_bad_track if sheet else "fail"
         columns = Track(**row.model_dump(exclude=LATER))
 
         def build() -> None:
             from seqmill.stores.genome import GenomeReader
             from seqmill.stores.track import build_track
 
-            build_track(self.results / place, track=columns, genome=GenomeReader(genome.folder), **options)
+            build_track(
+                self.results / place,
+                track=columns,
+                genome=GenomeReader(genome.folder),
+                partial=partial,
+                on_bad_track=on_bad_track,
+            )
 
-        settings = {"track": columns.model_dump(mode="json"), **options, "format": FORMATS["track"]}
+        settings = {
+            "track": columns.model_dump(mode="json"),
+            "partial": partial,
+            "on_bad_track": on_bad_track,
+            "format": FORMATS["track"],
+        }
         needs = [*self._world([row.path]), genome]
         return self._step(place, f"track {name}", settings, build, sources=[row.path], needs=needs)
 
@@ -162,11 +171,8 @@ class Steps:
         genomes = {genome: self.genome(genome) for genome in section.genomes}
         rows = self.project.window_tracks(name)
         tracks = {row.track: self.track(row.track) for row in rows}
-        choice = {
-            "assemblies": {row.track: row.assembly for row in rows},
-            "roles": self.project.window_roles(name),
-            "grid_bp": self.project.grid_bp(name),
-        }
+        assemblies = {row.track: row.assembly for row in rows}
+        roles, grid_bp = self.project.window_roles(name), self.project.grid_bp(name)
 
         def build() -> None:
             from seqmill.examples.rows import build_rows
@@ -178,11 +184,19 @@ class Steps:
                 genomes={key: step.folder for key, step in genomes.items()},
                 blacklists=blacklists,
                 tracks={key: step.folder for key, step in tracks.items()},
-                **choice,
+                assemblies=assemblies,
+                roles=roles,
+                grid_bp=grid_bp,
             )
 
         sources = [*section.source_files(), *blacklists.values()]
-        settings = {"dataset": dataset.model_dump(mode="json"), **choice, "format": FORMATS["dataset"]}
+        settings = {
+            "dataset": dataset.model_dump(mode="json"),
+            "assemblies": assemblies,
+            "roles": roles,
+            "grid_bp": grid_bp,
+            "format": FORMATS["dataset"],
+        }
         needs = [*self._world(sources), *genomes.values(), *tracks.values()]
         return self._step(place, f"rows of dataset {name}", settings, build, sources=sources, needs=needs)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 import time
@@ -196,3 +197,26 @@ def test_without_a_sheet(folder, capsys):
     (folder / "config/config.yaml").write_text(json.dumps(config(tracks=None, datasets={}, models={})))
     assert main(["tracks"]) == 2
     assert "has no track sheet: set tracks.sheet" in capsys.readouterr().err
+
+
+def test_a_dataset_of_tables_needs_no_genome(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = random.Random(0)
+    lines = [f"{''.join(rng.choices('ACGT', k=30))}\t{i % 2}\n" for i in range(40)]
+    (tmp_path / "set.tsv").write_text("sequence\tbound\n" + "".join(lines))
+    values = {
+        "datasets": {
+            "set": {
+                "windows": {"kind": "table", "files": [{"path": "set.tsv", "format": "tsv"}], "length_bp": 30},
+                "targets": {"bound": {"kind": "binary", "column": "bound"}},
+                "split": {"kind": "folds", "k": 2, "by": "row"},
+            }
+        }
+    }
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/config.yaml").write_text(json.dumps(values))
+    assert main(["dataset", "set"]) == 0
+    assert built(capsys) == (4, 0)
+    assert DatasetReader("results/datasets/set.zarr").n == 40
+    assert main(["dataset", "set"]) == 0
+    assert built(capsys) == (0, 4)

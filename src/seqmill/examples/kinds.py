@@ -16,6 +16,11 @@ KINDS: dict[str, tuple[str, Callable[[Dataset], list[str]]]] = {
     "tiles": ("seqmill.examples.genomic", lambda dataset: ["sequence"]),
     "peaks": ("seqmill.examples.genomic", lambda dataset: ["sequence"]),
     "table": ("seqmill.examples.table", _table_inputs),
+    "genotype": ("seqmill.examples.genotype", lambda dataset: ["genotype"]),
+    "methylation": (
+        "seqmill.examples.methylation",
+        lambda dataset: ["sequence", "neighbour_states", "neighbour_distances"],
+    ),
 }
 
 

@@ -28,13 +28,16 @@ PACKED = {"codes": 0.32, "signal": 0.35, "labels": 0.15, "predictions": 0.9}
 # What one core of a laptop does, roughly; networks differ the most.
 RATES = {
     "genome": (25e6, "bp/s"),
-    "signal file": (200e6, "bp of genome/s"),
-    "alignment or text file": (20e6, "bytes of file/s"),
+    "signal file": (200e6, "bp/s"),
+    "alignment or text file": (20e6, "bytes/s"),
     "dataset": (40e6, "bytes/s"),
-    "training": (0.15e6, "bp of sequence/s"),
-    "prediction": (0.6e6, "bp of sequence/s"),
-    "baseline": (0.5e6, "bp of sequence/s"),
+    "training": (0.15e6, "bp/s"),
+    "prediction": (0.6e6, "bp/s"),
+    "baseline": (0.5e6, "bp/s"),
 }
+NOUN_BYTES = 50_000  # headers, marker and run record
+JOB_SECONDS = {"model": 20.0, "predictions": 8.0}  # start of a job; jax compiles the network
+OTHER_JOB_SECONDS = 4.0
 PARAMETER_BYTES = 20e6  # of a network; nothing is asked of jax here
 TARGETS = ("all", "datasets", "tracks")
 INTERVAL_BYTES = 22  # of a compressed narrowPeak line
@@ -58,6 +61,11 @@ def _genome_bp(project: Project, name: str) -> int:
 
 def _file_bytes(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
+
+
+def human_amount(value: float) -> str:
+    """200e6 -> '200 M'."""
+    return f"{value / 1e6:g} M" if value >= 1e6 else f"{value / 1e3:g} k"
 
 
 def _rate(what: str) -> float:
@@ -118,6 +126,7 @@ def _widths(project: Project, name: str, section: Dataset) -> tuple[int, int]:
 
 def _entry(noun: str, name: str, folder: Path, size: float, seconds: float, **more: Any) -> dict[str, Any]:
     built = (folder / MARKER).is_file()
+    size, seconds = size + NOUN_BYTES, seconds + JOB_SECONDS.get(noun, OTHER_JOB_SECONDS)
     return {"noun": noun, "name": name, "bytes": round(size), "seconds": round(seconds, 1), "built": built, **more}
 
 
@@ -190,7 +199,10 @@ def make_plan(project: Project, results: Path) -> dict[str, Any]:
         "seconds": round(sum(noun["seconds"] for noun in missing), 1),
         "free_bytes": free,
         "enough": size * RESERVE <= free,
-        "rates": {name: f"{rate:,.0f} {unit}" for name, (rate, unit) in RATES.items()},
+        "rates": {
+            "start of a job": f"{OTHER_JOB_SECONDS:.0f} to {max(JOB_SECONDS.values()):.0f} s",
+            **{name: f"{human_amount(rate)} {unit}" for name, (rate, unit) in RATES.items()},
+        },
     }
 
 

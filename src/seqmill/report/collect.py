@@ -29,7 +29,7 @@ def run_record(folder: Path) -> dict[str, Any]:
         "noun": marker.noun.replace("-", " "),
         "name": marker.name,
         "label": _label(folder, marker),
-        "seconds": record.get("seconds"),
+        "seconds": (record.get("seconds") or 0) + (record.get("training_seconds") or 0),  # training, then writing
         "peak_memory_bytes": record.get("peak_memory_bytes"),
         "device": record.get("device") or "cpu",
         "versions": record.get("versions", {}),

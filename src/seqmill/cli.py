@@ -35,12 +35,12 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("-v", "--verbose", action="store_true", help="more messages")
     configured = argparse.ArgumentParser(add_help=False, parents=[common])
     configured.add_argument(
-        "--configfile", nargs="+", action="extend", type=Path, metavar="FILE",
-        help=f"configuration, each file laid on the one before (default: {DEFAULT_CONFIG})",
+        "--configfile", action="append", type=Path, metavar="FILE",
+        help=f"configuration; given again, each file is laid on the one before (default: {DEFAULT_CONFIG})",
     )  # fmt: skip
     configured.add_argument(
-        "--config", nargs="+", action="extend", metavar="KEY=VALUE",
-        help="single settings, laid on top, e.g. models.basset.training.max_epochs=3",
+        "--config", action="append", metavar="KEY=VALUE",
+        help="a single setting, laid on top, e.g. models.basset.training.max_epochs=3; may be given again",
     )  # fmt: skip
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 

@@ -35,7 +35,7 @@ def test_tracks_builds_the_genome_too_and_then_nothing(folder, capsys):
     assert built(capsys) == (3, 0)
     assert main(["tracks"]) == 0
     assert built(capsys) == (0, 3)
-    assert main(["tracks", "ctcf"]) == 0
+    assert main(["tracks", "--configfile", "config/config.yaml", "ctcf"]) == 0
     assert built(capsys) == (0, 2)
     assert read_marker(folder / "results/tracks/ctcf.zarr").attrs["intervals"] == 120
 
@@ -180,7 +180,7 @@ def test_overrides_are_nested_and_typed():
 
 def test_configfiles_are_laid_on_each_other(folder, capsys):
     (folder / "more.yaml").write_text(json.dumps({"tracks": {"bin_bp": 40}}))
-    assert main(["tracks", "atac", "--configfile", "config/config.yaml", "more.yaml"]) == 0
+    assert main(["tracks", "--configfile", "config/config.yaml", "--configfile", "more.yaml", "atac"]) == 0
     assert read_marker(folder / "results/tracks/atac.zarr").attrs["bin_bp"] == 40
 
 

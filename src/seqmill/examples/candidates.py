@@ -19,7 +19,7 @@ def candidates(choice: Choice, place: Place) -> tuple[np.ndarray, list[str] | No
         choice.tally.add("found", "tiles", choice.pool, len(starts))
         return starts, None
     if windows.merge == "basset":
-        return _merged(choice, place)
+        return _merged(choice, windows, place)
     centres = _centres(choice, windows, place)
     choice.tally.add("found", "peaks", choice.pool, len(centres))
     starts = snap(centred_starts(centres, windows.window_bp), choice.grid_offset, choice.sources.grid_bp)
@@ -44,7 +44,7 @@ def _centres(choice: Choice, windows: PeakWindows, place: Place) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _merged(choice: Choice, place: Place) -> tuple[np.ndarray, list[str]]:
+def _merged(choice: Choice, windows: PeakWindows, place: Place) -> tuple[np.ndarray, list[str]]:
     """Basset's merged peaks; a window is told by the numbers of its tracks, as in Basset's own BED file."""
     number = {name: index for index, name in enumerate(choice.sources.tracks)}
     peaks = choice.peaks("windows", place)
@@ -57,8 +57,8 @@ def _merged(choice: Choice, place: Place) -> tuple[np.ndarray, list[str]]:
         np.concatenate([end for _, end, _ in peaks.values()]),
         np.concatenate([np.full(len(start), number[name]) for name, (start, _, _) in peaks.items()]),
         choice.genomes[place[0]].sizes[place[1]],
-        choice.windows.window_bp,
-        choice.windows.merge_overlap_bp,
+        windows.window_bp,
+        windows.merge_overlap_bp,
     )
     union: dict[int, int] = {}
     for start, bits in zip(snap(starts, choice.grid_offset, choice.sources.grid_bp).tolist(), members):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from seqmill.config.datasets import Dataset, PeakWindows, TileWindows
-from seqmill.examples.sources import Sources
+from seqmill.examples.sources import Sources, genomic_section
 from seqmill.examples.tally import Tally
 from seqmill.examples.territory import Place
 from seqmill.examples.windows import centred_offset, check_grid
@@ -62,7 +62,7 @@ class Choice:
 
     @property
     def windows(self) -> TileWindows | PeakWindows:
-        return self.dataset.windows
+        return genomic_section(self.dataset)
 
     @property
     def extent_bp(self) -> int:

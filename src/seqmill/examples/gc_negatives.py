@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pandas as pd
 
-from seqmill.config.datasets import PeakWindows
+from seqmill.config.datasets import Negatives, PeakWindows
 from seqmill.examples.candidates import passing, tiles
 from seqmill.examples.choice import NEGATIVES, Choice
 from seqmill.examples.content import composition, touches
@@ -16,7 +16,9 @@ from seqmill.runtime.errors import InputError
 log = logging.getLogger("seqmill")
 
 
-def gc_negatives(choice: Choice, plan: Plan, found: dict[Place, np.ndarray]) -> dict[Place, np.ndarray]:
+def gc_negatives(
+    choice: Choice, settings: Negatives, plan: Plan, found: dict[Place, np.ndarray]
+) -> dict[Place, np.ndarray]:
     """Starts of the negatives of each contig, ascending.
 
     Offered are windows at half steps that pass the filters and touch (with their margins) no peak to avoid; each part
@@ -26,7 +28,7 @@ def gc_negatives(choice: Choice, plan: Plan, found: dict[Place, np.ndarray]) -> 
     ----------
     found : starts of the windows of the dataset, before the split.
     """
-    settings, where = choice.dataset.negatives, f"{choice.where}.negatives"
+    where = f"{choice.where}.negatives"
     for fold in settings.folds or []:
         if fold not in plan.folds:
             raise InputError(f"{where}.folds", f"part {fold!r} is none of {', '.join(plan.folds)}")

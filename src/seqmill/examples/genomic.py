@@ -34,7 +34,7 @@ def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> N
             raise InputError(
                 f"{choice.where}.negatives", "windows of a genome take kind 'gc_matched', found 'shuffled'"
             )
-        chosen = gc_negatives(choice, plan, found)
+        chosen = gc_negatives(choice, dataset.negatives, plan, found)
         frames += [_frame(choice, plan, place, starts, NEGATIVES) for place, starts in chosen.items()]
     rows = ordered_rows(pd.concat(frames, ignore_index=True), [choice.pool, NEGATIVES], plan.folds, dataset.seed)
     check_extents(rows, dataset.margin_bp)

@@ -17,7 +17,7 @@ from seqmill.config.sheet import Track
 from seqmill.examples.peak_arrays import label_blocks, mask_blocks, merged_blocks, needs_mask
 from seqmill.examples.scatter import RecordFile
 from seqmill.examples.signal_arrays import Geometry, signal_blocks
-from seqmill.examples.sources import Array
+from seqmill.examples.sources import Array, genomic_section
 from seqmill.examples.visits import Source, contig_groups
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.progress import Progress
@@ -38,7 +38,7 @@ def input_array(
     genomes: dict[str, Path],
 ) -> Array:
     """The sequence of each window and its margins: uint8 (example, bp), A0 C1 G2 T3 N4, + strand."""
-    width = dataset.windows.window_bp + 2 * dataset.margin_bp
+    width = genomic_section(dataset).window_bp + 2 * dataset.margin_bp
     spec = ArraySpec(
         role="input",
         name=input_name,

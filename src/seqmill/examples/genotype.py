@@ -17,7 +17,7 @@ from seqmill.config.datasets import Dataset, GenotypeWindows
 from seqmill.config.sheet import Track
 from seqmill.examples.audit import foreign_copies
 from seqmill.examples.order import ordered_rows
-from seqmill.examples.sources import Array, Sources, check_files, file_digests
+from seqmill.examples.sources import Array, Sources, check_files, file_digests, section
 from seqmill.examples.table_files import number_of
 from seqmill.examples.table_split import split_table
 from seqmill.examples.tally import Tally
@@ -91,7 +91,7 @@ def read_genotypes(windows: GenotypeWindows, genes: list[str]) -> Iterator[tuple
 
 def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> None:
     """Read the genotypes, split them, and write ``rows/``; a genotype of the test part is in no other."""
-    where, windows, tally, lines = f"datasets.{name}", dataset.windows, Tally(), []
+    where, windows, tally, lines = f"datasets.{name}", section(dataset, GenotypeWindows), Tally(), []
     for index, (part, genotype) in enumerate(read_genotypes(windows, ontology_genes(windows.topology))):
         tally.add("found", "records", POOL, 1)
         if np.isnan(genotype.value):
@@ -144,7 +144,7 @@ def input_array(
     check_files(dataset, rows_attrs)
     genes = rows_attrs["genes"]
     spec = ArraySpec("input", input_name, ("example", "genes"), "uint8", (len(genes),), "genotype")
-    return Array(spec, _genotype_blocks(_chosen(rows, dataset.windows, genes), genes))
+    return Array(spec, _genotype_blocks(_chosen(rows, section(dataset, GenotypeWindows), genes), genes))
 
 
 def _genotype_blocks(genotypes: list[Genotype], genes: list[str]) -> Iterator[np.ndarray]:
@@ -174,7 +174,7 @@ def target_array(
     target = dataset.targets[target_name]
     if target.kind != "quantity" or target.tracks is not None or target.column is not None:
         raise InputError(f"datasets.{name}.targets.{target_name}", "genotypes have one target of kind 'quantity'")
-    values = [genotype.value for genotype in _chosen(rows, dataset.windows, rows_attrs["genes"])]
+    values = [genotype.value for genotype in _chosen(rows, section(dataset, GenotypeWindows), rows_attrs["genes"])]
     spec = ArraySpec(
         role="target",
         name=target_name,

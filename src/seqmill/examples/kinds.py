@@ -8,7 +8,7 @@ from seqmill.config.datasets import Dataset
 
 
 def _table_inputs(dataset: Dataset) -> list[str]:
-    return ["sequence"] if dataset.windows.length_bp else ["sequence", "length"]
+    return ["sequence"] if getattr(dataset.windows, "length_bp", None) else ["sequence", "length"]
 
 
 # kind -> module, names of the inputs. A module has `build_rows`, `input_array` and `target_array`.

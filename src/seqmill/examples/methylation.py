@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from seqmill.config.datasets import Dataset
+from seqmill.config.datasets import Dataset, MethylationWindows
 from seqmill.config.sheet import Track
 from seqmill.examples.audit import check_extents
 from seqmill.examples.content import composition
 from seqmill.examples.genomic_arrays import sequence_blocks
 from seqmill.examples.order import ordered_rows
 from seqmill.examples.scatter import RecordFile
-from seqmill.examples.sources import Array, Sources, check_files, file_digests
+from seqmill.examples.sources import Array, Sources, check_files, file_digests, section
 from seqmill.examples.splits import make_plan
 from seqmill.examples.tally import Tally
 from seqmill.examples.territory import Windows
@@ -77,21 +77,24 @@ def read_calls(path: Path, sizes: dict[str, int]) -> tuple[list[str], dict[str, 
             raise InputError(path, f"state {error.args[0][:20]!r} is none of 0, 1 and empty", record=line) from None
         if len(states) != len(cells) or position < 0:
             raise InputError(path, f"{len(states)} states for {len(cells)} cells, position {position}", record=line)
-        contig = found.setdefault(row[0], ([], [], []))
-        for column, value in zip(contig, (position, states, number)):
-            column.append(value)
+        column = found.setdefault(row[0], ([], [], []))
+        column[0].append(position)
+        column[1].append(states)
+        column[2].append(number)
         number += 1
     if not found or cells is None:
         raise InputError(path, "0 records; expected one site a line")
     names = harmonise(found, sizes, str(path))
     calls = {}
-    for contig, (positions, states, numbers) in found.items():
+    for contig, columns in found.items():
         if contig in names:
-            calls[names[contig]] = _sorted(path, contig, positions, states, numbers, sizes[names[contig]])
+            calls[names[contig]] = _sorted(path, contig, *columns, size=sizes[names[contig]])
     return cells, calls
 
 
-def _sorted(path: Path, contig: str, positions, states, numbers, size: int) -> Calls:
+def _sorted(
+    path: Path, contig: str, positions: list[int], states: list[bytes], numbers: list[int], *, size: int
+) -> Calls:
     order = np.argsort(positions, kind="stable")
     at = np.array(positions, np.int64)[order]
     if len(at) > 1 and np.any(np.diff(at) == 0):
@@ -113,9 +116,9 @@ def _genome(dataset: Dataset, genomes: dict[str, Path], where: str) -> tuple[str
 
 def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> None:
     """Choose the sites (CpG of the genome, window on the contig, few N), split them by contigs, write ``rows/``."""
-    where, width, tally = f"datasets.{name}", dataset.windows.window_bp, Tally()
+    where, width, tally = f"datasets.{name}", section(dataset, MethylationWindows).window_bp, Tally()
     assembly, genome = _genome(dataset, sources.genomes, where)
-    cells, calls = read_calls(dataset.windows.calls, genome.sizes)
+    cells, calls = read_calls(section(dataset, MethylationWindows).calls, genome.sizes)
     frames = []
     for contig, (positions, states, numbers) in calls.items():
         starts, keep = centred_starts(positions, width), np.ones(len(positions), bool)
@@ -135,17 +138,18 @@ def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> N
     table = pd.concat(frames, ignore_index=True)
     if table.empty:
         raise InputError(where, "no site is left; " + tally.reasons() + "; are the positions 0-based?")
-    starts = {(assembly, contig): part["start"].to_numpy() for contig, part in table.groupby("contig", sort=False)}
+    groups = table.groupby("contig", sort=False)
+    places = {(assembly, str(contig)): part["start"].to_numpy() for contig, part in groups}
     sizes = {(assembly, contig): size for contig, size in genome.sizes.items()}
-    plan = make_plan(dataset.split, sizes, Windows(starts, width, 0), where)
-    for place in starts:
+    plan = make_plan(dataset.split, sizes, Windows(places, width, 0), where)
+    for place in places:
         if len(plan.territories[place].folds) != 1:
             raise InputError(
                 where,
                 f"contig {place[1]} would be in more than one part; neighbouring calls allow whole contigs only: use "
                 "split.kind chromosomes with split.valid, or more contigs",
             )
-    number = table["contig"].map({contig: plan.territories[(genome_, contig)].folds[0] for genome_, contig in starts})
+    number = table["contig"].map({contig: plan.territories[(genome_, contig)].folds[0] for genome_, contig in places})
     tally.add("split", "in no part of the split", POOL, int((number < 0).sum()))
     table = table.assign(fold=[plan.folds[i] for i in number])[number.to_numpy() >= 0]
     blank = {"genome": assembly, "strand": 1, "group": "", "name": "", "pool": POOL, "end": table["start"] + width}
@@ -208,10 +212,10 @@ def input_array(
     rows_attrs: dict[str, Any],
     genomes: dict[str, Path],
 ) -> Array:
-    """The DNA window, uint8 (example, bp), or what is around it, (example, cells, 2k): states uint8, distances uint32."""
+    """The DNA window, uint8 (example, bp), or the calls around it, (example, cells, 2k): states or distances."""
     check_files(dataset, rows_attrs)
     assembly, genome = _genome(dataset, genomes, f"datasets.{name}")
-    width = dataset.windows.window_bp
+    width = section(dataset, MethylationWindows).window_bp
     if input_name == "sequence":
         spec = ArraySpec(
             "input", input_name, ("example", "bp"), "uint8", (width,), "sequence", bp_per_bin=1, rc="forbidden"
@@ -219,10 +223,10 @@ def input_array(
         blocks = sequence_blocks(rows, {assembly: genome}, width, 0, f"datasets.{name}.{input_name}")
         return Array(spec, blocks, made_from=list(genomes.values()))
     which = ["neighbour_states", "neighbour_distances"].index(input_name)
-    shape = (len(rows_attrs["cells"]), 2 * dataset.windows.neighbours)
+    shape = (len(rows_attrs["cells"]), 2 * section(dataset, MethylationWindows).neighbours)
     dtype, kind = (("uint8", "states"), ("uint32", "distances"))[which]
     spec = ArraySpec("input", input_name, ("example", "cells", "neighbours"), dtype, shape, kind, rc="forbidden")
-    _, calls = read_calls(dataset.windows.calls, genome.sizes)
+    _, calls = read_calls(section(dataset, MethylationWindows).calls, genome.sizes)
     return Array(spec, _neighbour_blocks(dataset, rows, calls, shape, dtype, which), made_from=list(genomes.values()))
 
 
@@ -232,9 +236,11 @@ def _neighbour_blocks(
     step = max(1, (1 << 20) // (shape[0] * shape[1]))
     with RecordFile(len(rows), shape, dtype) as records:
         for _, contig, numbers, starts in contig_groups(rows):
-            sites = starts + dataset.windows.window_bp // 2
+            sites = starts + section(dataset, MethylationWindows).window_bp // 2
             for at in range(0, len(sites), step):
-                found = neighbours(calls[contig], sites[at : at + step], dataset.windows.neighbours)
+                found = neighbours(
+                    calls[contig], sites[at : at + step], section(dataset, MethylationWindows).neighbours
+                )
                 records.put(numbers[at : at + step], found[which])
         yield from records.blocks()
 
@@ -257,7 +263,7 @@ def target_array(
     if target.kind != "binary" or target.tracks is not None:
         raise InputError(where, "methylation has targets of kind 'binary'; 'column' names cells, all if not given")
     _, genome = _genome(dataset, genomes, where)
-    cells, calls = read_calls(dataset.windows.calls, genome.sizes)
+    cells, calls = read_calls(section(dataset, MethylationWindows).calls, genome.sizes)
     wanted = [target.column] if isinstance(target.column, str) else list(target.column or cells)
     for cell in wanted:
         if cell not in cells:
@@ -265,7 +271,7 @@ def target_array(
     columns = [cells.index(cell) for cell in wanted]
     states = np.full((len(rows), len(columns)), NONE, np.uint8)
     for _, contig, numbers, starts in contig_groups(rows):
-        index = np.searchsorted(calls[contig].positions, starts + dataset.windows.window_bp // 2)
+        index = np.searchsorted(calls[contig].positions, starts + section(dataset, MethylationWindows).window_bp // 2)
         states[numbers] = calls[contig].states[index][:, columns]
     spec = ArraySpec(
         role="target",

@@ -9,6 +9,7 @@ import pandas as pd
 from seqmill.config.datasets import Dataset
 from seqmill.examples.labels import overlap_labels
 from seqmill.examples.scatter import RecordFile
+from seqmill.examples.sources import genomic_section
 from seqmill.examples.visits import Source, contig_groups, open_tracks, track_blocks
 from seqmill.examples.windows import centred_offset
 from seqmill.runtime.errors import InputError
@@ -21,7 +22,7 @@ def label_blocks(
     dataset: Dataset, target_name: str, sources: list[Source], rows: pd.DataFrame, where: str
 ) -> Iterator[np.ndarray]:
     """Labels by overlap of the windows' label regions with peaks; blocks in row order."""
-    target, windows = dataset.targets[target_name], dataset.windows
+    target, windows = dataset.targets[target_name], genomic_section(dataset)
     label_bp = windows.label_bp or windows.window_bp
     offset = centred_offset(windows.window_bp, label_bp, where)
     with (
@@ -30,7 +31,7 @@ def label_blocks(
     ):
         for first, some in track_blocks(sources):
             for genome, contig, numbers, starts in contig_groups(rows):
-                peaks = [reader and reader.intervals(contig) for reader in open_tracks(some, genome)]
+                peaks = [None if reader is None else reader.intervals(contig) for reader in open_tracks(some, genome)]
                 for at in range(0, len(numbers), ROWS_AT_ONCE):
                     low = starts[at : at + ROWS_AT_ONCE] + offset
                     labels = np.zeros((len(low), len(some)), np.uint8)

@@ -40,7 +40,7 @@ class RecordFile:
         if not data.size:
             return
         size = data.nbytes // len(data)
-        view, fd = memoryview(data).cast("B"), self._file.fileno()
+        view, fd = data.data.cast("B"), self._file.fileno()
         offset = at * self.dtype.itemsize
         rows = np.asarray(rows, dtype=np.int64)
         edges = np.flatnonzero(np.diff(rows) != 1) + 1 if size == self.bytes else np.arange(1, len(rows))

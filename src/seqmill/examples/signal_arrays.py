@@ -13,6 +13,7 @@ import pandas as pd
 from seqmill.config.datasets import Dataset
 from seqmill.examples.content import runs_of
 from seqmill.examples.scatter import RecordFile
+from seqmill.examples.sources import genomic_section
 from seqmill.examples.values import Reduction, reduce_bins, transform
 from seqmill.examples.visits import Source, contig_groups, open_tracks, track_blocks
 from seqmill.examples.windows import centred_offset
@@ -47,7 +48,7 @@ class Geometry:
     @staticmethod
     def of(dataset: Dataset, target_name: str, sources: list[Source], where: str) -> "Geometry":
         """Geometry of a target. Raises InputError where lengths, margins and bins do not fit together."""
-        target, window_bp = dataset.targets[target_name], dataset.windows.window_bp
+        target, window_bp = dataset.targets[target_name], genomic_section(dataset).window_bp
         length = target.length_bp or window_bp
         offset = centred_offset(window_bp, length, where)
         for source in sources:

@@ -3,14 +3,30 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from seqmill.config.datasets import Dataset
+from seqmill.config.datasets import Dataset, PeakWindows, TileWindows
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import file_digest
 from seqmill.stores.specs import ArraySpec
+
+W = TypeVar("W")
+
+
+def section(dataset: Dataset, kind: type[W]) -> W:
+    """The ``windows`` section of a dataset that is known to be of this kind."""
+    if not isinstance(dataset.windows, kind):
+        raise TypeError(f"windows of kind {dataset.windows.kind}, expected {kind.__name__}")
+    return dataset.windows
+
+
+def genomic_section(dataset: Dataset) -> TileWindows | PeakWindows:
+    """The ``windows`` section of a dataset of genome windows."""
+    if not isinstance(dataset.windows, TileWindows | PeakWindows):
+        raise TypeError(f"windows of kind {dataset.windows.kind}, expected tiles or peaks")
+    return dataset.windows
 
 
 def file_digests(dataset: Dataset) -> dict[str, str]:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seqmill.config.datasets import Dataset, TableWindows
+from seqmill.config.datasets import Dataset, Negatives, TableWindows
 from seqmill.config.sheet import Track
 from seqmill.examples.audit import foreign_copies
 from seqmill.examples.order import ordered_rows
 from seqmill.examples.scatter import RecordFile
-from seqmill.examples.sources import Array, Sources, check_files, file_digests
+from seqmill.examples.sources import Array, Sources, check_files, file_digests, section
 from seqmill.examples.table_files import Record, read_records, target_columns, target_values
 from seqmill.examples.table_split import split_table
 from seqmill.examples.tally import Tally
@@ -35,7 +35,7 @@ SHUFFLE = "shuffle-"
 
 def may_reverse(dataset: Dataset) -> bool:
     """Whether the other strand is the same example: not for RNA, and not where the dataset forbids it."""
-    return dataset.reverse_complement and not dataset.windows.rna
+    return dataset.reverse_complement and not section(dataset, TableWindows).rna
 
 
 def sequence_key(codes: np.ndarray, both_strands: bool) -> bytes:
@@ -48,7 +48,7 @@ def sequence_key(codes: np.ndarray, both_strands: bool) -> bytes:
 
 def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> None:
     """Read, filter and split a table, add shuffled negatives, and write ``rows/``."""
-    where, windows, tally = f"datasets.{name}", dataset.windows, Tally()
+    where, windows, tally = f"datasets.{name}", section(dataset, TableWindows), Tally()
     table = _read(dataset, where, tally)
     if table.empty:
         raise InputError(where, "no row is left; " + tally.reasons())
@@ -58,7 +58,7 @@ def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> N
     table = table.assign(fold=[folds[i] for i in number])[keep]
     longest = int(table["length"].max())
     if dataset.negatives:
-        table = pd.concat([table, _shuffled(table, dataset, folds, where)], ignore_index=True)
+        table = pd.concat([table, _shuffled(table, dataset, dataset.negatives, folds, where)], ignore_index=True)
     rows = ordered_rows(
         table.assign(genome="", contig="", start=-1, end=-1, strand=1), _pools(table), folds, dataset.seed
     )
@@ -84,7 +84,7 @@ def _pools(table: pd.DataFrame) -> list[str]:
 
 def _read(dataset: Dataset, where: str, tally: Tally) -> pd.DataFrame:
     """One line a record: its pool, part, group, name, length, key, and whether a binary label is positive."""
-    windows, lines = dataset.windows, []
+    windows, lines = section(dataset, TableWindows), []
     if dataset.margin_bp:
         raise InputError(where, "margin_bp must be 0: sequences of a table cannot be shifted")
     for key, target in dataset.targets.items():
@@ -119,7 +119,7 @@ def _read(dataset: Dataset, where: str, tally: Tally) -> pd.DataFrame:
 
 def _units(table: pd.DataFrame, dataset: Dataset, where: str) -> np.ndarray:
     """Number of the unit of each row: its group where groups are given, else its sequence."""
-    split, grouped = dataset.split, dataset.windows.group_column is not None
+    split, grouped = dataset.split, section(dataset, TableWindows).group_column is not None
     if split.by == "group" and not grouped:
         raise InputError(where, "split.by 'group' needs windows.group_column")
     by_group = grouped and split.by != "row"
@@ -131,7 +131,7 @@ def _copies(table: pd.DataFrame, folds: list[str], number: np.ndarray, dataset: 
     order = ["test", "valid", "train"] if "test" in folds else folds
     ranks = np.array([order.index(fold) for fold in folds])[number]
     copies = foreign_copies(table["key"], ranks)
-    drop = dataset.windows.duplicates == "drop"
+    drop = section(dataset, TableWindows).duplicates == "drop"
     for pool in _pools(table):
         count = int(np.count_nonzero(copies & (table["pool"] == pool).to_numpy()))
         tally.add("split", "sequence also in another part" + ("" if drop else " (kept)"), pool, count)
@@ -140,9 +140,8 @@ def _copies(table: pd.DataFrame, folds: list[str], number: np.ndarray, dataset: 
     return copies if drop else np.zeros(len(copies), bool)
 
 
-def _shuffled(table: pd.DataFrame, dataset: Dataset, folds: list[str], where: str) -> pd.DataFrame:
+def _shuffled(table: pd.DataFrame, dataset: Dataset, settings: Negatives, folds: list[str], where: str) -> pd.DataFrame:
     """Rows of the pool of shuffled sequences, ``ratio`` for each positive of a part."""
-    settings = dataset.negatives
     if settings.kind != "shuffled":
         raise InputError(f"{where}.negatives", "a table takes kind 'shuffled', found 'gc_matched'")
     for key, target in dataset.targets.items():
@@ -205,7 +204,7 @@ def input_array(
 ) -> Array:
     """``sequence``: uint8 (example, bp), padded with N at the end; ``length``: int32 (example), bp before padding."""
     check_files(dataset, rows_attrs)
-    windows, width = dataset.windows, rows_attrs["window_bp"]
+    windows, width = section(dataset, TableWindows), rows_attrs["window_bp"]
     if input_name == "length":
         spec = ArraySpec("input", input_name, ("example",), "int32", (), "length", units="bp")
         return Array(spec, _scattered(rows, windows, (), "int32", lambda record, copy: min(len(record.codes), width)))
@@ -219,7 +218,7 @@ def input_array(
 def _sequences(rows: pd.DataFrame, dataset: Dataset, width: int) -> Iterator[np.ndarray]:
     with RecordFile(len(rows), (width,), "uint8") as records:
         source = rows["source_row"].to_numpy()
-        for row, record, copy in visit_rows(rows, dataset.windows):
+        for row, record, copy in visit_rows(rows, section(dataset, TableWindows)):
             codes = record.codes if copy < 0 else shuffled_codes(record.codes, dataset.seed, int(source[row]), copy)
             padded = np.full((1, width), PAD, np.uint8)
             padded[0, : min(len(codes), width)] = codes[:width]
@@ -241,7 +240,11 @@ def target_array(
 ) -> Array:
     """Values of the target's columns, or of the label; shuffled negatives are 0. Missing ones are NaN or masked."""
     check_files(dataset, rows_attrs)
-    target, windows, where = dataset.targets[target_name], dataset.windows, f"datasets.{name}.targets.{target_name}"
+    target, windows, where = (
+        dataset.targets[target_name],
+        section(dataset, TableWindows),
+        f"datasets.{name}.targets.{target_name}",
+    )
     if target.tracks is not None:
         raise InputError(where, "a target of a table takes 'column' or the label of its files, not 'tracks'")
     names = tuple(target_columns(target)) or (target_name,)
@@ -259,7 +262,7 @@ def target_array(
     )
 
     def values(record: Record, copy: int) -> np.ndarray:
-        found = np.array(target_values(record, target, target_name, windows))
+        found = np.array(target_values(record, target, target_name, windows), dtype=np.float64)
         return np.where(np.isnan(found), np.nan, 0.0) if copy >= 0 else found
 
     def labels(record: Record, copy: int) -> np.ndarray:

@@ -95,13 +95,14 @@ def _lines(file: TableFile, windows: TableWindows, number: int) -> Iterator[Reco
             continue
         label = np.nan if file.label is None else file.label
         if labels is not None:
-            label = next(labels, None)
-            if label is None:
-                raise InputError(file.label_file, f"{count} values, but {file.path} has more sequences")
+            try:
+                label = next(labels)
+            except StopIteration:
+                raise InputError(str(file.label_file), f"{count} values, but {file.path} has more sequences") from None
         count += 1
         yield Record(_encode(text, windows, file.path, line), "", label, {}, number, line)
     if labels is not None and next(labels, None) is not None:
-        raise InputError(file.label_file, f"more values than the {count} sequences of {file.path}")
+        raise InputError(str(file.label_file), f"more values than the {count} sequences of {file.path}")
 
 
 def _cells(file: TableFile, windows: TableWindows, number: int) -> Iterator[Record]:

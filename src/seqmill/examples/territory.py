@@ -25,7 +25,8 @@ class Territory:
     @staticmethod
     def of(pieces: list[tuple[int, int, int]], size: int) -> "Territory":
         """From disjoint (start, end, fold) pieces in any order; what they leave is `NOWHERE`."""
-        bounds, folds = [0], []
+        bounds: list[int] = [0]
+        folds: list[int] = []
         for start, end, fold in sorted(pieces):
             for until, value in ((start, NOWHERE), (end, fold)):
                 if until > bounds[-1]:

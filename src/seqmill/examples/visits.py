@@ -15,19 +15,22 @@ TRACKS_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Source:
-    """A track of a target with its store, closed: what must be known of all before some are opened at a time."""
+    """A track of a target with its store, closed: what must be known of all before some are opened at a time.
+
+    ``bin_bp`` is 0 for peaks.
+    """
 
     track: Track
     folder: Path
     kind: str
-    bin_bp: int | None
+    bin_bp: int
     state: str
     units: str
 
     @staticmethod
     def of(track: Track, folder: Path) -> "Source":
         reader = TrackReader(folder)
-        return Source(track, folder, reader.kind, reader.bin_bp, reader.state, reader.attrs.get("units", ""))
+        return Source(track, folder, reader.kind, reader.bin_bp or 0, reader.state, reader.attrs.get("units", ""))
 
     def readable(self, genome: str) -> bool:
         """Whether the track has values on this genome."""

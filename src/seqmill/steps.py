@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,8 +20,9 @@ from seqmill.config.datasets import Dataset
 from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.sheet import Track
-from seqmill.runtime.errors import DamageError, InputError
+from seqmill.runtime.errors import DamageError, InputError, WorkerError
 from seqmill.runtime.files import atomic_write
+from seqmill.runtime.job import announce_driver
 from seqmill.runtime.marker import MARKER, check_sizes, read_marker
 from seqmill.stores.versions import FORMATS
 
@@ -231,7 +233,10 @@ class Steps:
         for target in section.targets:
             for group, tracks in self.project.groups(name, target).items():
                 place = f"datasets/{slug(name)}.zarr/targets/{slug(target)}/{slug(group)}"
-                dataset = section.model_copy(update={"targets": {target: section.targets[target]}})
+                spec = section.targets[target]
+                if section.windows.kind in ("tiles", "peaks"):  # given by name below: one more leaves other groups be
+                    spec = spec.model_copy(update={"tracks": None})
+                dataset = section.model_copy(update={"targets": {target: spec}})
                 stores = {track.track: self.track(track.track) for track in tracks}
 
                 def build(
@@ -269,9 +274,13 @@ class Steps:
         place = f"models/{slug(name)}/{fold}.{seed}"
 
         def build() -> None:
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                text = model.model_dump_json()
-                pool.submit(_train, self.results / place, name, text, dataset.folder, fold, seed).result()
+            announce_driver()  # the training process stops when this one is killed
+            text = model.model_dump_json()
+            try:
+                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                    pool.submit(_train, self.results / place, name, text, dataset.folder, fold, seed).result()
+            except BrokenProcessPool:
+                raise WorkerError(f"training of {name} {fold}.{seed} was killed; it may need more memory") from None
 
         settings = {"model": model.model_dump(mode="json"), "fold": fold, "seed": seed, "format": FORMATS["model"]}
         return self._step(place, f"model {name}, fold {fold}, seed {seed}", settings, build, needs=[dataset])
@@ -357,9 +366,10 @@ def _train(out: Path, name: str, model: str, dataset: Path, fold: str, seed: int
     """Body of the training process."""
     from seqmill.config.models import Model
     from seqmill.runtime.device import choose_device
-    from seqmill.runtime.job import start_logging
+    from seqmill.runtime.job import start_logging, watch_driver
 
     start_logging()
+    watch_driver()
     section = Model.model_validate_json(model)
     choose_device(section.training.device, section.training.xla_threads)
 

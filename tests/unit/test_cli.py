@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 from tests.unit.cli_world import config, write_world
@@ -106,6 +107,38 @@ def test_train_in_its_own_process(folder, capsys):
     assert not (folder / "results/models/small/0.0").exists()
     assert main(["train", "small", "--seed", "1"]) == 0
     assert built(capsys) == (0, 7)
+
+
+def test_an_error_of_the_training_process_is_the_command_s_own(folder, capsys, monkeypatch):
+    monkeypatch.delenv("SEQMILL_DRIVER", raising=False)
+    assert main(["train", "small", "--seed", "0", "--config", "models.small.architecture=transformer9"]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("ERROR ")
+    assert "transformer9" in line
+    assert not (folder / "results/models/small/0.0").exists()
+
+
+def test_a_killed_training_process_is_told(folder, capsys, monkeypatch):
+    monkeypatch.delenv("SEQMILL_DRIVER", raising=False)
+    monkeypatch.setattr("seqmill.steps.ProcessPoolExecutor", Killed)
+    assert main(["train", "small", "--seed", "0"]) == 5
+    assert "training of small 0.0 was killed; it may need more memory" in capsys.readouterr().err
+
+
+class Killed:
+    """A pool whose process is gone."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def submit(self, *_):
+        raise BrokenProcessPool
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,17 @@ def test_predictions_of_two_dataset_versions_are_refused(tmp_path):
     assert not (tmp_path / "toy").exists()
 
 
+def test_an_empty_test_part_is_said_not_crashed_on(tmp_path):
+    values = {"peaks": tuple(array[:0] for array in binary(np.random.default_rng(1), 1.0))}
+    level = (np.zeros((0, 1), np.float32), np.zeros((0, 1), np.float32), np.zeros((0, 1), bool))
+    specs = {"peaks": spec("binary", ["a", "b", "c"], dtype="uint8"), "level": spec("quantity", ["x"])}
+    path = write(tmp_path, {**values, "level": level}, specs, rows=rows_of()[:0])
+    evaluate(tmp_path / "toy", name="toy", predictions=[path])
+    found = table(tmp_path / "toy").query("over == 'track'")
+    assert set(found["note"]) == {"undefined: no values", "undefined: fewer than two values"}
+    assert set(found["n"]) == {0}
+
+
 def test_nan_predictions_are_refused(tmp_path):
     predicted, truth, mask = binary(np.random.default_rng(1), 1.0)
     predicted[0] = np.nan

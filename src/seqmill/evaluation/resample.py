@@ -64,7 +64,7 @@ def draw(blocks: Blocks, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
     """
     generator = np.random.Generator(np.random.PCG64(seed))
     out = np.zeros((resamples, blocks.count), np.int32)
-    for line in out:
+    for line in out if blocks.count else ():
         line += np.bincount(generator.integers(0, blocks.count, blocks.count), minlength=blocks.count).astype(np.int32)
     return out
 

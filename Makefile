@@ -60,6 +60,11 @@ real-%: env system ## One run on real data (SEQMILL_TEST_DATA): datasets
 faults-%: env system ## One fault campaign: demo
 	@python benchmarks/faults_$(subst -,_,$*).py
 
+.PHONY: generated
+generated: env ## Write again what is made from the code: configuration schema and key tables
+	python -m seqmill.config.schema config/schema/config.schema.json
+	python -m seqmill.config.reference config/README.md
+
 .PHONY: clean
 clean: ## Delete results, logs and caches (not the environment)
 	rm -rf results logs .snakemake .pytest_cache .hypothesis .mypy_cache .ruff_cache

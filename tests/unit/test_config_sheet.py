@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seqmill.config.names import check_label, label_of, slug
-from seqmill.config.sheet import guess_format, read_sheet
+from seqmill.config.sheet import guess_format, read_sheet, write_as_targets
 from seqmill.runtime.errors import InputError
 
 HEADER = "track\tsource\tlocation\tassay\n"
@@ -156,3 +156,18 @@ def test_published_sheets_are_read_whole(name, rows, tmp_path, test_data):
             assert by_name[track.strand_pair].strand_pair == track.track
     paired = sum(bool(track.strand_pair) for track in tracks)
     assert (paired > 0) == name.startswith("borzoi")
+
+
+@pytest.mark.parametrize("name", ["borzoi_targets_human.txt.gz", "enformer_targets_mouse.txt.gz", "basset_targets.txt"])
+def test_published_sheets_survive_being_written_as_targets(name, tmp_path, test_data):
+    tracks = read_sheet(test_data / "papers" / name)
+    write_as_targets(tmp_path / "targets.txt", tracks)
+    again = read_sheet(tmp_path / "targets.txt")
+    changed = {"description", "assay", "biosample", "format"}  # .w5 files and names without a colon
+    assert [t.model_dump(exclude=changed) for t in again] == [t.model_dump(exclude=changed) for t in tracks]
+
+
+def test_an_aggregate_that_targets_cannot_say_is_refused(tmp_path):
+    tracks = read_sheet(sheet(tmp_path, "track\tlocation\taggregate\nx\tx.bw\tmin\n"))
+    with pytest.raises(InputError, match=r"targets.txt:x: targets.txt has no sum_stat for min then none"):
+        write_as_targets(tmp_path / "targets.txt", tracks)

@@ -24,7 +24,7 @@ class TileWindows(Section):
 
 
 class PeakWindows(Section):
-    """Windows centred on peaks."""
+    """Windows centred on peaks; where a target is binned they are moved to the nearest bin of its tracks."""
 
     kind: Literal["peaks"]
     window_bp: int = Field(ge=1, description="Input length of the model, in bp.")
@@ -56,7 +56,9 @@ class TableFile(Section):
     label: float | None = Field(None, description="One value for all rows of the file.")
     label_file: File | None = Field(None, description="With 'lines': a file with one value a line.")
     label_pattern: str | None = Field(None, description="With FASTA: regular expression whose group 1 is the value.")
-    columns: list[str] | None = Field(None, description="With TSV and CSV: names of the columns of a file without header.")
+    columns: list[str] | None = Field(
+        None, description="With TSV and CSV: names of the columns of a file without header."
+    )
 
 
 class TableWindows(Section):
@@ -68,7 +70,9 @@ class TableWindows(Section):
     name_column: str | None = None
     group_column: str | None = Field(None, description="Rows of one group share a fold and a bootstrap block.")
     fold_column: str | None = None
-    length_bp: int | None = Field(None, ge=1, description="Sequences are cut at their end, or padded with N, to it; longest if none.")
+    length_bp: int | None = Field(
+        None, ge=1, description="Sequences are cut at their end, or padded with N, to it; longest if none."
+    )
     rna: bool = Field(False, description="U is read as T, and reverse complement is forbidden.")
     duplicates: Literal["drop", "keep"] = Field(
         "drop", description="Training rows whose sequence is also in another part are dropped and counted."

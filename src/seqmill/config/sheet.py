@@ -1,8 +1,5 @@
 """The track sheet: one row a track, tab-separated, read strictly."""
 
-import csv
-import io
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +7,8 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from seqmill.config.base import Section, expand
 from seqmill.config.names import check_collisions, check_label
+from seqmill.config.targets import is_targets, read_targets, write_targets
+from seqmill.config.textfile import numbered_lines
 from seqmill.runtime.errors import InputError
 
 FORMATS = {
@@ -91,24 +90,8 @@ def guess_format(location: str) -> str:
 
 
 def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    if not path.is_file():
-        what = "is not a regular readable file" if path.exists() else "does not exist"
-        raise InputError(path, f"track sheet {what}")
-    raw = path.read_bytes()
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(path, "is UTF-16; save it as tab-separated UTF-8")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(path, f"not UTF-8 (byte {error.start}); save it as tab-separated UTF-8") from None
-    if "\0" in text:
-        raise InputError(
-            path,
-            "holds NUL characters; save it as tab-separated UTF-8",
-            record=text[: text.index("\0")].count("\n") + 1,
-        )
-    reader = csv.reader(io.StringIO(text, newline=None), delimiter="\t", quoting=csv.QUOTE_NONE)
-    lines = [(number, cells) for number, cells in enumerate(reader, 1) if any(cells) and not cells[0].startswith("# ")]
+    lines = [(number, line.split("\t")) for number, line in numbered_lines(path, "track sheet")]
+    lines = [(number, cells) for number, cells in lines if any(cells) and not cells[0].startswith("# ")]
     if not lines:
         raise InputError(path, "is empty; expected a header line and one line a track")
     header = lines[0][1]
@@ -137,7 +120,7 @@ def _check_columns(header: list[str], path: Path) -> None:
                 raise InputError(path, str(error).replace("key", "column"), record=1) from None
 
 
-def _make(row: dict[str, Any], path: Path, record: int) -> Track:
+def _make(row: dict[str, Any], path: Path, record: int | str) -> Track:
     row = {key: value for key, value in row.items() if value is not None and str(value) != ""}
     check_label(row.get("track", ""), str(path), record)
     row.setdefault("format", guess_format(row.get("location", "")))
@@ -183,9 +166,9 @@ def read_sheet(path: str | Path) -> list[Track]:
     After reading, ``strand_pair`` holds the partner's track name; a track without strand has none or itself.
     """
     path = Path(path)
+    if is_targets(path):
+        return _from_targets(path)
     header, rows = _read_rows(path)
-    if "identifier" in header:
-        return from_targets([row for _, row in rows], path)
     _check_columns(header, path)
     tracks = [_make({k: v for k, v in row.items() if k != "index"}, path, number) for number, row in rows]
     if not tracks:
@@ -195,6 +178,7 @@ def read_sheet(path: str | Path) -> list[Track]:
     return _join_pairs(tracks, indices, path)
 
 
+# sum_stat of a targets.txt -> aggregate, transform
 _SUM_STAT = {
     "mean": ("mean", "none"),
     "sum": ("sum", "none"),
@@ -204,24 +188,26 @@ _SUM_STAT = {
 }
 
 
-def from_targets(rows: Iterable[dict[str, str]], path: Path) -> list[Track]:
-    """Tracks of the rows of a Calico ``targets.txt``; ``strand_pair`` names the partner by its index column."""
+def _from_targets(path: Path) -> list[Track]:
     tracks, indices = [], {}
-    for number, row in enumerate(rows, 2):
-        stat = row.get("sum_stat") or "mean"
+    for row in read_targets(path):
+        stat, name, file = row.get("sum_stat") or "mean", row["identifier"], row["file"]
         if stat not in _SUM_STAT:
-            raise InputError(path, f"sum_stat {stat!r} not known; expected {', '.join(_SUM_STAT)}", record=number)
+            raise InputError(path, f"sum_stat {stat!r} not known; expected {', '.join(_SUM_STAT)}", record=name)
         aggregate, transform = _SUM_STAT[stat]
-        name, file = row["identifier"], row.get("file", "")
-        assay, _, rest = row.get("description", "").partition(":")
+        description = row.get("description") or ""
+        assay, _, biosample = description.partition(":")
         peaks = stat == "peak" or guess_format(file) in INTERVAL_FORMATS
+        index, pair = str(row["index"]), row.get("strand_pair")
+        indices[index] = name
         fields = {
             "track": name,
             "location": file,
             "assay": assay,
-            "description": row.get("description", ""),
-            "biosample": rest,
-            "strand": name[-1] if name[-1:] in ("+", "-") else ".",
+            "biosample": biosample,
+            "description": description,
+            "strand": name[-1] if name[-1] in "+-" else ".",
+            "strand_pair": "" if pair is None or str(pair) == index else str(pair),
             "aggregate": aggregate,
             "transform": transform,
             "clip": row.get("clip"),
@@ -230,10 +216,32 @@ def from_targets(rows: Iterable[dict[str, str]], path: Path) -> list[Track]:
             # .w5 and .h5 coverage of the published sheets stands for a signal file
             "format": guess_format(file) or ("bed" if peaks else "bigwig"),
         }
-        index = row.get("index", row.get("", ""))
-        pair = row.get("strand_pair") or ""
-        fields["strand_pair"] = "" if pair == index else pair
-        indices[index] = name
-        tracks.append(_make(fields, path, number))
+        tracks.append(_make(fields, path, name))
     check_collisions([track.track for track in tracks], str(path))
     return _join_pairs(tracks, indices, path)
+
+
+def write_as_targets(path: str | Path, tracks: list[Track]) -> None:
+    """Write tracks as a Calico ``targets.txt``. Raises InputError where it has no word for how bins are made."""
+    stats = {value: key for key, value in reversed(_SUM_STAT.items())}
+    index = {track.track: number for number, track in enumerate(tracks)}
+    rows = []
+    for track in tracks:
+        how = (track.aggregate, track.transform)
+        stat = "peak" if track.kind == "intervals" else stats.get(how)
+        if stat is None:
+            raise InputError(path, f"targets.txt has no sum_stat for {' then '.join(how)}", record=track.track)
+        rows.append(
+            {
+                "index": index[track.track],
+                "identifier": track.track,
+                "file": track.location,
+                "clip": track.clip,
+                "clip_soft": track.clip_soft,
+                "scale": track.scale,
+                "sum_stat": stat,
+                "strand_pair": index.get(track.strand_pair or track.track, index[track.track]),
+                "description": track.description or ":".join(part for part in (track.assay, track.biosample) if part),
+            }
+        )
+    write_targets(path, rows)

@@ -1,12 +1,11 @@
-"""The field's own sheets: Calico's ``targets.txt``, Basset's two-column lists, ChromBPNet's ``fold_N.json``."""
+"""The field's own sheets: Calico's ``targets.txt`` and Basset's two-column lists."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from seqmill.formats.lines import text_lines
+from seqmill.config.textfile import numbered_lines
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.files import atomic_write
 
@@ -24,7 +23,18 @@ COLUMNS = (
     "strand_pair",
     "description",
 )
-SPLITS = ("train", "valid", "test")
+
+
+def is_targets(path: str | Path) -> bool:
+    """Whether a sheet is a ``targets.txt``, told by its ``identifier`` column, or a headerless Basset list."""
+    first = next((line for _, line in numbered_lines(path, "track sheet") if line.strip()), "")
+    fields = [field.strip() for field in first.split("\t")]
+    return "identifier" in fields or (len(fields) in (2, 3) and _is_file_name(fields[1]))
+
+
+def _is_file_name(text: str) -> bool:
+    """Whether a cell is the name of a data file rather than a column's name."""
+    return "." in text and " " not in text
 
 
 def read_targets(path: str | Path) -> list[dict[str, Any]]:
@@ -49,7 +59,7 @@ def read_targets(path: str | Path) -> list[dict[str, Any]]:
     header: list[str] | None = None
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
-    for number, line in text_lines(path):
+    for number, line in numbered_lines(path):
         if not line.strip():
             continue
         fields = line.split("\t")
@@ -155,40 +165,3 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
-
-
-def read_fold(path: str | Path) -> dict[str, list[str]]:
-    """Contigs of the parts ``train``, ``valid`` and ``test`` of a ChromBPNet ``fold_N.json``.
-
-    Raises
-    ------
-    InputError : not such a file, or a contig is in two parts.
-    """
-    try:
-        value = json.loads("\n".join(line for _, line in text_lines(path)))
-    except ValueError as error:
-        raise InputError(path, f"not JSON ({error})") from None
-    if not isinstance(value, dict) or set(value) != set(SPLITS):
-        found = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
-        raise InputError(path, f"expected the keys train, valid and test, found {found}")
-    seen: dict[str, str] = {}
-    for part in SPLITS:
-        contigs = value[part]
-        if not isinstance(contigs, list) or not all(isinstance(name, str) and name for name in contigs):
-            raise InputError(path, "expected a list of contig names", record=part)
-        for name in contigs:
-            if name in seen:
-                raise InputError(path, f"contig '{name}' is in {seen[name]} and in {part}")
-            seen[name] = part
-    return {part: list(value[part]) for part in SPLITS}
-
-
-def write_fold(path: str | Path, parts: Mapping[str, Iterable[str]]) -> None:
-    """Write the contigs of ``train``, ``valid`` and ``test`` as a ChromBPNet ``fold_N.json``."""
-    if set(parts) != set(SPLITS):
-        raise ValueError(f"parts must be train, valid and test, not {', '.join(parts)}")
-    body = {part: list(parts[part]) for part in SPLITS}
-    double = {name for names in body.values() for name in names if sum(name in other for other in body.values()) > 1}
-    if double:
-        raise InputError(path, f"contig '{sorted(double)[0]}' is in two parts")
-    atomic_write(path, json.dumps(body, indent=1) + "\n")

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from seqmill.formats.targets import read_fold, read_targets, write_fold, write_targets
+from seqmill.config.targets import read_targets, write_targets
+from seqmill.formats.folds import read_fold, write_fold
 from seqmill.runtime.errors import InputError
 
 BORZOI = (

@@ -442,6 +442,13 @@ def test_groups_are_joined_and_a_new_group_leaves_the_others(world, tmp_path):
             ["p0"],
             "part 'x' is none of train, valid, test",
         ),
+        (
+            {"kind": "tiles", "window_bp": 200},
+            BOUND,
+            {"negatives": {"kind": "gc_matched"}},
+            ["p0"],
+            "nothing to avoid; name peak tracks in negatives.avoid",
+        ),
     ],
 )
 def test_settings_that_cannot_be(world, windows, targets, more, names, message):

@@ -1,9 +1,12 @@
 """Where windows are, merged peaks and overlap labels: known answers and slow references."""
 
+import shutil
+
 import numpy as np
 import pytest
 from tests.unit import slow_examples as slow
 
+from seqmill.examples.content import touches
 from seqmill.examples.labels import overlap_labels
 from seqmill.examples.windows import centred_offset, centred_starts, check_grid, merge_peaks, snap, tile_starts
 from seqmill.runtime.errors import InputError
@@ -101,3 +104,19 @@ def test_half_of_a_200_bp_bin_as_deepsea():
     assert overlap_labels(bins, 200, np.array([100]), np.array([299]), 0.5).tolist() == [True, False, False]
     assert overlap_labels(bins, 200, np.array([100]), np.array([300]), 0.5).tolist() == [True, True, False]
     assert overlap_labels(bins, 200, np.zeros(0), np.zeros(0), 0.5).tolist() == [False] * 3
+
+
+@pytest.mark.skipif(shutil.which("bedtools") is None, reason="bedtools is not installed")
+def test_regions_touched_and_covered_as_bedtools_says():
+    import pybedtools
+
+    rng = np.random.default_rng(7)
+    low, regions = np.sort(rng.integers(0, 4000, 120)), rng.integers(0, 4000, 30)
+    ends = regions + rng.integers(1, 90, 30)
+    windows = pybedtools.BedTool("".join(f"c\t{s}\t{s + 50}\t{i}\n" for i, s in enumerate(low)), from_string=True)
+    bed = pybedtools.BedTool("".join(f"c\t{s}\t{e}\n" for s, e in zip(regions, ends)), from_string=True)
+    touched = {int(line.name) for line in windows.intersect(bed, u=True)}
+    assert set(np.flatnonzero(touches(low, low + 50, regions, ends)).tolist()) == touched
+    covered = {int(fields[3]): float(fields[-1]) for fields in (str(x).split() for x in windows.coverage(bed))}
+    labels = overlap_labels(low, 50, regions, ends, 0.5)
+    assert labels.tolist() == [covered[i] >= 0.5 for i in range(120)]

@@ -32,6 +32,11 @@ def gc_negatives(
     for fold in settings.folds or []:
         if fold not in plan.folds:
             raise InputError(f"{where}.folds", f"part {fold!r} is none of {', '.join(plan.folds)}")
+    peaks_known = isinstance(choice.windows, PeakWindows) or any(
+        choice.sources.of_role("avoid", assembly) for assembly in choice.genomes
+    )
+    if not peaks_known:
+        raise InputError(where, "nothing to avoid; name peak tracks in negatives.avoid")
     taken: dict[Place, list[np.ndarray]] = {}
     for index, assembly in enumerate(choice.genomes):
         wanted = _with_gc(choice, plan, {place: starts for place, starts in found.items() if place[0] == assembly})

@@ -191,13 +191,14 @@ _SUM_STAT = {
 def _from_targets(path: Path) -> list[Track]:
     tracks, indices = [], {}
     for row in read_targets(path):
-        stat, name, file = row.get("sum_stat") or "mean", row["identifier"], row["file"]
+        name, file = row["identifier"], row["file"]
+        peaks = guess_format(file) in INTERVAL_FORMATS
+        stat = row.get("sum_stat") or ("peak" if peaks else "mean")
         if stat not in _SUM_STAT:
             raise InputError(path, f"sum_stat {stat!r} not known; expected {', '.join(_SUM_STAT)}", record=name)
         aggregate, transform = _SUM_STAT[stat]
         description = row.get("description") or ""
         assay, _, biosample = description.partition(":")
-        peaks = stat == "peak" or guess_format(file) in INTERVAL_FORMATS
         index, pair = str(row["index"]), row.get("strand_pair")
         indices[index] = name
         fields = {
@@ -214,7 +215,7 @@ def _from_targets(path: Path) -> list[Track]:
             "clip_soft": row.get("clip_soft"),
             "scale": row.get("scale"),
             # .w5 and .h5 coverage of the published sheets stands for a signal file
-            "format": guess_format(file) or ("bed" if peaks else "bigwig"),
+            "format": guess_format(file) or ("bed" if stat == "peak" else "bigwig"),
         }
         tracks.append(_make(fields, path, name))
     check_collisions([track.track for track in tracks], str(path))

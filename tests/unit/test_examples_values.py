@@ -7,7 +7,7 @@ from tests.unit import slow_examples as slow
 from seqmill.config.sheet import Track
 from seqmill.examples.scatter import RecordFile
 from seqmill.examples.values import Reduction, reduce_bins, transform
-from seqmill.runtime.errors import InputError
+from seqmill.runtime.errors import InputError, SeqmillError
 
 
 def sheet_row(**columns) -> Track:
@@ -91,3 +91,13 @@ def test_pieces_of_records():
         records.put(np.arange(4), np.full((4, 2), 9), at=3)
         found = np.concatenate(list(records.blocks()))
     assert found.tolist() == [[0, 3, 4, 9, 9], [0, 5, 6, 9, 9], [0, 1, 2, 9, 9], [0, 7, 8, 9, 9]]
+
+
+def test_a_full_temporary_folder_is_named(monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with RecordFile(10, (1000,), "float32") as records:
+        monkeypatch.setattr("os.pwrite", full)
+        with pytest.raises(SeqmillError, match=r"cannot hold the 40.0 kB of temporary values .* set TMPDIR"):
+            records.put(np.arange(2), np.zeros((2, 1000)))

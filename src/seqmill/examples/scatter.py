@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from seqmill.runtime.errors import SeqmillError
+from seqmill.runtime.progress import human_bytes
+
 BLOCK_BYTES = 16 << 20
 
 
@@ -48,7 +51,13 @@ class RecordFile:
             piece = view[first * size : last * size]
             place = int(rows[first]) * self.bytes + offset
             while piece:
-                written = os.pwrite(fd, piece, place)
+                try:
+                    written = os.pwrite(fd, piece, place)
+                except OSError as error:
+                    raise SeqmillError(
+                        f"{tempfile.gettempdir()}: cannot hold the {human_bytes(self.n * self.bytes)} of temporary "
+                        f"values of this array ({error.strerror}); free some space or set TMPDIR to another folder"
+                    ) from None
                 piece, place = piece[written:], place + written
 
     def blocks(self, block_bytes: int = BLOCK_BYTES) -> Iterator[np.ndarray]:

@@ -7,8 +7,16 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from seqmill.config.names import slug
+from seqmill.config.names import label_of, slug
 from seqmill.config.project import Project
+from seqmill.config.scope import (
+    blacklists,
+    dataset_files,
+    rows_scope,
+    run_scope,
+    target_scope,
+    track_scope,
+)
 from seqmill.config.yamlfile import read_yaml
 from seqmill.examples.kinds import input_names
 from seqmill.runtime.errors import SeqmillError
@@ -84,62 +92,23 @@ def dataset_of(wildcards):
     return PROJECT.config.datasets[DATASETS[wildcards.dataset]]
 
 
-def dataset_files(wildcards):
-    """Source files that a dataset's section names, and the blacklists of its genomes."""
-    return [str(path) for path in dataset_of(wildcards).source_files()] + list(
-        blacklists(wildcards).values()
-    )
+def dataset_sources(wildcards):
+    return [str(path) for path in dataset_files(PROJECT, DATASETS[wildcards.dataset])]
 
 
-def blacklists(wildcards):
-    """Assembly to blacklist file, for the genomes of a dataset that have one."""
-    section = dataset_of(wildcards)
-    found = {name: PROJECT.config.genomes[name].blacklist for name in section.genomes}
-    return {
-        name: str(path)
-        for name, path in found.items()
-        if path and section.blacklist == "drop"
-    }
+def blacklist_files(wildcards):
+    found = blacklists(PROJECT, DATASETS[wildcards.dataset])
+    return {name: str(path) for name, path in found.items()}
 
 
 def rows_section(wildcards):
-    """The dataset's section without the tracks of its targets, so that a new track leaves rows and inputs as they are."""
-    section = dataset_of(wildcards)
-    if getattr(section.windows, "keep", "all") != "labelled":
-        targets = {
-            name: target.model_copy(update={"tracks": None})
-            for name, target in section.targets.items()
-        }
-        section = section.model_copy(update={"targets": targets})
-    return section.model_dump_json()
+    return rows_scope(dataset_of(wildcards)).model_dump_json()
 
 
 def target_section(wildcards):
-    """The dataset's section with one target only."""
-    section = dataset_of(wildcards)
-    target = {
-        name: spec
-        for name, spec in section.targets.items()
-        if slug(name) == wildcards.target
-    }
-    return section.model_copy(update={"targets": target}).model_dump_json()
-
-
-def store_columns(track):
-    """Columns of the sheet that decide what a track store holds; clip, scale and transform come later."""
-    later = {
-        "transform",
-        "clip",
-        "clip_soft",
-        "scale",
-        "strand_pair",
-        "group",
-        "description",
-        "target",
-        "biosample",
-        "assay",
-    }
-    return track.model_dump_json(exclude=later)
+    return target_scope(
+        dataset_of(wildcards), label_of(wildcards.target)
+    ).model_dump_json()
 
 
 def tracks_json(tracks):
@@ -184,12 +153,15 @@ def dataset_parts(wildcards):
 def part_names(wildcards):
     """Parts of a dataset as paths inside it."""
     root = f"results/datasets/{wildcards.dataset}.zarr"
-    return [str(Path(marker).parent.relative_to(root)) for marker in dataset_parts(wildcards)]
+    return [
+        str(Path(marker).parent.relative_to(root))
+        for marker in dataset_parts(wildcards)
+    ]
 
 
 def group_tracks(wildcards):
     """Tracks of one array group of a target."""
-    groups = PROJECT.groups(DATASETS[wildcards.dataset], wildcards.target)
+    groups = PROJECT.groups(DATASETS[wildcards.dataset], label_of(wildcards.target))
     return {slug(group): tracks for group, tracks in groups.items()}[wildcards.group]
 
 
@@ -197,17 +169,18 @@ def model_of(wildcards):
     return PROJECT.config.models[MODELS[wildcards.model]]
 
 
+def run_of(wildcards):
+    """Section of the network or baseline that a path names."""
+    sections = {**PROJECT.config.models, **PROJECT.config.baselines}
+    return sections[{**MODELS, **BASELINES}[wildcards.model]]
+
+
 def run_section(wildcards):
-    """Section of a network or baseline without its list of folds: one more fold leaves the others as they are."""
-    name = {**MODELS, **BASELINES}[wildcards.model]
-    section = {**PROJECT.config.models, **PROJECT.config.baselines}[name]
-    return section.model_copy(update={"folds": None}).model_dump_json()
+    return run_scope(run_of(wildcards)).model_dump_json()
 
 
 def dataset_marker_of(wildcards):
-    name = {**MODELS, **BASELINES}[wildcards.model]
-    section = {**PROJECT.config.models, **PROJECT.config.baselines}[name]
-    return f"results/datasets/{slug(section.dataset)}.zarr/marker.json"
+    return f"results/datasets/{slug(run_of(wildcards).dataset)}.zarr/marker.json"
 
 
 def run_names(models):

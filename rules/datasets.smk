@@ -5,7 +5,7 @@
 rule dataset_rows:
     """Which windows, in which pool and fold; what was dropped and why."""
     input:
-        files=lambda wildcards: dataset_files(wildcards),
+        files=lambda wildcards: dataset_sources(wildcards),
         genomes=lambda wildcards: genome_markers(wildcards),
         tracks=lambda wildcards: markers_of(
             PROJECT.window_tracks(DATASETS[wildcards.dataset])
@@ -32,8 +32,8 @@ rule dataset_rows:
         ],
         roles=lambda wildcards: PROJECT.window_roles(DATASETS[wildcards.dataset]),
         grid_bp=lambda wildcards: PROJECT.grid_bp(DATASETS[wildcards.dataset]),
-        blacklists=lambda wildcards: blacklists(wildcards),
-        stamps=lambda wildcards: stamps(dataset_files(wildcards)),
+        blacklists=lambda wildcards: blacklist_files(wildcards),
+        stamps=lambda wildcards: stamps(dataset_sources(wildcards)),
         format=FORMATS["dataset"],
     script:
         "../workflow/scripts/dataset_rows.py"
@@ -42,7 +42,7 @@ rule dataset_rows:
 rule dataset_input:
     """One named input of a dataset."""
     input:
-        files=lambda wildcards: dataset_files(wildcards),
+        files=lambda wildcards: dataset_sources(wildcards),
         genomes=lambda wildcards: genome_markers(wildcards),
         rows="results/datasets/{dataset}.zarr/rows/marker.json",
     output:
@@ -58,7 +58,7 @@ rule dataset_input:
     params:
         name=lambda wildcards: DATASETS[wildcards.dataset],
         section=lambda wildcards: rows_section(wildcards),
-        stamps=lambda wildcards: stamps(dataset_files(wildcards)),
+        stamps=lambda wildcards: stamps(dataset_sources(wildcards)),
         format=FORMATS["dataset"],
     script:
         "../workflow/scripts/dataset_input.py"
@@ -67,7 +67,7 @@ rule dataset_input:
 rule dataset_target:
     """One array group of one named target of a dataset."""
     input:
-        files=lambda wildcards: dataset_files(wildcards),
+        files=lambda wildcards: dataset_sources(wildcards),
         genomes=lambda wildcards: genome_markers(wildcards),
         rows="results/datasets/{dataset}.zarr/rows/marker.json",
         tracks=lambda wildcards: markers_of(group_tracks(wildcards)),
@@ -85,7 +85,7 @@ rule dataset_target:
         name=lambda wildcards: DATASETS[wildcards.dataset],
         section=lambda wildcards: target_section(wildcards),
         tracks=lambda wildcards: tracks_json(group_tracks(wildcards)),
-        stamps=lambda wildcards: stamps(dataset_files(wildcards)),
+        stamps=lambda wildcards: stamps(dataset_sources(wildcards)),
         format=FORMATS["dataset"],
     script:
         "../workflow/scripts/dataset_target.py"

@@ -18,7 +18,7 @@ rule track:
         mem_mb=2000,
         runtime=120,
     params:
-        track=lambda wildcards: store_columns(TRACKS[wildcards.track]),
+        track=lambda wildcards: track_scope(TRACKS[wildcards.track]).model_dump_json(),
         partial=lambda wildcards: PROJECT.config.genomes[
             TRACKS[wildcards.track].assembly
         ].partial,

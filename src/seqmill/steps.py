@@ -19,7 +19,7 @@ from typing import Any
 from seqmill.config.datasets import Dataset
 from seqmill.config.names import slug
 from seqmill.config.project import Project
-from seqmill.config.sheet import Track
+from seqmill.config.scope import blacklists, dataset_files, rows_scope, run_scope, target_scope, track_scope
 from seqmill.runtime.errors import DamageError, InputError, WorkerError
 from seqmill.runtime.files import atomic_write
 from seqmill.runtime.job import announce_driver
@@ -27,10 +27,6 @@ from seqmill.runtime.marker import MARKER, check_sizes, read_marker
 from seqmill.stores.versions import FORMATS
 
 NOTES = ".notes"
-# Columns of the sheet that are applied when a dataset is written, or never: they leave a track store as it is.
-LATER = {
-    "transform", "clip", "clip_soft", "scale", "strand_pair", "group", "description", "target", "biosample", "assay",
-}  # fmt: skip
 
 
 @dataclass
@@ -107,7 +103,7 @@ class Steps:
         genome, place = self.genome(row.assembly), f"tracks/{slug(name)}.zarr"
         partial = self.project.config.genomes[row.assembly].partial
         on_bad_track = sheet.on_bad_track if sheet else "fail"
-        columns = Track(**row.model_dump(exclude=LATER))
+        columns = track_scope(row)
 
         def build() -> None:
             from seqmill.stores.genome import GenomeReader
@@ -152,24 +148,8 @@ class Steps:
             raise InputError(self.project.where, f"dataset {name!r} is not configured; known: {_some(datasets)}")
         return datasets[name]
 
-    def _blacklists(self, section: Dataset) -> dict[str, Path]:
-        genomes = self.project.config.genomes
-        found = {name: genomes[name].blacklist for name in section.genomes if section.blacklist == "drop"}
-        return {name: path for name, path in found.items() if path}
-
-    def _without_tracks(self, section: Dataset) -> Dataset:
-        """The section without the tracks of its targets: a new track leaves rows and inputs as they are."""
-        if getattr(section.windows, "keep", "all") == "labelled":
-            return section
-        targets = {key: target.model_copy(update={"tracks": None}) for key, target in section.targets.items()}
-        return section.model_copy(update={"targets": targets})
-
     def _rows(self, name: str, section: Dataset) -> Step:
-        place, blacklists, dataset = (
-            f"datasets/{slug(name)}.zarr/rows",
-            self._blacklists(section),
-            self._without_tracks(section),
-        )
+        place, dataset = f"datasets/{slug(name)}.zarr/rows", rows_scope(section)
         genomes = {genome: self.genome(genome) for genome in section.genomes}
         rows = self.project.window_tracks(name)
         tracks = {row.track: self.track(row.track) for row in rows}
@@ -184,14 +164,14 @@ class Steps:
                 name=name,
                 dataset=dataset,
                 genomes={key: step.folder for key, step in genomes.items()},
-                blacklists=blacklists,
+                blacklists=blacklists(self.project, name),
                 tracks={key: step.folder for key, step in tracks.items()},
                 assemblies=assemblies,
                 roles=roles,
                 grid_bp=grid_bp,
             )
 
-        sources = [*section.source_files(), *blacklists.values()]
+        sources = dataset_files(self.project, name)
         settings = {
             "dataset": dataset.model_dump(mode="json"),
             "assemblies": assemblies,
@@ -205,7 +185,7 @@ class Steps:
     def _inputs(self, name: str, section: Dataset) -> Iterator[Step]:
         from seqmill.examples.kinds import input_names
 
-        rows, dataset = self._rows(name, section), self._without_tracks(section)
+        rows, dataset = self._rows(name, section), rows_scope(section)
         genomes = {genome: self.genome(genome) for genome in section.genomes}
         for key in input_names(section):
             place = f"datasets/{slug(name)}.zarr/inputs/{key}"
@@ -233,10 +213,7 @@ class Steps:
         for target in section.targets:
             for group, tracks in self.project.groups(name, target).items():
                 place = f"datasets/{slug(name)}.zarr/targets/{slug(target)}/{slug(group)}"
-                spec = section.targets[target]
-                if section.windows.kind in ("tiles", "peaks"):  # given by name below: one more leaves other groups be
-                    spec = spec.model_copy(update={"tracks": None})
-                dataset = section.model_copy(update={"targets": {target: spec}})
+                dataset = target_scope(section, target)
                 stores = {track.track: self.track(track.track) for track in tracks}
 
                 def build(
@@ -270,7 +247,7 @@ class Steps:
         models = self.project.config.models
         if name not in models:
             raise InputError(self.project.where, f"model {name!r} is not configured; known: {_some(models)}")
-        model, dataset = models[name].model_copy(update={"folds": None}), self.dataset(models[name].dataset)
+        model, dataset = run_scope(models[name]), self.dataset(models[name].dataset)
         place = f"models/{slug(name)}/{fold}.{seed}"
 
         def build() -> None:

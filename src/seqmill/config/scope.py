@@ -1,0 +1,56 @@
+"""What of the configuration decides the content of each noun, and no more.
+
+Snakemake's rules (as ``params``) and the command (as keys of its notes) compare these, so that a change re-runs what it
+changes and leaves the rest: one more track leaves rows, inputs and other array groups as they are.
+"""
+
+from pathlib import Path
+from typing import TypeVar
+
+from seqmill.config.datasets import Dataset
+from seqmill.config.models import Baseline, Model
+from seqmill.config.project import Project
+from seqmill.config.sheet import Track
+
+Run = TypeVar("Run", Model, Baseline)
+
+# Columns that are applied when a dataset is written, or that only describe: they leave a track store as it is.
+_AFTER_THE_STORE = {"transform", "clip", "clip_soft", "scale", "strand_pair", "group", "description"}
+
+
+def track_scope(track: Track) -> Track:
+    """The columns that decide what a track store holds and says of itself."""
+    return Track(**track.model_dump(exclude=_AFTER_THE_STORE))
+
+
+def rows_scope(section: Dataset) -> Dataset:
+    """A dataset's section for its rows and inputs: without the tracks of its targets, unless labels choose windows."""
+    if getattr(section.windows, "keep", "all") == "labelled":
+        return section
+    targets = {name: target.model_copy(update={"tracks": None}) for name, target in section.targets.items()}
+    return section.model_copy(update={"targets": targets})
+
+
+def target_scope(section: Dataset, target: str) -> Dataset:
+    """A dataset's section for one array group: that target alone; its tracks are given by name beside it."""
+    spec = section.targets[target]
+    if section.windows.kind in ("tiles", "peaks"):
+        spec = spec.model_copy(update={"tracks": None})
+    return section.model_copy(update={"targets": {target: spec}})
+
+
+def run_scope(section: Run) -> Run:
+    """Section of a network or baseline for one run: one more fold leaves the others as they are."""
+    return section.model_copy(update={"folds": None})
+
+
+def blacklists(project: Project, dataset: str) -> dict[str, Path]:
+    """Assembly to blacklist file, for the genomes of a dataset that have one and use it."""
+    section = project.config.datasets[dataset]
+    found = {name: project.config.genomes[name].blacklist for name in section.genomes}
+    return {name: path for name, path in found.items() if path and section.blacklist == "drop"}
+
+
+def dataset_files(project: Project, dataset: str) -> list[Path]:
+    """Source files that the parts of a dataset read: those its section names, and blacklists."""
+    return [*project.config.datasets[dataset].source_files(), *blacklists(project, dataset).values()]

@@ -84,7 +84,8 @@ def _pools(table: pd.DataFrame) -> list[str]:
 
 def _read(dataset: Dataset, where: str, tally: Tally) -> pd.DataFrame:
     """One line a record: its pool, part, group, name, length, key, and whether a binary label is positive."""
-    windows, lines = section(dataset, TableWindows), []
+    windows = section(dataset, TableWindows)
+    columns: dict[str, list] = {}
     if dataset.margin_bp:
         raise InputError(where, "margin_bp must be 0: sequences of a table cannot be shifted")
     for key, target in dataset.targets.items():
@@ -102,19 +103,18 @@ def _read(dataset: Dataset, where: str, tally: Tally) -> pd.DataFrame:
         elif all(np.isnan(value) for found in values.values() for value in found):
             tally.add("filters", "no value", pool, 1)
         else:
-            lines.append(
-                {
-                    "pool": pool,
-                    "fold": record.cells[windows.fold_column] if windows.fold_column else file.fold or "",
-                    "group": record.cells[windows.group_column] if windows.group_column else "",
-                    "name": record.name,
-                    "source_row": index,
-                    "length": len(record.codes),
-                    "key": sequence_key(record.codes, may_reverse(dataset)),
-                    "positive": any(value == 1 for found in values.values() for value in found),
-                }
-            )
-    return pd.DataFrame(lines)
+            for column, value in (
+                ("pool", pool),
+                ("fold", record.cells.get(windows.fold_column or "") or file.fold or ""),
+                ("group", record.cells.get(windows.group_column or "", "")),
+                ("name", record.name),
+                ("source_row", index),
+                ("length", len(record.codes)),
+                ("key", sequence_key(record.codes, may_reverse(dataset))),
+                ("positive", any(value == 1 for found in values.values() for value in found)),
+            ):
+                columns.setdefault(column, []).append(value)
+    return pd.DataFrame(columns)
 
 
 def _units(table: pd.DataFrame, dataset: Dataset, where: str) -> np.ndarray:

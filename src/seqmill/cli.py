@@ -63,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("model", metavar="MODEL")
     train.add_argument("--fold", help="one fold (default: all of the configuration)")
     train.add_argument("--seed", type=int, help="one seed (default: all of the configuration)")
+    export = verb(
+        "export", "write the field's own files: targets.txt, or fold_N.json of a built dataset", configured, _export
+    )
+    export.add_argument("what", choices=["targets", "folds"])
+    export.add_argument("out", type=Path, metavar="OUT", help="file (targets) or folder (folds)")
+    export.add_argument("--dataset", metavar="NAME", help="whose folds (default: the only one)")
     verify = verb("verify", "re-read every byte of stores, or of a tree of results", common, _verify)
     verify.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     summary = verb("summary", "what the last run found, and where its report is", common, _summary)
@@ -156,6 +162,23 @@ def _train(arguments: argparse.Namespace) -> int:
         folds = [arguments.fold]
     seeds = seeds if arguments.seed is None else [arguments.seed]
     return _build(arguments, project, lambda steps: [steps.train(name, fold, seed) for fold in folds for seed in seeds])
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from seqmill.config.names import slug
+    from seqmill.exports import export_folds, export_targets
+
+    project = _project(arguments)
+    if arguments.what == "targets":
+        written = export_targets(project, arguments.out)
+    else:
+        names = [arguments.dataset] if arguments.dataset else list(project.config.datasets)
+        if len(names) != 1 or names[0] not in project.config.datasets:
+            raise InputError("--dataset", f"name one of: {', '.join(project.config.datasets) or 'none configured'}")
+        written = export_folds(RESULTS / "datasets" / f"{slug(names[0])}.zarr" / "rows", arguments.out)
+    for path in written:
+        print(path)
+    return 0
 
 
 def _verify(arguments: argparse.Namespace) -> int:

@@ -20,11 +20,11 @@ from seqmill.runtime.marker import Marker, canonical, file_digest
 from seqmill.stores.layout import check_file
 
 SHARD_BYTES = 32_000_000
-MAX_CHUNKS_PER_SHARD = 64
+MAX_CHUNKS_PER_SHARD = 32
 
 
 def chunks_per_shard(chunk_bytes: int) -> int:
-    """Chunks in a full shard: about `SHARD_BYTES` before compression, at most 64."""
+    """Chunks in a full shard: about `SHARD_BYTES` before compression, at most `MAX_CHUNKS_PER_SHARD`."""
     return max(1, min(SHARD_BYTES // max(chunk_bytes, 1), MAX_CHUNKS_PER_SHARD))
 
 

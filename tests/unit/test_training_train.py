@@ -213,6 +213,19 @@ def test_a_changed_own_architecture_is_refused(dataset, tmp_path):
         load_network(tmp_path / "m" / "0.0")
 
 
+def test_a_dataset_that_was_rebuilt_or_is_another_is_refused(trained, tmp_path):
+    rebuilt = toys.write_dataset(tmp_path / "toy.zarr", toys.PARTS, toys.motif_arrays(1600, seed=9))
+    with pytest.raises(InputError, match=r"toy\.zarr: was rebuilt after model .* was trained on it; .* train again"):
+        predict(tmp_path / "p" / "0.1.zarr", model_folder=trained, dataset=rebuilt)
+    longer = toys.write_dataset(tmp_path / "longer.zarr", toys.PARTS, toys.motif_arrays(1600, bp=80))
+    with pytest.raises(InputError, match=r"input 'sequence' is \(80,\), model .* was trained on \(60,\)"):
+        predict(tmp_path / "p" / "0.1.zarr", model_folder=trained, dataset=longer)
+    other = two_kinds(tmp_path / "other.zarr")
+    with pytest.raises(InputError, match=r"other\.zarr: has no input 'sequence', which model .* was trained on"):
+        predict(tmp_path / "p" / "0.1.zarr", model_folder=trained, dataset=other)
+    assert not (tmp_path / "p").exists()
+
+
 def test_a_damaged_model_is_refused(trained, tmp_path):
     copy = tmp_path / "0.1"
     shutil.copytree(trained, copy)

@@ -106,7 +106,10 @@ class Supervised:
         def total(params: Any) -> tuple[Array, Any]:
             outputs, rest = self._apply(params, state.rest, inputs, True, network_key)
             losses = self._losses(outputs, shown)
-            means = [self.weights[name] * loss.total / jnp.maximum(loss.labels, 1) for name, loss in losses.items()]
+            means = []
+            for name, loss in losses.items():
+                labels = jnp.maximum(loss.labels, 1).astype(jnp.float32)
+                means.append(self.weights[name] * loss.total / labels)
             return jnp.sum(jnp.stack(means)), rest
 
         (loss, rest), gradient = jax.value_and_grad(total, has_aux=True)(state.params)

@@ -55,7 +55,14 @@ def predictor(network: Network, *, strands: bool) -> Callable[[Mapping[str, Any]
     return jax.jit(run)
 
 
-def _check_same_arrays(network: Network, reader: Any, folder: Path) -> None:
+def _check_dataset(network: Network, reader: Any, folder: Path) -> None:
+    """Arrays must be as in training, and a dataset of the same name the very one: else its test rows may be known."""
+    info = network.info
+    if info["dataset"] == reader.name and info["dataset_digest"] != reader.digest:
+        raise InputError(
+            reader.name,
+            f"was rebuilt after model {folder} was trained on it; rows of its parts may differ: train again",
+        )
     for role, trained, present in (
         ("input", network.view.inputs, reader.inputs),
         ("target", network.view.targets, reader.targets),
@@ -84,7 +91,7 @@ def predict(out: str | Path, *, model_folder: str | Path, dataset: str | Path, p
     training = info["training"]
     require_device(training["device"], training["xla_threads"])
     reader = DatasetReader(dataset)
-    _check_same_arrays(network, reader, model_folder)
+    _check_dataset(network, reader, model_folder)
     folds = folds_of(reader, info["fold"], part)
     ranges = part_ranges(reader.parts, folds)
     if not ranges:

@@ -70,10 +70,10 @@ def real_graph(folder: Path, sheet: Path) -> int:
         csv.writer(handle, delimiter="\t", lineterminator="\n").writerows([header, *rows])
     (folder / "genome.fa").write_text(">chr1\nACGT\n")
     (folder / "config.yaml").write_text(CONFIG)
-    shim = f'configfile: "config.yaml"\n\n\nmodule seqmill:\n    snakefile: "{ROOT}/Snakefile"\n    config: config\n\n\nuse rule * from seqmill\n'
+    shim = f'module seqmill:\n    snakefile: "{ROOT}/Snakefile"\n    config: config\n\n\nuse rule * from seqmill\n'
     (folder / "config").mkdir()
     (folder / "config" / "config.yaml").write_text(CONFIG)
-    (folder / "Snakefile").write_text(shim)
+    (folder / "Snakefile").write_text(f'configfile: "config.yaml"\n\n\n{shim}')
     return len(rows)
 
 

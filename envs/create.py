@@ -39,7 +39,8 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if stamp.exists() and stamp.read_text() == wanted_stamp():
             return
-        print(f"set-up: Python {sys.version.split()[0]} environment in {folder.name} (first time: 1-3 minutes)", flush=True)
+        python = sys.version.split()[0]
+        print(f"set-up: Python {python} environment in {folder.name} (first time: 1-3 minutes)", flush=True)
         start = time.monotonic()
         # the interpreter below any active environment: this folder may be that environment
         base = os.path.realpath(getattr(sys, "_base_executable", sys.executable))

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.signal_examples import slow_bins, slow_pileup
 
+from seqmill.config.targets import read_targets, write_targets
 from seqmill.formats.fasta import read_fasta
 from seqmill.formats.intervals import read_intervals
 from seqmill.formats.signal import open_signal
-from seqmill.formats.targets import read_targets, write_targets
 from seqmill.genome.sequence import decode, dinucleotide_shuffle, encode, reverse_complement
 from seqmill.runtime.errors import InputError
 

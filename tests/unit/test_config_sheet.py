@@ -47,7 +47,8 @@ def test_location_expands_environment(tmp_path, monkeypatch):
 
 def test_strand_pair_names_the_index_not_the_row(tmp_path):
     text = "\tidentifier\tfile\tclip\tclip_soft\tscale\tsum_stat\tstrand_pair\tdescription\n"
-    text += "7\tA+\ta.bw\t384\t64\t0.5\tsum_sqrt\t9\tCAGE:x\n8\tB\tb.bw\t\t\t\tmean\t8\tDNASE:y\n9\tA-\tc.bw\t384\t64\t1\tsum_sqrt\t7\tCAGE:x\n"
+    text += "7\tA+\ta.bw\t384\t64\t0.5\tsum_sqrt\t9\tCAGE:x\n8\tB\tb.bw\t\t\t\tmean\t8\tDNASE:y\n"
+    text += "9\tA-\tc.bw\t384\t64\t1\tsum_sqrt\t7\tCAGE:x\n"
     plus, middle, minus = read_sheet(sheet(tmp_path, text))
     assert (plus.strand_pair, middle.strand_pair, minus.strand_pair) == ("A-", "", "A+")
     assert (plus.aggregate, plus.transform, plus.clip, plus.clip_soft, plus.scale) == ("sum", "sqrt", 384, 64, 0.5)

@@ -49,15 +49,20 @@ class Section(BaseModel):
     @classmethod
     def _suggest(cls, values: Any) -> Any:
         if isinstance(values, dict):
-            known = set(cls.model_fields) | {field.alias for field in cls.model_fields.values() if field.alias}
             for key in values:
-                if key not in known:
-                    near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.6)
-                    alias = ALIASES.get(str(key))
-                    hint = alias if alias in known else (near[0] if near else None)
-                    tail = f"; did you mean '{hint}'?" if hint else f"; known keys: {', '.join(sorted(known))}"
-                    raise ValueError(f"unknown key '{key}'{tail}")
+                cls.check_key(str(key))
         return values
+
+    @classmethod
+    def check_key(cls, key: str) -> None:
+        """Raise ValueError with a suggestion if ``key`` is no key of this section."""
+        known = set(cls.model_fields)
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+            alias = ALIASES.get(key)
+            hint = alias if alias in known else (near[0] if near else None)
+            tail = f"; did you mean '{hint}'?" if hint else f"; known keys: {', '.join(sorted(known))}"
+            raise ValueError(f"unknown key '{key}'{tail}")
 
     def source_files(self) -> list[Path]:
         """Every file that this section and the sections inside it name, in the order of the fields."""

@@ -71,8 +71,10 @@ class Project:
         check_collisions([*config.models, *config.baselines], f"{where}: models and baselines")
         for name, dataset in config.datasets.items():
             self._check_dataset(name, dataset)
-        for name, model in [*config.models.items(), *config.baselines.items()]:
+        for name, model in config.models.items():
             self._check_model(name, model)
+        for name, baseline in config.baselines.items():
+            self._check_model(name, baseline)
 
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "Project":
@@ -178,11 +180,11 @@ class Project:
         """Least common multiple of the bins of a dataset's signal tracks: windows start on it."""
         targets = self.config.datasets[dataset].targets
         tracks = [track for name in targets for track in self.target_tracks(dataset, name) if track.kind == "signal"]
-        return math.lcm(*(track.bin_bp for track in tracks))
+        return math.lcm(*(track.bin_bp or 1 for track in tracks))
 
     def folds(self, model: str) -> list[str]:
         """Fold names that a model or baseline is run on."""
-        section = {**self.config.models, **self.config.baselines}[model]
+        section = self.config.models.get(model) or self.config.baselines[model]
         split = self.config.datasets[section.dataset].split
         every = [str(fold) for fold in range(split.k)] if split.kind == "folds" else ["0"]
         for fold in section.folds or []:
@@ -216,10 +218,9 @@ class Project:
                     f"track {track.track} holds {track.kind}; a {target.kind} target needs "
                     + ("intervals (peaks)" if target.kind == "binary" else "signal"),
                 )
-            bin_bp = target.bin_bp or track.bin_bp
-            if not intervals and track.bin_bp and bin_bp % track.bin_bp:
+            if not intervals and target.bin_bp and track.bin_bp and target.bin_bp % track.bin_bp:
                 raise InputError(
-                    where, f"bin_bp {bin_bp} is not a multiple of the {track.bin_bp} bp of track {track.track}"
+                    where, f"bin_bp {target.bin_bp} is not a multiple of the {track.bin_bp} bp of track {track.track}"
                 )
 
     def _check_model(self, name: str, model: Model | Baseline) -> None:

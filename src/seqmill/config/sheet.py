@@ -115,7 +115,7 @@ def _check_columns(header: list[str], path: Path) -> None:
     for column in header:
         if column not in known:
             try:
-                Track._suggest({column: ""})
+                Track.check_key(column)
             except ValueError as error:
                 raise InputError(path, str(error).replace("key", "column"), record=1) from None
 

@@ -15,6 +15,7 @@ from seqmill.runtime.errors import InputError
 from seqmill.runtime.isolate import TIMEOUT_S, IsolatedWorker
 
 CALL_BP = 1 << 26  # bases asked of the worker at once: well below its time limit
+KEPT_BP = 1 << 24  # genome read before the file is opened anew, see `_Worker._renew`
 MEMORY_BYTES = 8 << 30  # address space a reader may use beyond what it starts with
 
 
@@ -94,11 +95,21 @@ class _Worker:
     def __init__(self, path: str):
         import pybigtools
 
-        self.path = path
-        # A handle, because pybigtools tells the format of a path by its ending. It lives as long as the process.
-        self.handle = open(path, "rb")  # noqa: SIM115
-        self.file = self._guarded(pybigtools.open, self.handle)
+        self.path, self._open, self._read_bp = path, pybigtools.open, 0
+        # A handle, because pybigtools tells the format of a path by its ending.
+        self.handle = open(path, "rb")  # noqa: SIM115 - open as long as it is read
+        self.file = self._guarded(self._open, self.handle)
         self.lengths = self._guarded(self.file.chroms)
+
+    def _renew(self, bases: int) -> None:
+        """Open the file anew from time to time: pybigtools keeps all blocks it has ever read, about 0.4 MB a Mb."""
+        if self._read_bp > KEPT_BP:
+            self.file.close()
+            self.handle.close()
+            self.handle = open(self.path, "rb")  # noqa: SIM115
+            self.file = self._guarded(self._open, self.handle)
+            self._read_bp = 0
+        self._read_bp += bases
 
     def _guarded(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -118,12 +129,14 @@ class _Worker:
         return any(self._values(name, 0, end, bins=1, summary="bases_covered")[0] > 0 for name, end in spans)
 
     def bases(self, contig: str, start: int, end: int) -> np.ndarray:
+        self._renew(end - start)
         return self._values(contig, start, end)
 
     def bins(
         self, contig: str, start: int, end: int, bin_bp: int, aggregate: Aggregate, missing: Missing
     ) -> tuple[np.ndarray, int]:
         """Bins of [start, end), and the number of bases whose value in the file is NaN."""
+        self._renew(end - start)
         whole = start + (end - start) // bin_bp * bin_bp
         parts = [(start, whole, bin_bp)] if whole > start else []
         parts += [(whole, end, end - whole)] if end > whole else []

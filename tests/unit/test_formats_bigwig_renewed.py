@@ -1,0 +1,30 @@
+"""The isolated reader opens its file anew from time to time; that changes no value and leaves no file open."""
+
+import os
+
+import numpy as np
+import pyBigWig
+import pytest
+
+from seqmill.formats import bigwig
+
+
+@pytest.mark.parametrize("kept_bp", [0, 250, 1 << 24])
+def test_values_do_not_depend_on_renewals(tmp_path, monkeypatch, kept_bp):
+    monkeypatch.setattr(bigwig, "KEPT_BP", kept_bp)
+    path = tmp_path / "a.bw"
+    starts = list(range(0, 3000, 7))
+    with pyBigWig.open(str(path), "w") as out:
+        out.addHeader([("chr1", 4000)])
+        out.addEntries(["chr1"] * len(starts), starts, ends=[s + 5 for s in starts], values=[float(s) for s in starts])
+    worker = bigwig._Worker(str(path))
+    files = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    found = [worker.bins("chr1", s, s + 200, 100, "mean", "zero")[0] for s in range(0, 4000, 200)]
+    expected = [
+        sum(float(base // 7 * 7) for base in range(s, s + 100) if base < 3000 + 5 and base % 7 < 5) / 100
+        for s in range(0, 4000, 100)
+    ]
+    np.testing.assert_allclose(np.concatenate(found), expected, rtol=1e-6)
+    assert worker.bases("chr1", 7, 12).tolist() == [7.0] * 5
+    if files:
+        assert len(os.listdir("/proc/self/fd")) == files

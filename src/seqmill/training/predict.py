@@ -15,6 +15,7 @@ from seqmill.runtime.progress import Progress
 from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.geometry import crop_margin, present_values
 from seqmill.stores.layout import upstream
+from seqmill.stores.model import ModelReader
 from seqmill.stores.parts import folds_of, part_ranges
 from seqmill.stores.predictions import PredictionsWriter
 from seqmill.training.artefact import Network, load_network
@@ -33,8 +34,8 @@ def predictor(network: Network, *, strands: bool) -> Callable[[Mapping[str, Any]
     """
     targets = network.view.network_targets()
 
-    def apply(shown: Mapping[str, Array]) -> dict[str, Array]:
-        module = nnx.merge(network.graph, network.params, network.rest, copy=True)
+    def apply(params: Any, rest: Any, shown: Mapping[str, Array]) -> dict[str, Array]:
+        module = nnx.merge(network.graph, params, rest, copy=True)
         outputs = module(network_inputs(shown), train=False, key=None)
         predictions = {}
         for name, kind in network.kinds.items():
@@ -45,14 +46,15 @@ def predictor(network: Network, *, strands: bool) -> Callable[[Mapping[str, Any]
             predictions[name] = kind.predict(raw, centre, scale)
         return predictions
 
-    def run(batch: Mapping[str, Array]) -> dict[str, Array]:
-        forward = apply(network.view.show(batch))
+    @jax.jit
+    def run(params: Any, rest: Any, batch: Mapping[str, Array]) -> dict[str, Array]:
+        forward = apply(params, rest, network.view.show(batch))
         if not strands:
             return forward
-        other = apply(network.view.other_strand(batch))
+        other = apply(params, rest, network.view.other_strand(batch))
         return {name: (forward[name] + reverse_complement(other[name], targets[name])) / 2 for name in forward}
 
-    return jax.jit(run)
+    return lambda batch: run(network.params, network.rest, batch)
 
 
 def _check_dataset(network: Network, reader: Any, folder: Path) -> None:
@@ -86,10 +88,10 @@ def predict(out: str | Path, *, model_folder: str | Path, dataset: str | Path, p
     Both strands are averaged where the model was trained on both.
     """
     out, model_folder = Path(out), Path(model_folder)
-    network = load_network(model_folder)
-    info = network.info
+    info = ModelReader(model_folder).info
     training = info["training"]
-    require_device(training["device"], training["xla_threads"])
+    require_device(training["device"], training["xla_threads"])  # before the first array
+    network = load_network(model_folder)
     reader = DatasetReader(dataset)
     _check_dataset(network, reader, model_folder)
     folds = folds_of(reader, info["fold"], part)

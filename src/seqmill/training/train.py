@@ -21,7 +21,7 @@ from seqmill.training.artefact import describe, tensors_of
 from seqmill.training.augment import View
 from seqmill.training.devices import require_device
 from seqmill.training.jitter import jitter_of
-from seqmill.training.kinds import Statistics, check_labels, fit_scaling, kind_of
+from seqmill.training.kinds import Scaling, Statistics, TargetKind, check_labels, fit_scaling, kind_of
 from seqmill.training.loader import ahead, batch_keys, plain_batches, training_batches
 from seqmill.training.loop import fit
 from seqmill.training.objectives import Supervised, split_module
@@ -44,6 +44,23 @@ def label_statistics(reader: Any, name: str, ranges: Sequence[tuple[int, int]]) 
         mask = batch.get(f"mask/{name}")
         statistics.add(batch[f"targets/{name}"][:count], None if mask is None else mask[:count])
     return statistics
+
+
+def _fit_scalings(
+    reader: Any, kinds: Mapping[str, TargetKind], ranges: Sequence[tuple[int, int]], label: str
+) -> dict[str, Scaling]:
+    """Check the training labels of all targets and take their scalings; constant tracks are told."""
+    scalings = {}
+    for name, kind in kinds.items():
+        spec, statistics = reader.targets[name], label_statistics(reader, name, ranges)
+        constant = check_labels(name, spec, kind, statistics, str(reader.folder))
+        if constant:
+            logging.getLogger("seqmill").warning(
+                "%s: target %s: %d of %d tracks have one value in all training rows: %s",
+                label, name, len(constant), len(spec.tracks), ", ".join(constant[:5]),
+            )  # fmt: skip
+        scalings[name] = fit_scaling(kind, statistics)
+    return scalings
 
 
 def _to_device(batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -75,7 +92,6 @@ def train_model(out: str | Path, *, name: str, model: Model, dataset: str | Path
     """
     training = model.training
     kind = require_device(training.device, training.xla_threads)
-    log = logging.getLogger("seqmill")
     reader = DatasetReader(dataset)
     label = f"{name}/{fold}.{seed}"
     weights = chosen_targets(reader, model.targets)
@@ -105,24 +121,14 @@ def train_model(out: str | Path, *, name: str, model: Model, dataset: str | Path
     ranges = [block for stream in streams for block in stream.blocks]
     profile_loss = training.profile_loss
     kinds = {key: kind_of(spec, profile_loss) for key, spec in view.targets.items()}
-    scalings = {}
-    for key, spec in view.targets.items():
-        statistics = label_statistics(reader, key, ranges)
-        constant = check_labels(key, spec, kinds[key], statistics, str(dataset))
-        if constant:
-            log.warning(
-                "%s: target %s: %d of %d tracks have one value in all training rows: %s",
-                label, key, len(constant), len(spec.tracks), ", ".join(constant[:5]),
-            )  # fmt: skip
-        scalings[key] = fit_scaling(kinds[key], statistics)
-
+    scalings = _fit_scalings(reader, kinds, ranges, label)
     module = build(model.architecture, model.settings, view.network_inputs(), view.network_targets(), seed)
     graph, params, rest = split_module(module)
     epoch_steps = steps_per_epoch(streams)
     steps = min(training.max_epochs * epoch_steps, training.max_steps or training.max_epochs * epoch_steps)
     objective = Supervised(graph, view, kinds, scalings, weights, make_optimizer(training.optimizer, steps))
     parameters, batch_size = count_parameters(module), training.batch_size
-    log.info(
+    logging.getLogger("seqmill").info(
         "%s: %s, %s parameters, %s training rows, %d steps a pass",
         label, model.architecture, f"{parameters:,}", f"{sum(s.rows for s in streams):,}", epoch_steps,
     )  # fmt: skip

@@ -39,7 +39,10 @@ def parse(values: dict[str, Any], where: str) -> Config:
         for problem in error.errors():
             key = ".".join(str(part) for part in problem["loc"])
             found = "" if isinstance(problem["input"], dict) else f", found {problem['input']!r}"
-            lines.append(f"{key or 'top level'}: {problem['msg'].removeprefix('Value error, ')}{found}")
+            text = problem["msg"].removeprefix("Value error, ")
+            if problem["type"] == "string_type" and found:  # YAML reads NO and 12:30 as a bool and a number
+                text = f"expected string, got {type(problem['input']).__name__}; quote it"
+            lines.append(f"{key or 'top level'}: {text}{found}")
         raise InputError(where, "; ".join(lines[:5])) from None
 
 

@@ -21,6 +21,8 @@ FORMATS = {
     "fragments": (".bedpe", ".fragments", ".fragments.tsv"),
 }
 INTERVAL_FORMATS = ("bed", "narrowpeak", "broadpeak")
+# One file of these holds both strands.
+STRANDED_FORMATS = ("bam", "bed", "fragments")
 _NAN_ASSAYS = ("wgbs", "rrbs", "methyl", "bisulfite")
 
 
@@ -79,6 +81,11 @@ class Track(Section):
             raise InputError(f"track {self.track}", str(error)) from None
 
 
+def is_methylation(assay: str) -> bool:
+    """Whether an assay measures fractions of bases, where no data is not zero."""
+    return any(word in assay.lower() for word in _NAN_ASSAYS)
+
+
 def guess_format(location: str) -> str:
     """Format by file name, '' if unknown.
 
@@ -123,13 +130,15 @@ def _check_columns(header: list[str], path: Path) -> None:
 def _make(row: dict[str, Any], path: Path, record: int | str) -> Track:
     row = {key: value for key, value in row.items() if value is not None and str(value) != ""}
     check_label(row.get("track", ""), str(path), record)
+    if "location" not in row:
+        raise InputError(path, f"track {row['track']}: location is empty; give the path of its file", record=record)
     row.setdefault("format", guess_format(row.get("location", "")))
     row["format"] = row["format"].lower()
     if row["format"] not in FORMATS:
         raise InputError(
             path, f"format of {row.get('location')!r} not known; expected one of {', '.join(FORMATS)}", record=record
         )
-    if "missing" not in row and any(word in row.get("assay", "").lower() for word in _NAN_ASSAYS):
+    if "missing" not in row and is_methylation(row.get("assay", "")):
         row["missing"] = "nan"
     try:
         return Track(**row)
@@ -156,6 +165,13 @@ def _join_pairs(tracks: list[Track], indices: dict[str, str], path: Path) -> lis
         if partner.get(other) != name:
             raise InputError(
                 path, f"track {name}: strand_pair is {other}, whose own is {partner.get(other) or 'empty'}"
+            )
+    by_name = {track.track: track for track in tracks}
+    for name, other in partner.items():
+        one, two = by_name[name], by_name[other]
+        if name != other and one.location == two.location and one.format not in STRANDED_FORMATS:
+            raise InputError(
+                path, f"tracks {name} and {other} are strands of one another, but one file: {one.location}"
             )
     return [track.model_copy(update={"strand_pair": partner.get(track.track, "")}) for track in tracks]
 

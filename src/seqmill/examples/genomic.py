@@ -1,6 +1,6 @@
 """Datasets of genome windows: tiles and peaks. Rows are chosen here; values are in `genomic_arrays`."""
 
-from pathlib import Path
+import logging
 
 import numpy as np
 import pandas as pd
@@ -12,18 +12,18 @@ from seqmill.examples.choice import NEGATIVES, Choice
 from seqmill.examples.gc_negatives import gc_negatives
 from seqmill.examples.genomic_arrays import input_array, target_array
 from seqmill.examples.order import ordered_rows
-from seqmill.examples.sources import Sources, file_digests
+from seqmill.examples.sources import Rows, Sources
 from seqmill.examples.splits import make_plan
 from seqmill.examples.territory import BORDER, NOWHERE, Place, Plan, Windows
 from seqmill.runtime.errors import InputError
-from seqmill.stores.dataset import write_rows
-from seqmill.stores.layout import upstream
 
-__all__ = ["build_rows", "input_array", "target_array"]
+__all__ = ["choose_rows", "input_array", "target_array"]
+
+log = logging.getLogger("seqmill")
 
 
-def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> None:
-    """Choose, filter and split the windows of a dataset, add negatives, and write ``rows/``."""
+def choose_rows(*, name: str, dataset: Dataset, sources: Sources) -> Rows:
+    """Choose, filter and split the windows of a dataset, add negatives."""
     choice = Choice(name, dataset, sources)
     found, members = _find(choice)
     windows = Windows(found, choice.extent_bp, dataset.margin_bp)
@@ -40,19 +40,16 @@ def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> N
     check_extents(rows, dataset.margin_bp)
     choice.tally.add_kept(rows)
     merged = {"merged_tracks": list(sources.tracks)} if members else {}
-    write_rows(
-        out,
-        name=name,
-        rows=rows,
-        dropped=choice.tally.frame(),
-        runs=plan.runs,
+    return Rows(
+        rows,
+        choice.tally,
+        plan.runs,
         window_bp=choice.windows.window_bp,
+        bootstrap_unit="contig",
         margin_bp=dataset.margin_bp,
         reverse_complement=dataset.reverse_complement,
-        bootstrap_unit="contig",
-        inputs=upstream(*sources.genomes.values(), *sources.tracks.values()),
-        parameters={"dataset": dataset.model_dump(mode="json")},
-        attrs={"files": file_digests(dataset), **merged},
+        made_from=[*sources.genomes.values(), *sources.tracks.values()],
+        attrs=merged,
     )
 
 
@@ -69,7 +66,17 @@ def _find(choice: Choice) -> tuple[dict[Place, np.ndarray], dict[Place, list[str
                 members[place] = [tracks[i] for i in np.flatnonzero(keep)]
     if not found:
         raise InputError(choice.where, "no window is left; " + choice.tally.reasons())
+    _warn_of_losses(choice)
     return found, members
+
+
+def _warn_of_losses(choice: Choice) -> None:
+    """More than half of the windows lost to the blacklist or to N is rarely meant."""
+    table = choice.tally.frame()
+    total = table.loc[table["stage"] == "found", "count"].sum()
+    lost = table[(table["stage"] == "filters") & (table["reason"] != "no label") & (table["count"] > total / 2)]
+    for reason, count in zip(lost["reason"], lost["count"]):
+        log.warning("%s: %d of %d windows dropped: %s", choice.where, count, total, reason)
 
 
 def _frame(

@@ -17,13 +17,12 @@ from seqmill.config.datasets import Dataset, GenotypeWindows
 from seqmill.config.sheet import Track
 from seqmill.examples.audit import foreign_copies
 from seqmill.examples.order import ordered_rows
-from seqmill.examples.sources import Array, Sources, check_files, file_digests, section
+from seqmill.examples.sources import Array, Rows, Sources, check_files, section
 from seqmill.examples.table_files import number_of
 from seqmill.examples.table_split import split_table
 from seqmill.examples.tally import Tally
 from seqmill.formats.lines import text_lines
 from seqmill.runtime.errors import InputError
-from seqmill.stores.dataset import write_rows
 from seqmill.stores.specs import ArraySpec
 
 POOL = "genotypes"
@@ -89,8 +88,8 @@ def read_genotypes(windows: GenotypeWindows, genes: list[str]) -> Iterator[tuple
             raise InputError(path, "0 records; expected 'order gene ... value' lines")
 
 
-def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> None:
-    """Read the genotypes, split them, and write ``rows/``; a genotype of the test part is in no other."""
+def choose_rows(*, name: str, dataset: Dataset, sources: Sources) -> Rows:
+    """Read the genotypes, split them; a genotype of the test part is in no other."""
     where, windows, tally, lines = f"datasets.{name}", section(dataset, GenotypeWindows), Tally(), []
     for index, (part, genotype) in enumerate(read_genotypes(windows, ontology_genes(windows.topology))):
         tally.add("found", "records", POOL, 1)
@@ -111,19 +110,8 @@ def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> N
     blank = {"genome": "", "contig": "", "start": -1, "end": -1, "strand": 1, "group": "", "name": "", "pool": POOL}
     rows = ordered_rows(table.assign(**blank), [POOL], folds, dataset.seed)
     tally.add_kept(rows)
-    write_rows(
-        out,
-        name=name,
-        rows=rows,
-        dropped=tally.frame(),
-        runs=runs,
-        window_bp=0,
-        margin_bp=0,
-        reverse_complement=False,
-        bootstrap_unit="row",
-        parameters={"dataset": dataset.model_dump(mode="json")},
-        attrs={"files": file_digests(dataset), "genes": ontology_genes(windows.topology)},
-    )
+    genes = {"genes": ontology_genes(windows.topology)}
+    return Rows(rows, tally, runs, window_bp=0, bootstrap_unit="row", attrs=genes)
 
 
 def _chosen(rows: pd.DataFrame, windows: GenotypeWindows, genes: list[str]) -> list[Genotype]:

@@ -11,7 +11,7 @@ def _table_inputs(dataset: Dataset) -> list[str]:
     return ["sequence"] if getattr(dataset.windows, "length_bp", None) else ["sequence", "length"]
 
 
-# kind -> module, names of the inputs. A module has `build_rows`, `input_array` and `target_array`.
+# kind -> module, names of the inputs. A module has `choose_rows`, `input_array` and `target_array`.
 KINDS: dict[str, tuple[str, Callable[[Dataset], list[str]]]] = {
     "tiles": ("seqmill.examples.genomic", lambda dataset: ["sequence"]),
     "peaks": ("seqmill.examples.genomic", lambda dataset: ["sequence"]),

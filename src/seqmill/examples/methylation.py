@@ -21,7 +21,7 @@ from seqmill.examples.content import composition
 from seqmill.examples.genomic_arrays import sequence_blocks
 from seqmill.examples.order import ordered_rows
 from seqmill.examples.scatter import RecordFile
-from seqmill.examples.sources import Array, Sources, check_files, file_digests, section
+from seqmill.examples.sources import Array, Rows, Sources, check_files, section
 from seqmill.examples.splits import make_plan
 from seqmill.examples.tally import Tally
 from seqmill.examples.territory import Windows
@@ -30,9 +30,7 @@ from seqmill.examples.windows import centred_starts, inside
 from seqmill.formats.lines import text_lines
 from seqmill.genome.names import harmonise
 from seqmill.runtime.errors import InputError
-from seqmill.stores.dataset import write_rows
 from seqmill.stores.genome import GenomeReader
-from seqmill.stores.layout import upstream
 from seqmill.stores.specs import ArraySpec
 
 POOL = "sites"
@@ -114,8 +112,8 @@ def _genome(dataset: Dataset, genomes: dict[str, Path], where: str) -> tuple[str
     return assembly, GenomeReader(genomes[assembly])
 
 
-def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> None:
-    """Choose the sites (CpG of the genome, window on the contig, few N), split them by contigs, write ``rows/``."""
+def choose_rows(*, name: str, dataset: Dataset, sources: Sources) -> Rows:
+    """Choose the sites (CpG of the genome, window on the contig, few N) and split them by contigs."""
     where, width, tally = f"datasets.{name}", section(dataset, MethylationWindows).window_bp, Tally()
     assembly, genome = _genome(dataset, sources.genomes, where)
     cells, calls = read_calls(section(dataset, MethylationWindows).calls, genome.sizes)
@@ -156,19 +154,14 @@ def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> N
     rows = ordered_rows(table.assign(**blank), [POOL], plan.folds, dataset.seed)
     check_extents(rows, 0)
     tally.add_kept(rows)
-    write_rows(
-        out,
-        name=name,
-        rows=rows,
-        dropped=tally.frame(),
-        runs=plan.runs,
+    return Rows(
+        rows,
+        tally,
+        plan.runs,
         window_bp=width,
-        margin_bp=0,
-        reverse_complement=False,
         bootstrap_unit="contig",
-        inputs=upstream(*sources.genomes.values()),
-        parameters={"dataset": dataset.model_dump(mode="json")},
-        attrs={"files": file_digests(dataset), "cells": cells},
+        made_from=list(sources.genomes.values()),
+        attrs={"cells": cells},
     )
 
 

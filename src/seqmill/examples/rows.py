@@ -1,10 +1,13 @@
 """`build_rows`: which windows, in which pool and fold; what was dropped and why."""
 
+import time
 from pathlib import Path
 
 from seqmill.config.datasets import Dataset
 from seqmill.examples.kinds import builder
-from seqmill.examples.sources import Sources
+from seqmill.examples.sources import Sources, file_digests
+from seqmill.stores.dataset import write_rows
+from seqmill.stores.layout import upstream
 
 
 def build_rows(
@@ -43,4 +46,20 @@ def build_rows(
         dict(roles or {}),
         grid_bp,
     )
-    builder(dataset).build_rows(Path(out), name=name, dataset=dataset, sources=sources)
+    since = time.monotonic()
+    rows = builder(dataset).choose_rows(name=name, dataset=dataset, sources=sources)
+    write_rows(
+        out,
+        name=name,
+        rows=rows.table,
+        dropped=rows.tally.frame(),
+        runs=rows.runs,
+        window_bp=rows.window_bp,
+        margin_bp=rows.margin_bp,
+        reverse_complement=rows.reverse_complement,
+        bootstrap_unit=rows.bootstrap_unit,
+        inputs=upstream(*rows.made_from),
+        parameters={"dataset": dataset.model_dump(mode="json")},
+        attrs={"files": file_digests(dataset), **rows.attrs},
+        since=since,
+    )

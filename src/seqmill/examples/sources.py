@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 
 from seqmill.config.datasets import Dataset, PeakWindows, TileWindows
+from seqmill.examples.tally import Tally
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import file_digest
 from seqmill.stores.specs import ArraySpec
@@ -73,6 +75,29 @@ class Sources:
         fallback = self.roles.get("windows") if role == "avoid" else None
         names = self.roles.get(role, list(self.tracks) if fallback is None else fallback)
         return {name: self.tracks[name] for name in names if self.assemblies.get(name, assembly) == assembly}
+
+
+@dataclass
+class Rows:
+    """Chosen rows on their way to disk.
+
+    Attributes
+    ----------
+    table : rows in final order. tally : what was found, dropped and kept.
+    runs : for each run the parts it trains on, stops early by, and is judged on.
+    window_bp : declared length of the input. bootstrap_unit : "contig", "group" or "row".
+    made_from : folders of the nouns they were chosen from. attrs : more for the marker.
+    """
+
+    table: pd.DataFrame
+    tally: Tally
+    runs: dict[str, dict[str, list[str]]]
+    window_bp: int
+    bootstrap_unit: str
+    margin_bp: int = 0
+    reverse_complement: bool = False
+    made_from: list[Path] = field(default_factory=list)
+    attrs: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

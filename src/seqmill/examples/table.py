@@ -18,13 +18,12 @@ from seqmill.config.sheet import Track
 from seqmill.examples.audit import foreign_copies
 from seqmill.examples.order import ordered_rows
 from seqmill.examples.scatter import RecordFile
-from seqmill.examples.sources import Array, Sources, check_files, file_digests, section
+from seqmill.examples.sources import Array, Rows, Sources, check_files, section
 from seqmill.examples.table_files import Record, read_records, target_columns, target_values
 from seqmill.examples.table_split import split_table
 from seqmill.examples.tally import Tally
 from seqmill.genome.sequence import dinucleotide_shuffle, reverse_complement
 from seqmill.runtime.errors import InputError
-from seqmill.stores.dataset import write_rows
 from seqmill.stores.specs import ArraySpec
 
 log = logging.getLogger("seqmill")
@@ -46,8 +45,8 @@ def sequence_key(codes: np.ndarray, both_strands: bool) -> bytes:
     return hashlib.blake2b(text, digest_size=16).digest()
 
 
-def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> None:
-    """Read, filter and split a table, add shuffled negatives, and write ``rows/``."""
+def choose_rows(*, name: str, dataset: Dataset, sources: Sources) -> Rows:
+    """Read, filter and split a table, add shuffled negatives."""
     where, windows, tally = f"datasets.{name}", section(dataset, TableWindows), Tally()
     table = _read(dataset, where, tally)
     if table.empty:
@@ -63,18 +62,13 @@ def build_rows(out: Path, *, name: str, dataset: Dataset, sources: Sources) -> N
         table.assign(genome="", contig="", start=-1, end=-1, strand=1), _pools(table), folds, dataset.seed
     )
     tally.add_kept(rows)
-    write_rows(
-        out,
-        name=name,
-        rows=rows,
-        dropped=tally.frame(),
-        runs=runs,
+    return Rows(
+        rows,
+        tally,
+        runs,
         window_bp=windows.length_bp or longest,
-        margin_bp=0,
-        reverse_complement=may_reverse(dataset),
         bootstrap_unit="group" if windows.group_column else "row",
-        parameters={"dataset": dataset.model_dump(mode="json")},
-        attrs={"files": file_digests(dataset)},
+        reverse_complement=may_reverse(dataset),
     )
 
 

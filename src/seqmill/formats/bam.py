@@ -1,6 +1,7 @@
 """Aligned reads (BAM, CRAM) as coverage, cut sites or fragments, through pysam in a child process."""
 
 import contextlib
+import logging
 import shutil
 import tempfile
 from collections import Counter
@@ -95,6 +96,10 @@ class BamReader(SignalReader):
             super().__init__(path, genome_sizes, {target: name for name, target in mapping.items()})
             spans = [(name, min(sizes[name], genome_sizes[target])) for name, target in mapping.items()]
             self._worker.call("find_first", spans)
+            prior = self._worker.call("prior_shift") if plus_shift or minus_shift else ""
+            if prior:
+                text = "%s: prior shift detected (%s); the sheet shifts by %+d and %+d bp again"
+                logging.getLogger("seqmill").warning(text, path, prior[:200], plus_shift, minus_shift)
         except BaseException:
             self.close()
             raise
@@ -141,6 +146,11 @@ class _Worker:
         with self._guarded():
             self.file = pysam.AlignmentFile(path, reference_filename=reference, index_filename=self._index(temporary))
             self.lengths = dict(zip(self.file.references, self.file.lengths))
+
+    def prior_shift(self) -> str:
+        """Command line of a program that has shifted the cut sites already, by the file's header; '' if none."""
+        lines = [str(program.get("CL", "")) for program in self.file.header.to_dict().get("PG", [])]
+        return next((line for line in lines if "ATACshift" in line), "")
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:

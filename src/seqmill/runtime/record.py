@@ -47,13 +47,19 @@ def machine() -> dict[str, Any]:
 
 @contextmanager
 def recorded(
-    folder: str | Path, *, inputs: dict[str, str], parameters: dict[str, Any], packages: tuple[str, ...] = ()
+    folder: str | Path,
+    *,
+    inputs: dict[str, str],
+    parameters: dict[str, Any],
+    packages: tuple[str, ...] = (),
+    since: float | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Write ``run.json`` into ``folder`` when the block ends well.
 
     ``inputs`` maps a name or path to its digest. The yielded dictionary can be filled with more (device, losses).
+    ``since`` is the ``time.monotonic()`` when the work began, if that was before this block.
     """
-    start = time.monotonic()
+    start = time.monotonic() if since is None else since
     more: dict[str, Any] = {}
     yield more
     body = {

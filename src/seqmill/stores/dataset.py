@@ -86,6 +86,7 @@ def write_rows(
     inputs: dict[str, str] | None = None,
     parameters: dict[str, Any] | None = None,
     attrs: dict[str, Any] | None = None,
+    since: float | None = None,
 ) -> Marker:
     """Write the rows of a dataset.
 
@@ -99,13 +100,18 @@ def write_rows(
     runs : for each run, e.g. "0", the folds of its "train", "valid" and "test" part.
     bootstrap_unit : "contig", "group" or "row": what intervals are drawn over.
     attrs : more for the marker.
+    since : ``time.monotonic()`` when the work began, for the run record.
     """
     missing = [column for column in ROW_COLUMNS if column not in rows]
     if missing or bootstrap_unit not in BOOTSTRAP_UNITS:
         raise ValueError(f"{name}: columns {missing} missing, or bootstrap unit {bootstrap_unit!r} not known")
     rows = rows[list(ROW_COLUMNS)].astype(ROW_COLUMNS).reset_index(drop=True)
     parts = find_parts(rows, name)
-    with noun_folder(folder, noun="dataset-rows", label=name, inputs=inputs, parameters=parameters) as (part, out, _):
+    with noun_folder(folder, noun="dataset-rows", label=name, inputs=inputs, parameters=parameters, since=since) as (
+        part,
+        out,
+        _,
+    ):
         write_table(part / "rows.parquet", rows)
         dropped.to_csv(part / "dropped.tsv", sep="\t", index=False, lineterminator="\n")
         out |= attrs or {}

@@ -7,6 +7,8 @@
        softmask/{contig}/     bits of "was lower case", packed eight to a byte, first base in the lowest bit
 """
 
+import logging
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,6 +27,8 @@ CACHE_BYTES = 32_000_000
 SPAN_BP = 1 << 23
 """Longest stretch that `GenomeReader.many` holds at once."""
 N_CODE = 4
+# Copies of other contigs (GRC alternate loci and patches, 1000 Genomes decoys and HLA) and the EBV genome.
+_COPIES = re.compile(r"_(alt|fix|decoy)$|^hs37d5$|^HLA-|^(chrEBV|NC_007605)$")
 
 
 def build_genome(folder: str | Path, *, name: str, genome: Genome) -> Marker:
@@ -59,6 +63,7 @@ def build_genome(folder: str | Path, *, name: str, genome: Genome) -> Marker:
         if missing:
             raise InputError(genome.fasta, f"has no contig {', '.join(missing[:5])}, which 'contigs' asks for")
         check_collisions(list(sizes), str(genome.fasta))
+        _warn_of_copies(genome.fasta, list(sizes))
         write_groups(part, [f"{kind}/{slug(contig)}" for kind in ("codes", "softmask") for contig in sizes], {})
         out |= {
             "sizes": [[contig, size] for contig, size in sizes.items()],
@@ -68,6 +73,15 @@ def build_genome(folder: str | Path, *, name: str, genome: Genome) -> Marker:
             "source_sha256": file_digest(genome.fasta),
         }
     return read_marker(folder)
+
+
+def _warn_of_copies(fasta: Path, contigs: list[str]) -> None:
+    found = [contig for contig in contigs if _COPIES.search(contig)]
+    if found:
+        logging.getLogger("seqmill").warning(
+            "%s: %d alternate, decoy or virus contig(s) are used like chromosomes (%s, ...); choose with 'contigs'",
+            fasta, len(found), ", ".join(found[:3]),
+        )  # fmt: skip
 
 
 def _write_contig(part: Path, contig: str, codes: np.ndarray, softmask: np.ndarray) -> None:

@@ -45,6 +45,7 @@ def noun_folder(
     inputs: dict[str, str] | None = None,
     parameters: dict[str, Any] | None = None,
     packages: tuple[str, ...] = ("numpy", "zarr"),
+    since: float | None = None,
 ) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]:
     """Write a noun: lock, stage, run record, marker, rename. Nothing is left of a block that raises.
 
@@ -53,7 +54,7 @@ def noun_folder(
     noun : "genome", "track", "dataset-rows", "dataset-array", "model" or "predictions".
     label : its name in the configuration, kept as ``name`` in the attrs.
     inputs : labels of the nouns it was made from with their digests (`upstream`).
-    parameters : settings for ``run.json``.
+    parameters : settings for ``run.json``. since : ``time.monotonic()`` when the work began, if before this block.
 
     Yields
     ------
@@ -62,7 +63,7 @@ def noun_folder(
     inputs = dict(inputs or {})
     with artefact_lock(folder), staged_folder(folder) as part:
         attrs: dict[str, Any] = {}
-        with recorded(part, inputs=inputs, parameters=parameters or {}, packages=packages) as record:
+        with recorded(part, inputs=inputs, parameters=parameters or {}, packages=packages, since=since) as record:
             yield part, attrs, record
         attrs |= {"name": label, "inputs": inputs, "recorded": True}
         write_marker(part, noun=noun, name=marker_name(folder, noun), format=version(noun), attrs=attrs)

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from seqmill.config.names import slug
-from seqmill.config.sheet import Track
+from seqmill.config.sheet import Track, is_methylation
 from seqmill.runtime.errors import InputError, WorkerError
 from seqmill.runtime.marker import Marker, file_digest, read_marker
 from seqmill.runtime.progress import Progress
@@ -194,6 +194,12 @@ def _warn(track: Track, low: float, high: float) -> None:
         log.warning("%s: track %s: smallest bin %g, expected ≥ 0 (%s)", track.path, track.track, low, hint)
     if low == high:
         log.warning("%s: track %s: every bin is %g (std 0)", track.path, track.track, low)
+    if is_methylation(track.assay) and track.missing == "zero":
+        text = "%s: track %s: missing is 'zero' for assay %s: bases without a call count as unmethylated"
+        log.warning(text, track.path, track.track, track.assay)
+    if track.format in _UNITS and track.missing == "nan":
+        text = "%s: track %s: missing is 'nan' for counted reads: bases without any are left out of the mean"
+        log.warning(text, track.path, track.track)
 
 
 def _plain(counts: Any) -> dict[str, int]:

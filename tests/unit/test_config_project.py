@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from seqmill.config.project import Project, merge, parse
 from seqmill.config.schema import as_text
@@ -73,7 +74,11 @@ BAD_CONFIG = {
     "type": ({"datasets": {"d": {"windows": {"window_bp": "wide"}}}}, r"window_bp: .*found 'wide'"),
     "bool for text": (
         {"models": {"m": {"architecture": False}}},
-        r"models.m.architecture: .*valid string, found False",
+        r"models.m.architecture: expected string, got bool; quote it, found False",
+    ),
+    "time for text": (
+        yaml.safe_load("models: {m: {architecture: 12:30}}"),
+        r"models.m.architecture: expected string, got int; quote it, found 750",
     ),
     "windows kind": ({"datasets": {"d": {"windows": {"kind": "tile"}}}}, r"datasets.d.windows: .*'tiles', 'peaks'"),
     "genome": ({"datasets": {"d": {"genomes": ["hg38"]}}}, r"datasets.d: genome 'hg38' is not configured; known: g"),
@@ -135,6 +140,12 @@ def test_a_good_configuration_is_joined_with_the_sheet(folder):
     assert project.seeds("m") == [0]
     assert project.tracks["s"].assembly == "g" and project.tracks["s"].bin_bp == 32
     assert [track.track for track in project.groups("d", "bound")["main"]] == ["p"]
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers(folder):
+    changes = yaml.safe_load("models: {m: {training: {optimizer: {learning_rate: 1e-3}}}}")
+    assert changes["models"]["m"]["training"]["optimizer"]["learning_rate"] == "1e-3"
+    assert build(changes).config.models["m"].training.optimizer.learning_rate == 0.001
 
 
 def test_layers_later_files_win(folder):

@@ -85,6 +85,9 @@ REFUSED = {
         HEADER + "../../etc/x\tlocal\tx.bw\t\n",
         r"tracks.tsv:2: id '../../etc/x' must start with a letter or digit",
     ),
+    "folder in id": (HEADER + "a/b\tlocal\tx.bw\t\n", r"tracks.tsv:2: id 'a/b' must start with"),
+    "no id": (HEADER + "\tlocal\tx.bw\t\n", r"tracks.tsv:2: id '' must start with"),
+    "script as id": (HEADER + "</script>\tlocal\tx.bw\t\n", r"tracks.tsv:2: id '</script>' must start with"),
     "option as id": (HEADER + "-rf\tlocal\tx.bw\t\n", r"id '-rf' must start with"),
     "markup as id": (
         HEADER + "<img src=x onerror=alert(1)>\tlocal\tx.bw\t\n",
@@ -94,7 +97,18 @@ REFUSED = {
     "long id": (HEADER + "x" * 300 + "\tlocal\tx.bw\t\n", r"at most 128"),
     "spreadsheet date": (HEADER + "1-Mar\tlocal\tx.bw\t\n", r"id '1-Mar' looks mangled by a spreadsheet"),
     "spreadsheet number": (HEADER + "2.31E+13\tlocal\tx.bw\t\n", r"id '2.31E\+13' looks mangled by a spreadsheet"),
-    "no location": (HEADER + "x\tlocal\t\t\n", r"format of None not known"),
+    "no location": (
+        HEADER + "x\tlocal\t\t\n",
+        r"tracks.tsv:2: track x: location is empty; give the path of its file",
+    ),
+    "other column for the file": (
+        "track\tlocation\taccession\nx\tx.bw\tENCFF000ABC\n",
+        r"tracks.tsv:1: unknown column 'accession'",
+    ),
+    "partners in one file": (
+        "track\tlocation\tstrand_pair\nx\tx.bw\ty\ny\tx.bw\tx\n",
+        r"tracks x and y are strands of one another, but one file: x.bw",
+    ),
     "format": (HEADER + "x\tlocal\tx.txt\t\n", r"tracks.tsv:2: format of 'x.txt' not known; expected one of bigwig"),
     "number": ("track\tlocation\tclip\nx\tx.bw\tlow\n", r"tracks.tsv:2: column 'clip': .*found 'low'"),
     "choice": ("track\tlocation\tmissing\nx\tx.bw\tnone\n", r"column 'missing': .*found 'none'"),

@@ -1,5 +1,6 @@
 """Alignment files that cannot be used: the message of each."""
 
+import logging
 import os
 import struct
 
@@ -143,6 +144,34 @@ def test_no_pairs(tmp_path):
     assert message(path, mode="fragments") == (
         "0 properly paired reads after the filters: 20 not properly paired; low quality sample or wrong options?"
     )
+
+
+@pytest.mark.parametrize(("shift", "told"), [(4, True), (0, False)])
+def test_cut_sites_that_were_shifted_before(tmp_path, caplog, shift, told):
+    bam = write_bam(tmp_path / "x.bam", index=False)
+    with pysam.AlignmentFile(str(bam)) as file:
+        header, reads = file.header.to_dict(), list(file)
+    header["PG"] = [{"ID": "1", "PN": "alignmentSieve", "CL": "alignmentSieve --ATACshift -b y.bam"}]
+    path = tmp_path / "shifted.bam"
+    with pysam.AlignmentFile(str(path), "wb", header=header) as file:
+        for read in reads:
+            file.write(read)
+    with caplog.at_level(logging.WARNING, "seqmill"):
+        read_all(path, SIZES, mode="cuts", plus_shift=shift, minus_shift=-shift)
+    text = "prior shift detected (alignmentSieve --ATACshift -b y.bam); the sheet shifts by +4 and -4 bp again"
+    assert (text in caplog.text) == told
+
+
+def test_contigs_beyond_512_Mb_get_an_index_that_reaches_them(tmp_path):
+    size = 700_000_000
+    path = write_bam(
+        tmp_path / "x.bam",
+        index=False,
+        sizes={"1": size},
+        reads=lambda number, length: [("r", 600_000_000, "20M", 0, 9, 0, -1)],
+    )
+    with open_signal(path, "bam", {"chr1": size}, mode="cuts") as reader:
+        assert reader.bins("chr1", 5_999_999, 3, 100, "sum").tolist() == [0, 1, 0]
 
 
 def test_no_reads_on_the_genome(tmp_path):

@@ -99,6 +99,20 @@ def test_ambiguity_is_warned_of_once_above_5_percent(tmp_path, caplog):
     assert len([r for r in caplog.records if "20.0 % of x are ambiguity letters" in r.getMessage()]) == 1
 
 
+def test_alternate_contigs_are_warned_of(tmp_path, caplog):
+    names = ["chr1", "chr1_KI270762v1_alt", "chrUn_KI270302v1", "chrEBV", "hs37d5", "chr6_GL000250v2_alt"]
+    (tmp_path / "x.fa").write_text("".join(f">{name}\nACGT\n" for name in names))
+    with caplog.at_level(logging.WARNING, "seqmill"):
+        build_genome(tmp_path / "x.zarr", name="x", genome=Genome(fasta=tmp_path / "x.fa"))
+        expected = (
+            "4 alternate, decoy or virus contig(s) are used like chromosomes (chr1_KI270762v1_alt, chrEBV, hs37d5"
+        )
+        assert expected in caplog.text
+        caplog.clear()
+        build_genome(tmp_path / "y.zarr", name="y", genome=Genome(fasta=tmp_path / "x.fa", contigs=["chr1"]))
+        assert caplog.text == ""
+
+
 def test_same_bytes_twice_and_damage(tmp_path):
     fasta = write_toy_fasta(tmp_path)
     for i in "ab":

@@ -1,6 +1,7 @@
 """Track stores against hand-made values, and what a bad track does."""
 
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -121,6 +122,32 @@ def test_a_missing_source_is_named(tmp_path, genome):
     track = Track(track="x", location=str(tmp_path / "none.bw"), format="bigwig", bin_bp=10)
     with pytest.raises(InputError, match=r"none.bw: source of track x does not exist"):
         build_track(tmp_path / "x.zarr", track=track, genome=genome, partial=False)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "/dev/zero"])
+def test_a_source_that_is_no_file_is_named(tmp_path, genome, kind):
+    path = tmp_path / "x.bw"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(kind)
+    track = Track(track="x", location=str(path), format="bigwig", bin_bp=10)
+    with pytest.raises(InputError, match=r"x.bw: source of track x is not a regular readable file"):
+        build_track(tmp_path / "x.zarr", track=track, genome=genome, partial=False)
+
+
+def test_a_gap_meaning_against_the_kind_of_track_is_warned_of(tmp_path, genome, caplog):
+    with caplog.at_level(logging.WARNING, "seqmill"):
+        build(tmp_path, genome, "chr1\t0\t10\t50\n", assay="WGBS", missing="zero")
+        assert "missing is 'zero' for assay WGBS: bases without a call count as unmethylated" in caplog.text
+        caplog.clear()
+        build(tmp_path, genome, "chr1\t5\t15\n", file="x.fragments", missing="nan")
+        assert "missing is 'nan' for counted reads" in caplog.text
+        caplog.clear()
+        build(tmp_path, genome, "chr1\t0\t10\t50\nchr1\t10\t20\t60\n", assay="WGBS", missing="nan")
+        assert caplog.text == ""
 
 
 def test_odd_values_are_warned_of(tmp_path, genome, caplog):

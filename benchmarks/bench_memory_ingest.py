@@ -1,7 +1,7 @@
 """Peak memory of building tracks and of building a dataset's target, when length and number of tracks double.
 
-Each measurement is a fresh process. Its largest resident size (``ru_maxrss``) and that of the isolated reader (``VmHWM``)
-of a bigWig are taken one by one, less that of an idle interpreter; sizes less an interpreter that has imported the same
+Each measurement is a fresh process. Its largest resident size (``ru_maxrss``) and that of its isolated bigWig reader
+(``VmHWM``) are taken one by one, less that of an idle interpreter; sizes less an interpreter that has imported the same
 modules are given beside.
 """
 

@@ -19,6 +19,10 @@ env: ## Set up the Python environment
 	@test -n "$(PYTHON)" || { echo "seqmill needs Python 3.11, 3.12 or 3.13; none was found (set PYTHON=...)" >&2; exit 1; }
 	@$(PYTHON) envs/create.py $(VENV)
 
+.PHONY: print-python
+print-python: # for .ci/run
+	@echo $(PYTHON)
+
 .PHONY: system
 system: # only lets more tests run
 	@envs/system.sh bedtools || true

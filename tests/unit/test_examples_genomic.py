@@ -303,6 +303,28 @@ def test_blacklist(world, tmp_path):
     assert len(again) > len(rows) + 50
 
 
+def test_losing_most_windows_to_the_blacklist_is_warned_of(world, tmp_path, caplog):
+    bed = tmp_path / "blacklist.bed"
+    bed.write_text("".join(f"{contig}\t0\t{size * 2 // 3}\n" for contig, size in SIZES.items()))
+    section = dataset({"kind": "tiles", "window_bp": 100}, BOUND)
+    with caplog.at_level(logging.WARNING, "seqmill"):
+        world.build("lost", section, {"bound": ["p0"]}, blacklists={"toy": bed})
+    tiles = sum(size // 100 for size in SIZES.values())
+    lost = sum(sum(start < size * 2 // 3 for start in range(0, size - 99, 100)) for size in SIZES.values())
+    assert f"datasets.lost: {lost} of {tiles} windows dropped: touches the blacklist" in caplog.text
+
+
+def test_strand_partners_with_equal_files_are_refused(tmp_path):
+    rng = np.random.default_rng(2)
+    world = World(tmp_path).genome("toy", {contig: random_sequence(rng, 2_000) for contig in SIZES})
+    signal = random_signal(rng, dict.fromkeys(SIZES, 2_000))
+    for name, partner, strand in (("plus", "minus", "+"), ("minus", "plus", "-")):
+        world.add_signal(name, signal, bin_bp=10, strand=strand, strand_pair=partner)
+    section = dataset({"kind": "tiles", "window_bp": 100}, {"rna": {"kind": "profile", "tracks": "all"}})
+    with pytest.raises(InputError, match="tracks plus and minus are strands of one another, but of equal files"):
+        world.build("pair", section, {"rna": ["plus", "minus"]}, grid_bp=10)
+
+
 def test_several_genomes_mask_each_others_tracks(world):
     section = dataset(
         {"kind": "tiles", "window_bp": 200},

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from seqmill.config.datasets import Dataset, Target
-from seqmill.config.sheet import Track
+from seqmill.config.sheet import STRANDED_FORMATS, Track
 from seqmill.examples.peak_arrays import label_blocks, mask_blocks, merged_blocks, needs_mask
 from seqmill.examples.scatter import RecordFile
 from seqmill.examples.signal_arrays import Geometry, signal_blocks
@@ -90,6 +90,7 @@ def target_array(
     if target.column is not None or not tracks:
         raise InputError(where, "a target of genome windows needs 'tracks'")
     sources = _alive([Source.of(track, track_stores[track.track]) for track in tracks], where)
+    _check_partners(sources, where)
     if target.kind == "binary":
         array = _binary(dataset, target_name, group, sources, rows, rows_attrs, where)
     else:
@@ -108,6 +109,16 @@ def _alive(sources: list[Source], where: str) -> list[Source]:
     if not alive:
         raise InputError(where, "all of its tracks were dropped")
     return alive
+
+
+def _check_partners(sources: list[Source], where: str) -> None:
+    """Strand partners must not be copies of one file, where a file holds one strand."""
+    content = {source.track.track: source.content for source in sources if source.content}
+    for source in sources:
+        name, partner = source.track.track, source.track.strand_pair
+        same = name != partner and content.get(name, "") == content.get(partner)
+        if same and source.track.format not in STRANDED_FORMATS:
+            raise InputError(where, f"tracks {name} and {partner} are strands of one another, but of equal files")
 
 
 def _spec(target_name: str, group: str, target: Target, sources: list[Source], **more: Any) -> ArraySpec:

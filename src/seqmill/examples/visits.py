@@ -17,7 +17,7 @@ TRACKS_AT_ONCE = 64
 class Source:
     """A track of a target with its store, closed: what must be known of all before some are opened at a time.
 
-    ``bin_bp`` is 0 for peaks.
+    ``bin_bp`` is 0 for peaks; ``content`` is the SHA-256 of the source file, '' if it could not be read.
     """
 
     track: Track
@@ -26,11 +26,13 @@ class Source:
     bin_bp: int
     state: str
     units: str
+    content: str
 
     @staticmethod
     def of(track: Track, folder: Path) -> "Source":
         reader = TrackReader(folder)
-        return Source(track, folder, reader.kind, reader.bin_bp or 0, reader.state, reader.attrs.get("units", ""))
+        units, content = reader.attrs.get("units", ""), reader.attrs["source_sha256"] or ""
+        return Source(track, folder, reader.kind, reader.bin_bp or 0, reader.state, units, content)
 
     def readable(self, genome: str) -> bool:
         """Whether the track has values on this genome."""

@@ -13,7 +13,7 @@ import numpy as np
 from seqmill.runtime.errors import SeqmillError
 from seqmill.runtime.progress import human_bytes
 
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 4 << 20
 
 
 class RecordFile:

@@ -21,7 +21,7 @@ from seqmill.runtime.errors import InputError
 from seqmill.runtime.progress import Progress
 from seqmill.stores.track import TrackReader
 
-VALUES_AT_ONCE = 2 << 20
+VALUES_AT_ONCE = 1 << 19
 SPAN_BINS = 1 << 20
 
 

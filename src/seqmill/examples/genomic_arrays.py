@@ -23,6 +23,7 @@ from seqmill.runtime.errors import InputError
 from seqmill.runtime.progress import Progress
 from seqmill.stores.genome import GenomeReader
 from seqmill.stores.specs import ArraySpec
+from seqmill.stores.track import TrackReader
 
 log = logging.getLogger("seqmill")
 BASES_AT_ONCE = 4 << 20
@@ -107,7 +108,8 @@ def _alive(sources: list[Source], where: str) -> list[Source]:
         log.warning("%s: left out, as their files were dropped: %s", where, ", ".join(sorted(dropped)))
     alive = [source for source in sources if source.track.track not in dropped]
     if not alive:
-        raise InputError(where, "all of its tracks were dropped")
+        reasons = (TrackReader(source.folder).attrs["reason"] for source in sources if source.state == "dropped")
+        raise InputError(where, f"0 of {len(sources)} tracks left, all were dropped; the first: {next(reasons)}")
     return alive
 
 

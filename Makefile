@@ -58,7 +58,7 @@ slurm-demo: env ## Run the demo through a real one-node Slurm on this machine (r
 bench-%: env ## One benchmark: ingest, dataset, graph, verify; writes benchmarks/results/NAME.json
 	@python benchmarks/bench_$(subst -,_,$*).py
 
-real-%: env ## One run on real data (SEQMILL_TEST_DATA): datasets
+real-%: env ## One run on real data (SEQMILL_TEST_DATA): datasets, modalities
 	@python benchmarks/real_$(subst -,_,$*).py
 
 faults-%: env ## One fault campaign: demo

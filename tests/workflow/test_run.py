@@ -26,8 +26,6 @@ MORE = {"baselines": {"kmer_signal": {"kind": "kmer", "dataset": "signal", "k": 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
     """A finished run of the small simulated world."""
-    if shutil.which("bedtools") is None:
-        pytest.skip("bedtools is not installed")
     folder = tmp_path_factory.mktemp("world")
     (folder / "config").mkdir()
     shutil.copy(ROOT / "config" / "tracks.tsv", folder / "config")

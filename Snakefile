@@ -37,3 +37,12 @@ rule tracks:
 
 onstart:
     hold_run_lock()
+    check_models()
+
+
+onsuccess:
+    say_summary()
+
+
+onerror:
+    say_errors(log)

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -19,6 +21,7 @@ from seqmill.config.scope import (
 )
 from seqmill.config.yamlfile import read_yaml
 from seqmill.examples.kinds import input_names
+from seqmill.planning import summary_lines
 from seqmill.runtime.errors import SeqmillError
 from seqmill.runtime.job import announce_driver
 from seqmill.runtime.locks import acquire
@@ -34,6 +37,8 @@ try:
             path
         )  # stricter than Snakemake's own reader: tags and repeated keys are errors
     PROJECT = Project.of(config, ", ".join(CONFIG_FILES))
+    if workflow.is_main_process:
+        PROJECT.check_sources()
     TRACKS = {slug(name): track for name, track in PROJECT.tracks.items()}
 except SeqmillError as error:
     raise WorkflowError(str(error)) from None
@@ -76,6 +81,34 @@ def hold_run_lock():
         RUN_LOCK = acquire("results/.run.lock", f"the working folder {Path.cwd()}")
     except SeqmillError as error:
         raise WorkflowError(str(error)) from None
+
+
+def check_models():
+    """Architectures, their settings and optimisers, before hours are spent on data (in a process with jax)."""
+    if PROJECT.config.models:
+        done = subprocess.run(
+            [sys.executable, "-m", "seqmill.training.check"],
+            input=PROJECT.config.model_dump_json(include={"models"}),
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise WorkflowError(done.stderr.strip().splitlines()[-1])
+
+
+def say_summary():
+    print(summary_lines(Path("results"))[-1], file=sys.stderr)
+
+
+def say_errors(logs):
+    """The messages of failed jobs once more, as the last thing on the screen."""
+    text = "\n".join(
+        Path(log).read_text(errors="replace") for log in logs if Path(log).exists()
+    )
+    found = re.findall(r"^\d\d:\d\d:\d\d (ERROR .*)", text, flags=re.MULTILINE)
+    for message in dict.fromkeys(found):
+        print(message, file=sys.stderr)
+    print("What is finished stays; the same command continues.", file=sys.stderr)
 
 
 def stamps(paths):
@@ -134,29 +167,21 @@ def dataset_markers():
     return [f"results/datasets/{name}.zarr/marker.json" for name in DATASETS]
 
 
-def dataset_parts(wildcards):
-    """Markers of all parts of a dataset: its inputs and the array groups of its targets."""
-    name = DATASETS[wildcards.dataset]
+def all_parts(dataset):
+    """Parts of a dataset beside its rows, as paths inside it: inputs and the array groups of targets."""
+    name = DATASETS[dataset]
     section = PROJECT.config.datasets[name]
-    root = f"results/datasets/{wildcards.dataset}.zarr"
-    inputs = [
-        f"{root}/inputs/{input_name}/marker.json" for input_name in input_names(section)
-    ]
     targets = [
-        f"{root}/targets/{slug(target)}/{slug(group)}/marker.json"
+        f"targets/{slug(target)}/{slug(group)}"
         for target in section.targets
         for group in PROJECT.groups(name, target)
     ]
-    return inputs + targets
+    return [f"inputs/{key}" for key in input_names(section)] + targets
 
 
-def part_names(wildcards):
-    """Parts of a dataset as paths inside it."""
+def dataset_parts(wildcards):
     root = f"results/datasets/{wildcards.dataset}.zarr"
-    return [
-        str(Path(marker).parent.relative_to(root))
-        for marker in dataset_parts(wildcards)
-    ]
+    return [f"{root}/{part}/marker.json" for part in all_parts(wildcards.dataset)]
 
 
 def group_tracks(wildcards):
@@ -222,13 +247,19 @@ def evaluation_markers():
 
 
 def final_outputs():
-    if judged_datasets():
-        return ["results/report/index.html", *dataset_markers()]
-    return (
-        dataset_markers()
-        or track_markers()
-        or [f"results/genome/{key}.zarr/marker.json" for key in GENOMES]
-    )
+    """Everything the configuration asks for: what was deleted is made again, whatever else is there."""
+    parts = [
+        f"results/datasets/{dataset}.zarr/{part}/marker.json"
+        for dataset in DATASETS
+        for part in ["rows", *all_parts(dataset)]
+    ]
+    predictions = [
+        marker for dataset in DATASETS for marker in prediction_markers(dataset)
+    ]
+    genomes = [f"results/genome/{key}.zarr/marker.json" for key in GENOMES]
+    page = ["results/report/index.html"] if judged_datasets() else []
+    stores = [*genomes, *track_markers(), *parts, *dataset_markers()]
+    return [*stores, *model_markers(), *predictions, *evaluation_markers(), *page]
 
 
 def one_of(names):

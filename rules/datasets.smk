@@ -108,7 +108,7 @@ rule dataset:
         runtime=30,
     params:
         name=lambda wildcards: DATASETS[wildcards.dataset],
-        parts=lambda wildcards: part_names(wildcards),
+        parts=lambda wildcards: all_parts(wildcards.dataset),
         format=FORMATS["dataset"],
     script:
         "../workflow/scripts/dataset.py"

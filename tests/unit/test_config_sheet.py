@@ -67,7 +67,14 @@ REFUSED = {
         "name\tfile\nx\ty\n",
         r"tracks.tsv:1: column 'track' missing; found: name, file; is it tab-separated UTF-8\?",
     ),
-    "commas": ("track,location\nx,x.bw\n", r"column 'track' missing; found: track,location"),
+    "commas": (
+        "track,location\nx,x.bw\n",
+        r"column 'track' missing; found: track,location; columns are separated by commas, use tabs",
+    ),
+    "spaces": (
+        "track  location  assay\nx  x.bw  a\n",
+        r"tracks.tsv:1: column 'track' missing; found: track  location  assay; columns are separated by spaces, use tabs",
+    ),
     "utf-16": ((HEADER + "x\tlocal\tx.bw\t\n").encode("utf-16"), r"is UTF-16; save it as tab-separated UTF-8"),
     "latin-1": (HEADER.encode() + b"\xe9\tlocal\tx.bw\t\n", r"not UTF-8 \(byte \d+\)"),
     "nul": (HEADER + "x\0\tlocal\tx.bw\t\n", r"tracks.tsv:2: holds NUL characters"),
@@ -76,7 +83,7 @@ REFUSED = {
     "ragged": (HEADER + "x\tlocal\tx.bw\n", r"tracks.tsv:2: 3 columns, the header has 4; use tabs"),
     "typo in column": ("track\tlocation\tasay\nx\tx.bw\t\n", r"unknown column 'asay'; did you mean 'assay'\?"),
     "column twice": ("track\tlocation\ttrack\nx\tx.bw\tx\n", r"column 'track' given twice"),
-    "same id": (HEADER + "x\tlocal\tx.bw\t\nx\tlocal\ty.bw\t\n", r"id 'x' is given twice"),
+    "same id": (HEADER + "x\tlocal\tx.bw\t\nx\tlocal\ty.bw\t\n", r"id 'x' is given twice \(lines 2 and 3\)"),
     "case-fold": (
         HEADER + "K562\tlocal\tx.bw\t\nk562\tlocal\ty.bw\t\n",
         r"id 'k562' and 'K562' collide on case-insensitive disks",

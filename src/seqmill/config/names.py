@@ -44,13 +44,17 @@ def label_of(slug_: str) -> str:
     return re.sub(rb"=([0-9A-F]{2})", lambda m: bytes([int(m[1], 16)]), slug_.encode()).decode()
 
 
-def check_collisions(labels: list[str], where: str) -> None:
-    """Raise InputError if two labels are equal, or would be one file on a disk that ignores case."""
-    seen: dict[str, str] = {}
-    for label in labels:
+def check_collisions(labels: list[str], where: str, lines: list[int] | None = None) -> None:
+    """Raise InputError if two labels are equal, or would be one file on a disk that ignores case.
+
+    ``lines`` are the line numbers (1-based) of the labels, where they come from a file.
+    """
+    seen: dict[str, int] = {}
+    for number, label in enumerate(labels):
         key = slug(label).casefold()
         if key in seen:
-            other = seen[key]
+            other = labels[seen[key]]
             how = "is given twice" if other == label else f"and {other!r} collide on case-insensitive disks"
-            raise InputError(where, f"id {label!r} {how}")
-        seen[key] = label
+            at = f" (lines {lines[seen[key]]} and {lines[number]})" if lines else ""
+            raise InputError(where, f"id {label!r} {how}{at}")
+        seen[key] = number

@@ -17,6 +17,9 @@ from seqmill.config.sources import Genome, Tracks
 from seqmill.config.yamlfile import read_yaml
 from seqmill.runtime.errors import InputError
 
+# Where the demo's world is made; its files need not be there yet.
+WORLD = Path("results/simulation")
+
 
 class Config(Section):
     """The whole configuration file."""
@@ -199,6 +202,23 @@ class Project:
         """Seeds of a model; a baseline has the single seed 0."""
         section = self.config.models.get(model)
         return section.training.seeds if section else [0]
+
+    def check_sources(self) -> None:
+        """Raise InputError for the first source file that is not there.
+
+        Snakemake asks for a source only when it has to make something of it: without this check a path that was
+        changed to a wrong one goes unnoticed while the old results exist.
+        """
+        named = [(f"genomes.{name}", path) for name, g in self.config.genomes.items() for path in g.source_files()]
+        named += [(f"datasets.{name}", path) for name, d in self.config.datasets.items() for path in d.source_files()]
+        places = [(f"{self.where}: {section}", path) for section, path in named]
+        if self.config.tracks:
+            places += [(f"{self.config.tracks.sheet}: track {name}", track.path) for name, track in self.tracks.items()]
+        for place, path in places:
+            made = self.config.simulation is not None and WORLD in path.parents
+            if not made and not path.is_file():
+                what = "is not a regular readable file" if path.exists() else f"does not exist (looked in {Path.cwd()})"
+                raise InputError(place, f"{path} {what}")
 
     def _check_dataset(self, name: str, dataset: Dataset) -> None:
         where = f"{self.where}: datasets.{name}"

@@ -118,7 +118,9 @@ def _check_columns(header: list[str], path: Path) -> None:
     for needed in ("track", "location"):
         if needed not in header:
             found = ", ".join(header)[:120]
-            raise InputError(path, f"column '{needed}' missing; found: {found}; is it tab-separated UTF-8?", record=1)
+            separator = "spaces" if " " in header[0].strip() else "commas" if "," in header[0] else ""
+            hint = f"columns are separated by {separator}, use tabs" if separator else "is it tab-separated UTF-8?"
+            raise InputError(path, f"column '{needed}' missing; found: {found}; {hint}", record=1)
     for column in header:
         if column not in known:
             try:
@@ -189,7 +191,7 @@ def read_sheet(path: str | Path) -> list[Track]:
     tracks = [_make({k: v for k, v in row.items() if k != "index"}, path, number) for number, row in rows]
     if not tracks:
         raise InputError(path, "0 tracks; expected at least one line below the header")
-    check_collisions([track.track for track in tracks], str(path))
+    check_collisions([track.track for track in tracks], str(path), [number for number, _ in rows])
     indices = {row["index"]: row["track"] for _, row in rows if row.get("index")} if "index" in header else {}
     return _join_pairs(tracks, indices, path)
 

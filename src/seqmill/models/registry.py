@@ -65,6 +65,19 @@ def source_digest(architecture: str) -> str | None:
     return file_digest(Path(architecture.rpartition(":")[0])) if ".py:" in architecture else None
 
 
+def read_settings(architecture: str, settings: Mapping[str, Any]) -> tuple[Architecture, Any]:
+    """Class of an architecture and its checked settings. Raises InputError for an unknown name or setting."""
+    cls = find(architecture)
+    try:
+        return cls, cls.Settings(**settings)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"]) or None
+        raise InputError(
+            f"settings of {architecture}", problem["msg"].removeprefix("Value error, "), record=key
+        ) from None
+
+
 def build(
     architecture: str, settings: Mapping[str, Any], inputs: Mapping[str, Any], targets: Mapping[str, Any], seed: int
 ) -> nnx.Module:
@@ -83,15 +96,7 @@ def build(
     InputError
         The architecture or a setting is unknown, or it does not fit these inputs and targets.
     """
-    cls = find(architecture)
-    try:
-        parsed = cls.Settings(**settings)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"]) or None
-        raise InputError(
-            f"settings of {architecture}", problem["msg"].removeprefix("Value error, "), record=key
-        ) from None
+    cls, parsed = read_settings(architecture, settings)
     # Sorted, because model.json does not keep the order and a network may join its inputs.
     return cls(dict(sorted(inputs.items())), dict(sorted(targets.items())), parsed, nnx.Rngs(seed))
 

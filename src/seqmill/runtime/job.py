@@ -91,6 +91,9 @@ def job(snakemake: Any) -> Iterator[None]:
     except SeqmillError as error:
         log.error("%s", error)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        log.info("stopped; the same command continues")
+        sys.exit(130)
     except Exception:
         log.error("unexpected error\n%s", traceback.format_exc())
         sys.exit(1)

@@ -107,7 +107,7 @@ def test_blocks_of_few_contigs_are_stretches():
     blocks = make_blocks(rows_table(["chr1"] * 6, starts), "contig")
     # the last 10 kb belong to the stretch before, so that no stretch is short
     assert blocks.index.tolist() == [0, 0, 1, 2, 2, 2]
-    assert (blocks.count, blocks.unit) == (3, "stretch of 100 kb")
+    assert (blocks.count, blocks.unit) == (3, "stretch of at least 100 kb")
 
 
 def test_equal_contig_names_of_two_genomes_are_two_contigs():

@@ -8,6 +8,7 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from tests.unit.cli_world import config, write_world
@@ -16,7 +17,7 @@ from tests.unit.report_payloads import PAYLOADS, VOID, poisoned
 
 from seqmill.cli import main
 from seqmill.config.models import Report
-from seqmill.report.page import gather, render, write_report
+from seqmill.report.page import _guessing, gather, render, write_report
 from seqmill.report.words import number
 from seqmill.runtime.errors import DamageError
 
@@ -97,7 +98,33 @@ def test_numbers_of_the_tables_are_on_the_page(results):
         assert f"{line.difference:.3f}" in text
         assert line.verdict in text
     assert "took 3 min of computing" in text  # two trainings of 100.2 s and little else
+    for words in (
+        "network’s AUROC",
+        "baseline’s AUROC",
+        "basset, fold 0, seed 0",
+        "without the start-up of their jobs",
+    ):
+        assert words in text
     assert "50 examples of 20 bp with 2 bp on each side for shifts" in text
+
+
+@pytest.mark.parametrize(("best", "limited"), [(2, False), (3, True)])
+def test_a_kept_pass_that_is_the_last_is_told(results, tmp_path, best, limited):
+    from seqmill.stores.model import write_model
+
+    history = [{"epoch": i, "step": i, "train_loss": 1.0, "valid_loss": 2.0 if i == best else 3.0} for i in (1, 2, 3)]
+    info = {"architecture": "dense", "fold": "0", "seed": 4, "best_epoch": best, "valid_loss": 2.0, "steps": 3}
+    info |= {"device": "cpu", "xla_threads": 1, "dataset": "toy"}
+    write_model(tmp_path / "models/net/0.4", "net", {"w": np.zeros(1, np.float32)}, info, history)
+    write_report(tmp_path / "index.html", report=Report(), **{**results[1], "models": [tmp_path / "models/net/0.4"]})
+    assert ("more <code>max_epochs</code> may help" in (tmp_path / "index.html").read_text()) == limited
+
+
+def test_guessing_is_half_or_the_share_of_positives():
+    columns = [pd.DataFrame({"prevalence": [0.1, 0.3]}), pd.DataFrame({"prevalence": [0.2, 0.4]})]
+    assert _guessing("auroc", columns) == 0.5
+    assert _guessing("auprc", columns) == pytest.approx(0.25)
+    assert _guessing("pearson", columns) is None
 
 
 def test_page_is_the_same_again(results, tmp_path):

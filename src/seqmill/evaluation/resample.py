@@ -51,7 +51,7 @@ def make_blocks(rows: pd.DataFrame, unit: str) -> Blocks:
     if unit == "contig":
         contigs = pd.factorize(rows["genome"] + "\t" + rows["contig"])[0]
         index = genome_blocks(contigs, rows["start"].to_numpy())
-        unit = "contig" if len(np.unique(contigs)) >= MIN_BLOCKS else f"stretch of {BLOCK_BP // 1000} kb"
+        unit = "contig" if len(np.unique(contigs)) >= MIN_BLOCKS else f"stretch of at least {BLOCK_BP // 1000} kb"
     else:
         index = table_blocks(n, None if unit == "row" else rows["group"].to_numpy(str))
     return Blocks(index, int(index.max()) + 1 if n else 0, unit)

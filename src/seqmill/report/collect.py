@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from seqmill.report.split import missing_negatives, parts_of, split_in_words
+from seqmill.report.words import records
 from seqmill.runtime.errors import DamageError
 from seqmill.runtime.marker import RECORD, Marker, read_marker, unseal
 
@@ -65,8 +67,7 @@ def _track(folder: Path, marker: Marker) -> dict[str, Any]:
         "bin_bp": attrs.get("bin_bp"),
         "aggregate": attrs.get("aggregate") or "",
         "missing": attrs.get("missing") or "",
-        "counts": attrs.get("counts", {}),
-        "absent": len(attrs.get("absent", [])),
+        "records": records(attrs, str(section.get("format", ""))),
         "state": attrs["state"],
         "reason": attrs.get("reason", ""),
         "digest": attrs.get("source_sha256"),
@@ -138,7 +139,12 @@ def dataset(folder: Path) -> dict[str, Any]:
 
     reader = DatasetReader(folder)
     path = check_file(folder / "rows", open_rows(folder / "rows"), "dropped.tsv")
-    dropped = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False).to_dict("records")
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    tally = [
+        {key: line.get(key, "") for key in ("stage", "reason", "pool", "fold")} | {"count": int(line["count"])}
+        for line in table.to_dict("records")
+    ]
+    settings = run_record(folder / "rows").get("parameters", {}).get("dataset", {})
     count = {(part["pool"], part["fold"]): part["stop"] - part["start"] for part in reader.parts}
     lines = [
         {"pool": pool, "counts": [count.get((pool, fold), 0) for fold in reader.folds]}
@@ -153,12 +159,11 @@ def dataset(folder: Path) -> dict[str, Any]:
         "reverse_complement": reader.reverse_complement,
         "folds": reader.folds,
         "pools": lines,
-        "runs": [{"name": name, **run} for name, run in reader.runs.items()],
-        "dropped": [
-            {key: row.get(key, "") for key in ("stage", "reason", "pool", "fold", "count")}
-            for row in dropped
-            if row.get("stage") != "kept"
-        ],
+        "split": split_in_words(settings.get("split", {})),
+        "parts": parts_of(reader.rows(), reader.folds),
+        "runs": [{"name": name, **run} for name, run in reader.runs.items() if run != {part: [part] for part in run}],
+        "missing_negatives": missing_negatives(tally),
+        "dropped": [line for line in tally if line["stage"] != "kept"],
         "inputs": [
             {
                 "name": name,
@@ -194,7 +199,10 @@ def models(folders: list[Path]) -> list[dict[str, Any]]:
         network = found.setdefault(info["name"], {"name": info["name"], "dataset": info.get("dataset", ""), "runs": []})
         keys = ("architecture", "fold", "seed", "best_epoch", "valid_loss", "steps", "device", "xla_threads")
         run = {key: info.get(key) for key in keys}
-        network["runs"].append(run | {"parameters": info.get("parameters"), "history": reader.history})
+        # early stopping needs a pass after the kept one, so here the limit ended it
+        limited = bool(reader.history) and run["best_epoch"] == reader.history[-1]["epoch"]
+        run |= {"parameters": info.get("parameters"), "history": reader.history, "limited": limited}
+        network["runs"].append(run)
     return list(found.values())
 
 

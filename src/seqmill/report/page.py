@@ -27,7 +27,7 @@ def _runs(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Label and lines of each run in a metric table, networks first."""
     several = table["fold"].nunique() > 1 or table["seed"].nunique() > 1
     for (model, fold, seed), lines in table.groupby(["model", "fold", "seed"], sort=False):
-        yield (f"{model} (fold {fold}, seed {seed})" if several else model), lines
+        yield (words.run(model, fold, seed) if several else model), lines
 
 
 def _metric(table: pd.DataFrame, metric: str) -> dict[str, Any]:
@@ -43,6 +43,7 @@ def _metric(table: pd.DataFrame, metric: str) -> dict[str, Any]:
         dots.append(Line(name, mean["value"], mean["ci_low"], mean["ci_high"], list(tracks["value"]), network))
         columns.append(tracks.set_index("track"))
     names = list(columns[0].index)
+    guessing = _guessing(metric, columns)
     tracks = [
         {
             "name": name,
@@ -57,8 +58,17 @@ def _metric(table: pd.DataFrame, metric: str) -> dict[str, Any]:
         "lines": lines,
         "tracks": tracks,
         "hidden": max(0, len(names) - MAX_LINES),
-        "figure": dot_plot(dots, label),
+        "guessing": guessing is not None,
+        "figure": dot_plot(dots, label, reference=guessing),
     }
+
+
+def _guessing(metric: str, columns: list[pd.DataFrame]) -> float | None:
+    """What guessing gives: 0.5 for AUROC; for AUPRC the share of positives, mean over tracks, as the large mark is."""
+    if metric != "auprc":
+        return words.GUESSING.get(metric)
+    share = pd.concat(columns)["prevalence"].mean()
+    return None if pd.isna(share) else float(share)
 
 
 def _targets(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -78,11 +88,10 @@ def _comparisons(table: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
     for (target, metric), lines in table.groupby(["target", "metric"], sort=False):
         rows = lines.to_dict("records")
-        dots = [
-            Line(f"{row['network']} {row['fold']}.{row['seed']} − {row['baseline']}", *_bounds(row)) for row in rows
-        ]
         for row in rows:
             row["tone"] = words.VERDICTS.get(row["verdict"], "even")
+            row["run"] = words.run(row["network"], row["fold"], row["seed"])
+        dots = [Line(f"{row['run']} − {row['baseline']}", *_bounds(row)) for row in rows]
         label = words.METRICS.get(metric, (metric, ""))[0]
         figure = dot_plot(dots, f"difference in {label}", reference=0)
         found.append({"target": target, "label": label, "rows": rows, "figure": figure})
@@ -172,7 +181,6 @@ def render(context: dict[str, Any]) -> str:
         "plural": words.plural,
         "percent": words.percent,
         "short": words.short,
-        "counts": words.counts,
         "seconds": lambda value: human_seconds(value) if value is not None else "–",
         "bytes": lambda value: human_bytes(value) if value else "–",
     }

@@ -28,6 +28,7 @@ METRICS = {
         "Share of the variance explained: 1 is perfect, 0 is no better than always saying the mean, below 0 is worse.",
     ),
 }
+GUESSING = {"auroc": 0.5}
 VERDICTS = {
     "better than": "good",
     "worse than": "bad",
@@ -45,15 +46,16 @@ def number(value: Any, digits: int = 3) -> str:
     elif value and (abs(value) < 10**-digits or abs(value) >= 1e6):
         text = f"{value:.{digits}g}"
     else:
-        text = f"{value:.{digits}f}"
+        text = f"{value:,.{digits}f}"
     return text.replace("-", "−")
 
 
 def plural(count: Any, noun: str) -> str:
-    """1 -> '1 track', 2 -> '2 tracks'."""
+    """1 -> '1 track', 2 -> '2 tracks', '3 stretches'."""
+    several = noun + ("es" if noun.endswith("ch") else "s")
     if count is None or count != count:
-        return f"– {noun}s"
-    return f"{int(count):,} {noun}{'' if count == 1 else 's'}"
+        return f"– {several}"
+    return f"{int(count):,} {noun if count == 1 else several}"
 
 
 def interval(low: Any, high: Any) -> str:
@@ -75,7 +77,45 @@ def short(digest: Any) -> str:
     return str(digest)[:12] if digest else "–"
 
 
-def counts(values: dict[str, Any]) -> str:
-    """{'past the end': 3, 'comments': 0} -> 'past the end: 3'; 'none' if all are zero."""
-    some = [f"{str(key).replace('_', ' ')}: {number(value)}" for key, value in sorted(values.items()) if value]
-    return "; ".join(some) or "none"
+def human_bp(length: int) -> str:
+    """640 -> '640 bp', 1980000 -> '1.98 Mb'."""
+    for unit, size in (("Gb", 1e9), ("Mb", 1e6), ("kb", 1e3)):
+        if length >= size:
+            return f"{length / size:.3g} {unit}"
+    return f"{length} bp"
+
+
+def run(model: str, fold: str, seed: Any) -> str:
+    """Name of one run of a network or baseline: 'basset, fold 0, seed 1'."""
+    return f"{model}, fold {fold}, seed {seed}"
+
+
+# What readers count, where the key does not read well after a number.
+COUNTED = {
+    "no summit (middle used)": "without a summit (middle used)",
+    "same interval again (kept)": "the same again (kept)",
+    "score -1 (not available)": "with score −1 (not available)",
+    "zero length": "of zero length",
+}
+
+
+def records(attrs: dict[str, Any], format: str) -> str:
+    """What a reader took and left out of a file.
+
+    Parameters
+    ----------
+    attrs : of a track's marker: kind, state, intervals, counts, absent.
+
+    >>> records({"kind": "intervals", "intervals": 3636, "counts": {"past the end of the contig": 9360}}, "bed")
+    '3,636 kept; 9,360 past the end of the contig'
+    """
+    if attrs.get("state", "ok") != "ok":
+        return "–"
+    # a bigWig's header names contigs; in other files it is records that lie on them
+    on_contigs = {} if format == "bigwig" else {"contigs not in the genome": "on contigs not in the genome"}
+    said = COUNTED | on_contigs
+    kept = [f"{number(attrs['intervals'])} kept"] if attrs.get("kind") == "intervals" and "intervals" in attrs else []
+    found = [f"{number(n)} {said.get(key, key)}" for key, n in sorted(attrs.get("counts", {}).items()) if n]
+    found = found or ([] if kept else ["all used"])
+    absent = len(attrs.get("absent", []))
+    return "; ".join(kept + found + ([f"{plural(absent, 'contig')} without data"] if absent else []))

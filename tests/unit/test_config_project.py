@@ -80,6 +80,22 @@ BAD_CONFIG = {
         yaml.safe_load("models: {m: {architecture: 12:30}}"),
         r"models.m.architecture: expected string, got int; quote it, found 750",
     ),
+    "unknown key of one kind": (
+        {"datasets": {"d": {"windows": {"peaks": 1}}}},
+        r"^config.yaml: datasets.d.windows: unknown key 'peaks'; known keys: keep, kind",
+    ),
+    "key of one kind missing": (
+        {"datasets": {"d": {"windows": {"kind": "peaks", "window_bp": None, "bed": "x.bed", "label_bp": "wide"}}}},
+        r"^config.yaml: datasets.d.windows.window_bp: .*; datasets.d.windows.label_bp: .*found 'wide'$",
+    ),
+    "neither list nor fraction": (
+        {"datasets": {"d": {"split": {"test": "chr1"}}}},
+        r"^config.yaml: datasets.d.split.test: expected a list of contigs or a fraction such as 0.2, found 'chr1'$",
+    ),
+    "neither all, list nor filters": (
+        {"datasets": {"d": {"targets": {"bound": {"tracks": 5}}}}},
+        r"bound.tracks: expected 'all', a list of tracks or \{column: value\}, found 5$",
+    ),
     "windows kind": ({"datasets": {"d": {"windows": {"kind": "tile"}}}}, r"datasets.d.windows: .*'tiles', 'peaks'"),
     "genome": ({"datasets": {"d": {"genomes": ["hg38"]}}}, r"datasets.d: genome 'hg38' is not configured; known: g"),
     "dataset": ({"models": {"m": {"dataset": "e"}}}, r"models.m: dataset 'e' is not configured; known: d"),
@@ -185,3 +201,10 @@ def test_key_tables_are_in_step_with_the_sections():
     text = (ROOT / "config" / "README.md").read_text()
     written = BEGIN + text.partition(BEGIN)[2]
     assert written == as_text(), "run: python -m seqmill.config.reference config/README.md"
+
+
+def test_a_missing_key_is_named_without_the_kind_of_its_section():
+    values = merge(BASE, {})
+    values["datasets"]["d"] = BASE["datasets"]["d"] | {"windows": {"kind": "tiles"}}
+    with pytest.raises(InputError, match=r"^c.yaml: datasets.d.windows.window_bp: Field required$"):
+        parse(values, "c.yaml")

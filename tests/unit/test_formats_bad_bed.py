@@ -16,8 +16,13 @@ BAD = {
     "50 two columns": ("bed", GOOD + "chr1\t10\n", ":2: 2 tab-separated columns, expected at least 3"),
     "50 two columns everywhere": ("bed", "chr1\t10\n", ":1: 2 tab-separated columns, expected at least 3"),
     "50 mixed columns": ("bed", GOOD + GOOD + "chr1\t10\t20\tx\n", ":3: 4 columns, but the lines before have 3"),
-    "50 narrowPeak": ("narrowPeak", GOOD, ":1: 3 tab-separated columns, expected 10"),
+    "50 narrowPeak": (
+        "narrowPeak",
+        GOOD,
+        ":1: 3 tab-separated columns, expected 10 (or set format = bed in the sheet)",
+    ),
     "50 bedgraph": ("bedgraph", GOOD, ":1: 3 tab-separated columns, expected 4"),
+    "51 commas": ("bed", "chr1,10,20\n", ":1: 1 tab-separated column, expected at least 3 (comma-separated?)"),
     "51 spaces": ("bed", "chr1 10 20 my peak\n", ":1: fields are separated by spaces; use tabs"),
     "52 below 0": ("bed", GOOD + "chr1\t-5\t20\n", ":2: start -5 is below 0"),
     "52 backwards": ("bed", "# x\n" + GOOD + "chr1\t30\t20\n", ":3: start 30 is behind end 20"),
@@ -29,9 +34,10 @@ BAD = {
     ),
     "55 all of one base": (
         "bed",
-        "chr1\t10\t10\nchr1\t12\t12\nchr1\t15\t18\n",
-        ": looks 1-based: 2 of 3 records have start = end and none starts at 0; BED is 0-based",
+        "".join(f"chr1\t{i}\t{i + i // 15}\n" for i in range(10, 20)),
+        ": looks 1-based: 5 of 10 records have start = end and none starts at 0; BED is 0-based",
     ),
+    "53 all of length zero": ("bed", "chr1\t10\t10\nchr1\t12\t12\n", ": 0 records left: all 2 have start = end"),
     "55 GFF": (
         "bed",
         "chr1\tsrc\tgene\t10\t20\t.\t+\t.\tid=1\n",

@@ -11,6 +11,7 @@ from seqmill.config.base import Section
 from seqmill.config.datasets import Dataset, Selector, Target
 from seqmill.config.models import Baseline, Model, Report
 from seqmill.config.names import check_collisions, check_label
+from seqmill.config.problems import problems_in_words
 from seqmill.config.sheet import Track, read_sheet
 from seqmill.config.simulation import SimulationSettings
 from seqmill.config.sources import Genome, Tracks
@@ -38,15 +39,7 @@ def parse(values: dict[str, Any], where: str) -> Config:
     try:
         return Config(**values)
     except ValidationError as error:
-        lines = []
-        for problem in error.errors():
-            key = ".".join(str(part) for part in problem["loc"])
-            found = "" if isinstance(problem["input"], dict) else f", found {problem['input']!r}"
-            text = problem["msg"].removeprefix("Value error, ")
-            if problem["type"] == "string_type" and found:  # YAML reads NO and 12:30 as a bool and a number
-                text = f"expected string, got {type(problem['input']).__name__}; quote it"
-            lines.append(f"{key or 'top level'}: {text}{found}")
-        raise InputError(where, "; ".join(lines[:5])) from None
+        raise InputError(where, "; ".join(problems_in_words(error, values)[:5])) from None
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from seqmill.runtime.errors import InputError
 
 LARGEST = 2**31 - 1
 STRANDS = {"+": 1, "-": -1, ".": 0}
-ONE_BASED_SHARE = 0.1
+# Single bases of a 1-based file have start = end; a few records of length zero may be insertions.
+ONE_BASED_SHARE, ONE_BASED_RECORDS = 0.5, 10
 _CONTIG = re.compile(r"[A-Za-z0-9_.:*+|=-]{1,255}")
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _SKIPPED = (b"#", b"track\t", b"track ", b"browser\t", b"browser ", b"track\n", b"browser\n")
@@ -112,10 +113,13 @@ def read_bed(path: str | Path, kind: str, counts: Counter[str]) -> Iterator[BedB
         yield block
     if not records:
         raise InputError(path, "0 records")
-    if empty > ONE_BASED_SHARE * records and first_start > 0:
+    if records >= ONE_BASED_RECORDS and empty >= ONE_BASED_SHARE * records and first_start > 0:
         raise InputError(
-            path, f"looks 1-based: {empty} of {records} records have start = end and none starts at 0; BED is 0-based"
+            path,
+            f"looks 1-based: {empty:,} of {records:,} records have start = end and none starts at 0; BED is 0-based",
         )
+    if empty == records:
+        raise InputError(path, f"0 records left: all {records:,} have start = end")
 
 
 def _without_comments(raw: bytes, number: int) -> tuple[bytes, int | np.ndarray, int]:
@@ -282,7 +286,10 @@ def _check_fields(path: str | Path, number: int, line: bytes, layout: Layout, n_
     if not layout.least <= len(fields) <= layout.most:
         wanted = f"{layout.least}" if layout.least == layout.most else f"at least {layout.least}"
         wanted = f"{layout.least} to {layout.most}" if layout.least < layout.most < 255 else wanted
-        refuse(f"{len(fields)} tab-separated columns, expected {wanted}")
+        hint = " (comma-separated?)" if len(fields) == 1 and b"," in line else ""
+        if len(fields) >= 3 and layout in (LAYOUTS["narrowPeak"], LAYOUTS["broadPeak"]):
+            hint = " (or set format = bed in the sheet)"
+        refuse(f"{len(fields)} tab-separated column{'' if len(fields) == 1 else 's'}, expected {wanted}{hint}")
     if len(fields) != n_columns:
         refuse(f"{len(fields)} columns, but the lines before have {n_columns}")
     values: dict = {"contig": fields[0]}

@@ -18,9 +18,9 @@ from statistics import median
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-import numpy as np  # noqa: E402
-from common import write_result  # noqa: E402
-from simulated_datasets import (  # noqa: E402
+import numpy as np
+from common import write_result
+from simulated_datasets import (
     BASSET_BP,
     BASSET_TRACKS,
     PROFILE_BP,

@@ -17,7 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from common import write_result  # noqa: E402
+from common import write_result
 
 CONFIGS = ("deepbind_srf", "rbp31_qki", "yeast", "hg38_mini", "hg19_chr1")
 WINDOWS = 200

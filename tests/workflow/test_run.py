@@ -38,7 +38,7 @@ def world(tmp_path_factory) -> Path:
 def test_every_noun_is_there_and_whole(world):
     results = world / "results"
     nouns = {str(marker.parent.relative_to(results)) for marker in results.rglob("marker.json")}
-    tracks = ("atac_peaks", "ctcf_peaks", "gata1_peaks", "myc_peaks", "atac_cuts", "chip_ctcf")
+    tracks = ("atac_peaks", "ctcf_peaks", "gata1_peaks", "myc_peaks", "atac_cuts", "chip_ctcf", "chip_myc")
     parts = ("", "/rows", "/inputs/sequence")
     assert nouns == {
         "simulation",
@@ -66,7 +66,7 @@ def test_every_job_left_its_log_and_its_benchmark(world):
     logs = {str(path.relative_to(world / "logs").with_suffix("")) for path in (world / "logs").rglob("*.log")}
     folder = world / "results" / "benchmarks"
     benchmarks = {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.tsv")}
-    assert len(logs) == 23
+    assert len(logs) == 24
     assert logs == benchmarks
 
 

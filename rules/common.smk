@@ -21,11 +21,11 @@ from seqmill.config.scope import (
 )
 from seqmill.config.yamlfile import read_yaml
 from seqmill.examples.kinds import input_names
-from seqmill.planning import summary_lines
 from seqmill.runtime.errors import SeqmillError
 from seqmill.runtime.job import announce_driver
 from seqmill.runtime.locks import acquire
 from seqmill.stores.versions import FORMATS
+from seqmill.summary import summary_lines
 
 CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles] or [
     "config/config.yaml"

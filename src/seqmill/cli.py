@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         "--config", action="append", metavar="KEY=VALUE",
         help="a single setting, laid on top, e.g. models.basset.training.max_epochs=3; may be given again",
     )  # fmt: skip
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
 
     def verb(name: str, text: str, parent: argparse.ArgumentParser, run: Any) -> argparse.ArgumentParser:
         made = verbs.add_parser(
@@ -54,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
 
     plan = verb("plan", "what would be built, its disk and time, and what a change would re-run", configured, _plan)
     plan.add_argument("--json", action="store_true", help="for machines")
+    plan.add_argument(
+        "--snakefile",
+        type=Path,
+        metavar="FILE",
+        help="the workflow (default: of this folder, else of the installation)",
+    )
     plan.add_argument("--no-dry-run", action="store_true", help="do not ask Snakemake what it would run")
     tracks = verb("tracks", "build track stores and the genomes they need", configured, _tracks)
     tracks.add_argument("names", nargs="*", metavar="NAME", help="tracks of the sheet (default: all)")
@@ -66,13 +72,18 @@ def _parser() -> argparse.ArgumentParser:
     export = verb(
         "export", "write the field's own files: targets.txt, or fold_N.json of a built dataset", configured, _export
     )
-    export.add_argument("what", choices=["targets", "folds"])
+    export.add_argument(
+        "what", choices=["targets", "folds"],
+        help="targets: the track sheet; folds: the parts of a built dataset, whose split must be by whole contigs",
+    )  # fmt: skip
     export.add_argument("out", type=Path, metavar="OUT", help="file (targets) or folder (folds)")
     export.add_argument("--dataset", metavar="NAME", help="whose folds (default: the only one)")
     verify = verb("verify", "re-read every byte of stores, or of a tree of results", common, _verify)
     verify.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    verify.add_argument("--json", action="store_true", help="for machines")
     summary = verb("summary", "what the last run found, and where its report is", common, _summary)
     summary.add_argument("path", nargs="?", type=Path, default=RESULTS, metavar="RESULTS")
+    summary.add_argument("--json", action="store_true", help="for machines")
     return parser
 
 
@@ -186,18 +197,24 @@ def _verify(arguments: argparse.Namespace) -> int:
     from seqmill.stores.verify import verify
 
     problems = [problem for path in arguments.paths for problem in verify(path)]
-    for problem in problems:
-        print(problem)
+    if arguments.json:
+        print(json.dumps({"whole": not problems, "findings": problems}, indent=1))
+    elif problems:
+        print("\n".join(problems))
     if problems:
-        raise DamageError(f"{len(problems)} findings")
+        raise DamageError(
+            f"{len(problems):,} finding{'' if len(problems) == 1 else 's'}. Repair: delete the folders that are named "
+            "and damaged, then run the command that built them again"
+        )
     print("whole: every byte is as it was written", file=sys.stderr)
     return 0
 
 
 def _summary(arguments: argparse.Namespace) -> int:
-    from seqmill.planning import summary_lines
+    from seqmill.summary import summarise, summary_lines
 
-    print("\n".join(summary_lines(arguments.path)))
+    path = arguments.path
+    print(json.dumps(summarise(path), indent=1) if arguments.json else "\n".join(summary_lines(path)))
     return 0
 
 
@@ -207,14 +224,21 @@ def _plan(arguments: argparse.Namespace) -> int:
     project = _project(arguments)
     plan = planning.make_plan(project, RESULTS)
     if not arguments.no_dry_run:
-        plan["rerun"] = planning.dry_run(_files(arguments), overrides(arguments.config or []))
+        if arguments.snakefile and not arguments.snakefile.is_file():
+            raise InputError(arguments.snakefile, "does not exist or is not a file")
+        settings = overrides(arguments.config or [])
+        plan["rerun"] = planning.dry_run(_files(arguments), settings, arguments.snakefile)
     print(json.dumps(plan, indent=1) if arguments.json else "\n".join(planning.plan_lines(plan)))
     return 0
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.verb is None:
+        parser.print_help(sys.stderr)
+        return InputError.exit_code
     from seqmill.runtime.job import start_logging
 
     start_logging(verbose=arguments.verbose)

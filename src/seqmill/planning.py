@@ -141,7 +141,10 @@ def _dataset_entries(project: Project, results: Path, lengths: dict[str, int]) -
         size = n * (PACKED["codes"] * width + label * item * values)
         seconds = n * (width + item * values) / _rate("dataset")
         folder = results / f"datasets/{slug(name)}.zarr"
-        entries.append(_entry("dataset", name, folder, size, seconds, examples=n))
+        # only records of files can lie outside a piece of a genome; windows along it cannot
+        partial = section.windows.kind == "peaks" and any(project.config.genomes[g].partial for g in section.genomes)
+        entry = _entry("dataset", name, folder, size, seconds, examples=n)
+        entries.append({**entry, "partial": partial and not entry["built"]})
         shapes[name] = (n, width, values, item)
     return entries, shapes
 
@@ -174,8 +177,9 @@ def make_plan(project: Project, results: Path) -> dict[str, Any]:
     Returns
     -------
     ``nouns``: each with noun, name, bytes and seconds (estimates), built (already there); datasets with examples (at
-    most). ``to_build``, ``bytes``, ``seconds``: of those that are not there. ``free_bytes`` where results lie,
-    ``enough`` (with a fifth to spare), ``rates`` that the times assume.
+    most) and partial (records outside a piece of a genome are still among them). ``to_build``, ``bytes``,
+    ``seconds``: of those that are not there. ``free_bytes`` where results lie, ``enough`` (with a fifth to spare),
+    ``rates`` that the times assume.
     """
     lengths = {name: _genome_bp(project, name) for name in project.config.genomes}
     nouns = [
@@ -206,8 +210,9 @@ def make_plan(project: Project, results: Path) -> dict[str, Any]:
     }
 
 
+NOT_THERE, CUT_OFF = "is not there yet", "an earlier run was cut off"
 _REASONS = (
-    ("Missing output files", "is not there yet"),
+    ("Missing output files", NOT_THERE),
     ("Params have changed", "its settings changed"),
     ("Set of input files has changed", "its list of inputs changed"),
     ("Updated input files", "an input changed"),
@@ -215,8 +220,9 @@ _REASONS = (
     ("Software environment", "the environment changed"),
     ("Forced execution", "it was asked for"),
     ("Input files updated by another job", "something before it runs again"),
-    ("Incomplete", "an earlier run was cut off"),
+    ("Incomplete", CUT_OFF),
 )
+_NEW = (NOT_THERE, CUT_OFF)  # reasons of jobs whose nouns the plan counts as missing
 
 
 def reason_in_words(reason: str) -> str:
@@ -246,25 +252,37 @@ def parse_dry_run(text: str) -> list[dict[str, Any]]:
     ]
 
 
-def dry_run(configfiles: list[Path], settings: dict[str, Any]) -> dict[str, Any]:
+def find_snakefile() -> Path | None:
+    """The workflow of this folder, else of the checkout that seqmill is installed from, else None."""
+    import seqmill
+
+    checkout = Path(seqmill.__file__).parents[2]
+    places = [Path("Snakefile"), Path("workflow/Snakefile"), checkout / "Snakefile"]
+    return next((path for path in places if path.is_file()), None)
+
+
+def dry_run(configfiles: list[Path], settings: dict[str, Any], snakefile: Path | None = None) -> dict[str, Any]:
     """What Snakemake would run in this folder, and why.
 
     Parameters
     ----------
     settings : laid on top of the configuration files.
+    snakefile : the workflow; see `find_snakefile` if not given.
 
     Returns
     -------
     ``jobs`` as in `parse_dry_run`, or ``problem`` in words.
     """
-    if not any(Path(name).is_file() for name in ("Snakefile", "workflow/Snakefile")):
-        return {"jobs": [], "problem": "no Snakefile in this folder, so what a change would re-run is not known"}
+    snakefile = snakefile or find_snakefile()
+    if snakefile is None:
+        return {"jobs": [], "problem": "no Snakefile here or beside the installed seqmill; name one with --snakefile"}
     with tempfile.TemporaryDirectory() as folder:
         # a file, because Snakemake takes nested values of --config for text
         last = Path(folder) / "settings.yaml"
         last.write_text(json.dumps(settings))
         files = [str(path) for path in (*configfiles, last)]
-        command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", "--configfile", *files]
+        command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", "--snakefile", str(snakefile)]
+        command += ["--configfile", *files]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
@@ -274,7 +292,9 @@ def dry_run(configfiles: list[Path], settings: dict[str, Any]) -> dict[str, Any]
 
 def plan_lines(plan: dict[str, Any]) -> list[str]:
     """The plan for people."""
-    lines = [f"{'noun':<12} {'number':>7} {'there':>7} {'disk':>10} {'time':>12}"]
+    if not plan["nouns"]:
+        return ["nothing to build: no genomes, tracks or datasets are configured", *_rerun_lines(plan)]
+    lines = [f"{'what':<12} {'number':>7} {'there':>7} {'disk':>10} {'time':>12}"]
     for noun in dict.fromkeys(entry["noun"] for entry in plan["nouns"]):
         entries = [entry for entry in plan["nouns"] if entry["noun"] == noun]
         missing = [entry for entry in entries if not entry["built"]]
@@ -285,41 +305,35 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
     for entry in plan["nouns"]:
         if entry["noun"] == "dataset":
             bound = "" if entry["built"] else "at most "
+            piece = " before dropping records outside the piece of the genome" if entry["partial"] else ""
             lines.append(
-                f"dataset {entry['name']}: {bound}{entry['examples']:,} examples, {human_bytes(entry['bytes'])}"
+                f"dataset {entry['name']}: {bound}{entry['examples']:,} examples{piece}, {human_bytes(entry['bytes'])}"
             )
     need, free = human_bytes(plan["bytes"]), human_bytes(plan["free_bytes"])
     time = human_seconds(plan["seconds"])
-    lines.append(f"to build: {plan['to_build']} nouns, about {need} and {time} on one core; {free} free")
+    lines.append(f"to build: {_many(plan['to_build'], 'noun')}, about {need} and {time} on one core; {free} free")
     if not plan["enough"]:
         lines.append(f"WARNING too little disk: {need} and a fifth to spare are more than the {free} that are free")
     rates = "; ".join(f"{name} {rate}" for name, rate in plan["rates"].items())
     lines.append(f"times are rough; they assume {rates}")
+    return lines + _rerun_lines(plan)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _rerun_lines(plan: dict[str, Any]) -> list[str]:
     rerun = plan.get("rerun")
-    if rerun:
-        lines += ["", "snakemake would run:"]
-        jobs = [f"  {job['jobs']:>5} × {job['rule']:<16} {job['reason']}" for job in rerun["jobs"]]
-        lines += [f"  {rerun['problem']}"] if rerun["problem"] else jobs or ["  nothing: everything is up to date"]
-    return lines
-
-
-def summary_lines(results: Path) -> list[str]:
-    """What the nouns below ``results`` say in a few lines, and where the report is."""
-    import pandas as pd
-
-    lines = []
-    for noun in ("genome", "tracks", "datasets", "models", "predictions"):
-        depth = "*/*" if noun in ("models", "predictions") else "*"
-        found = sorted((results / noun).glob(f"{depth}/{MARKER}"))
-        if found:
-            lines.append(f"{noun:<12} {len(found)}")
-    for path in sorted((results / "evaluation").glob(f"*/{MARKER}")):
-        table = pd.read_csv(path.parent / "comparison.tsv", sep="\t", dtype={"fold": str})
-        for row in table.drop_duplicates(["target", "network", "baseline", "fold", "seed"]).itertuples():
-            lines.append(
-                f"{path.parent.name}: {row.target}: {row.network} {row.network_value:.3f}, {row.baseline} "
-                f"{row.baseline_value:.3f} ({row.metric}, mean of {row.tracks:.0f} tracks): {row.verdict}"
-            )
-    report = results / "report/index.html"
-    lines.append(f"report: {report.absolute()}" if report.is_file() else f"report: not written yet ({report})")
+    if not rerun:
+        return []
+    if rerun["problem"]:
+        return ["", f"what snakemake would run is not known: {rerun['problem']}"]
+    jobs = [f"  {job['jobs']:>5} × {job['rule']:<16} {job['reason']}" for job in rerun["jobs"]]
+    lines = ["", "snakemake would run:", *(jobs or ["  nothing: everything is up to date"])]
+    if again := sum(job["jobs"] for job in rerun["jobs"] if job["reason"] not in _NEW):
+        it = "their" if again > 1 else "its"
+        lines.append(
+            f"{_many(again, 'job')} would run again although {it} outputs are there; {it} time is not in the total"
+        )
     return lines

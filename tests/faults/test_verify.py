@@ -52,6 +52,17 @@ def test_a_store_without_marker_is_a_finding(tree):
     assert any(problem.startswith(str(tree / "models/net/0.0/marker.json")) for problem in verify(tree))
 
 
+def test_a_noun_that_others_were_made_from_is_missed(tree):
+    """Only where the tree holds its kind: a copied noun, or results without tracks, are whole."""
+    shutil.rmtree(tree / "genome/toy.zarr")
+    made = [tree / "tracks/peaks.zarr", tree / "tracks/signal.zarr"]
+    found = verify(tree)
+    assert sorted(found) == [f"{tree}/genome/toy.zarr: missing; {folder} was made from it" for folder in made]
+    assert verify(tree / "tracks") == []
+    (tree / "genome").rmdir()
+    assert verify(tree) == []
+
+
 def test_an_added_file_is_a_finding(tree):
     (tree / "genome/toy.zarr/codes/chr1/c/9").write_bytes(b"x")
     assert verify(tree) == [f"{tree}/genome/toy.zarr/codes/chr1/c/9: not listed in marker.json"]

@@ -93,7 +93,10 @@ def test_a_damaged_noun_is_found_and_built_again(folder, capsys):
     assert main(["verify", "results"]) == 4
     out = capsys.readouterr()
     assert str(shard.relative_to(folder)) in out.out
-    assert out.err.startswith("ERROR 1 findings")
+    assert out.err.startswith("ERROR 1 finding. Repair: delete the folders that are named and damaged, then run")
+    assert main(["verify", "--json", "results"]) == 4
+    found = json.loads(capsys.readouterr().out)
+    assert (found["whole"], found["findings"]) == (False, out.out.splitlines())
     assert main(["tracks", "atac"]) == 0
     assert built(capsys) == (1, 1)
     assert main(["verify", "results"]) == 0
@@ -155,6 +158,7 @@ class Killed:
         (["tracks", "--config", "report.titel=x"], "unknown key 'titel'; did you mean 'title'?"),
         (["tracks", "--config", "nonsense"], "--config: expected KEY=VALUE, found 'nonsense'"),
         (["verify", "nowhere"], "nowhere: does not exist"),
+        (["summary", "nowhere"], "nowhere: does not exist"),
     ],
 )
 def test_input_errors_are_one_line_with_exit_code_2(folder, capsys, arguments, message):
@@ -224,6 +228,13 @@ def test_help_states_verbs_and_exit_codes_and_imports_little():
     for word in ("plan", "tracks", "dataset", "train", "verify", "summary", "exit codes", "damaged"):
         assert word in out
     assert out.strip().endswith("[]")
+
+
+def test_without_a_verb_the_help_is_shown(capsys):
+    assert main([]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("usage: seqmill")
+    assert "exit codes" in err
 
 
 def test_without_a_sheet(folder, capsys):

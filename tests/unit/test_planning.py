@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.cli_world import SIZE, write_world
+from tests.unit.cli_world import SIZE, config, write_world
 
 from seqmill import planning
 from seqmill.cli import main
@@ -121,11 +121,13 @@ def test_dry_run_in_words():
     ]
 
 
-def test_plan_command_without_a_workflow(folder, capsys):
+def test_plan_command_without_a_workflow(folder, capsys, monkeypatch):
+    monkeypatch.setattr(planning, "find_snakefile", lambda: None)
     assert main(["plan"]) == 0
     out = capsys.readouterr().out
     assert "dataset peaks: at most 1,200 examples" in out
-    assert "no Snakefile in this folder" in out
+    assert "what snakemake would run is not known: no Snakefile here or beside the installed seqmill" in out
+    assert "to build: 8 nouns, about" in out
     assert main(["plan", "--json", "--no-dry-run"]) == 0
     assert json.loads(capsys.readouterr().out)["to_build"] == 8
 
@@ -148,7 +150,36 @@ def test_plan_command_asks_snakemake(folder, capsys):
     assert main(["plan", "--json", "--config", "tracks.bin_bp=40"]) == 0
     jobs = json.loads(capsys.readouterr().out)["rerun"]["jobs"]
     assert jobs == [{"rule": "one", "reason": "its settings changed", "jobs": 1}]
+    assert main(["plan", "--config", "tracks.bin_bp=40"]) == 0
+    again = "1 job would run again although its outputs are there; its time is not in the total"
+    assert capsys.readouterr().out.endswith(again + "\n")
+    (folder / "Snakefile").rename(folder / "other.smk")
+    assert main(["plan", "--json", "--snakefile", "other.smk"]) == 0
+    assert json.loads(capsys.readouterr().out)["rerun"] == {"jobs": [], "problem": ""}
+    assert main(["plan", "--snakefile", "gone.smk"]) == 2
     assert (folder / "x.txt").read_text() == "20\n"
+
+
+def test_the_workflow_of_the_installation_is_used_where_the_folder_has_none(folder):
+    root = Path(__file__).parents[2]
+    assert planning.find_snakefile() == root / "Snakefile"
+    (folder / "workflow").mkdir()
+    (folder / "workflow/Snakefile").write_text("")
+    assert planning.find_snakefile() == Path("workflow/Snakefile")
+
+
+def test_an_empty_configuration_says_so(folder):
+    plan = planning.make_plan(Project.of({}, "none.yaml"), Path("results"))
+    assert planning.plan_lines(plan) == ["nothing to build: no genomes, tracks or datasets are configured"]
+
+
+def test_peaks_on_a_piece_of_a_genome_may_lie_outside(folder):
+    values = config()
+    values["datasets"]["peaks"]["windows"] = {"kind": "peaks", "window_bp": 100, "tracks": ["ctcf"]}
+    for partial, said in ((True, True), (False, False)):
+        values["genomes"]["toy"]["partial"] = partial
+        text = "\n".join(planning.plan_lines(planning.make_plan(Project.of(values, "x"), Path("results"))))
+        assert ("examples before dropping records outside the piece of the genome" in text) == said
 
 
 def test_summary_names_the_report_or_its_absence(folder, capsys):
@@ -158,6 +189,9 @@ def test_summary_names_the_report_or_its_absence(folder, capsys):
     out = capsys.readouterr().out
     assert "tracks       2" in out
     assert "report: not written yet" in out
+    assert main(["summary", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == {"nouns": {"genome": 1, "tracks": 2}, "comparisons": [], "report": None}
     (folder / "results/report").mkdir()
     (folder / "results/report/index.html").write_text("x")
     assert main(["summary"]) == 0

@@ -7,6 +7,9 @@ from pathlib import Path
 from seqmill.runtime.errors import DamageError, InputError
 from seqmill.runtime.marker import MARKER, Marker, named, read_marker, verify_folder
 
+# Folders of a tree of results, by kind of noun.
+KINDS = ("genome", "tracks", "datasets", "models", "predictions")
+
 
 def verify(path: str | Path) -> list[str]:
     """Check one noun, or every noun of a tree of results, byte for byte.
@@ -15,7 +18,8 @@ def verify(path: str | Path) -> list[str]:
     -------
     One message for each damaged place; empty if all is whole. Findings are: a file whose size or content is not what
     its marker says, a missing or additional file, a changed marker or run record, a folder under another name, a store
-    without marker (not finished), and a noun whose inputs in the same tree have another digest.
+    without marker (not finished), a noun whose inputs in the same tree have another digest, and a noun that is
+    missing from the tree although another was made from it (only where the tree holds the folder of its kind).
 
     Raises
     ------
@@ -36,7 +40,7 @@ def verify(path: str | Path) -> list[str]:
         nouns |= _with_parts(folder)
     if not seen:
         raise InputError(path, f"holds nothing to verify: no {MARKER} in it or below")
-    return list(dict.fromkeys(problems + _stale(nouns)))
+    return list(dict.fromkeys(problems + _stale(nouns) + _missing(path, nouns)))
 
 
 def _looks_like_noun(folder: Path, names: list[str]) -> bool:
@@ -83,4 +87,19 @@ def _stale(nouns: dict[Path, Marker]) -> list[str]:
             found = [other for other in nouns if named(other, label)]
             if len(found) == 1 and nouns[found[0]].digest != digest:
                 problems.append(f"{folder}: was built from another version of {found[0]}; build it again")
+    return problems
+
+
+def _missing(path: Path, nouns: dict[Path, Marker]) -> list[str]:
+    """Nouns that others were made from and that are gone from the tree below ``path``."""
+    problems = []
+    for folder, marker in nouns.items():
+        outer = next(other for other in reversed([folder, *folder.parents]) if other in nouns)
+        above = [parent for parent in outer.parents if parent == path or path in parent.parents]
+        inputs = marker.attrs.get("inputs")
+        for label in sorted(inputs) if isinstance(inputs, dict) else ():
+            kind = label.partition("/")[0]
+            root = next((parent for parent in above if kind in KINDS and (parent / kind).is_dir()), None)
+            if root is not None and not (root / label).exists():
+                problems.append(f"{root / label}: missing; {outer} was made from it")
     return problems

@@ -46,15 +46,16 @@ def summarise(results: Path) -> dict[str, Any]:
 
 def summary_lines(results: Path) -> list[str]:
     """The summary for people; the last line is where the report is."""
-    from seqmill.report.words import number, plural, run
+    from seqmill.report.words import number, plural
 
     found = summarise(results)
     lines = [f"{noun:<12} {count}" for noun, count in found["nouns"].items()]
     for row in found["comparisons"]:
+        told = row["verdict"] + (f" {row['baseline']}" if row["verdict"].endswith(" than") else "")
         lines.append(
-            f"{row['dataset']}: {row['target']}: {run(row['network'], row['fold'], row['seed'])} "
+            f"{row['dataset']}: {row['target']}: {row['network']} (fold {row['fold']}, seed {row['seed']}) "
             f"{number(row['network_value'])}, {row['baseline']} {number(row['baseline_value'])} "
-            f"({row['metric']}, mean of {plural(row['tracks'], 'track')}): {row['verdict']}"
+            f"({row['metric']}, mean of {plural(row['tracks'], 'track')}): {told}"
         )
     lines.append(f"report: {found['report'] or f'not written yet ({results}/report/index.html)'}")
     return lines

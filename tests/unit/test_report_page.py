@@ -127,6 +127,25 @@ def test_guessing_is_half_or_the_share_of_positives():
     assert _guessing("pearson", columns) is None
 
 
+def test_summary_on_the_terminal_has_the_numbers_of_the_tables(results, capsys):
+    folder = results[0] / "results"
+    table = pd.read_csv(folder / "evaluation/toy/comparison.tsv", sep="\t")
+    first = table[(table["target"] == "peaks") & (table["metric"] == "auroc")].iloc[0]
+    assert main(["summary", str(folder)]) == 0
+    assert (
+        f"toy: peaks: basset (fold 0, seed 0) {first['network_value']:.3f}, kmer {first['baseline_value']:.3f} "
+        "(auroc, mean of 3 tracks): better than kmer\n"
+    ) in capsys.readouterr().out
+    assert main(["summary", "--json", str(folder)]) == 0
+    found = json.loads(capsys.readouterr().out)["comparisons"]
+    assert sorted((row["target"], row["fold"], row["metric"]) for row in found) == [
+        ("level", "0", "pearson"),
+        ("level", "1", "pearson"),
+        ("peaks", "0", "auroc"),
+        ("peaks", "1", "auroc"),
+    ]
+
+
 def test_page_is_the_same_again(results, tmp_path):
     folder, nouns = results
     write_report(tmp_path / "again.html", report=Report(title="A toy"), **nouns)

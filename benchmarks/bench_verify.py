@@ -16,11 +16,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from common import write_result  # noqa: E402
-from tests.unit.store_examples import write_toy_results  # noqa: E402
+from common import write_result
+from tests.unit.store_examples import write_toy_results
 
-from seqmill.runtime.marker import MARKER  # noqa: E402
-from seqmill.stores.verify import verify  # noqa: E402
+from seqmill.runtime.marker import MARKER
+from seqmill.stores.verify import verify
 
 STORES = ("genome", "tracks", "datasets", "models", "predictions")
 KINDS = ("flip", "truncate", "delete", "append", "swap files", "swap folders")

@@ -73,7 +73,7 @@ REFUSED = {
     ),
     "spaces": (
         "track  location  assay\nx  x.bw  a\n",
-        r"tracks.tsv:1: column 'track' missing; found: track  location  assay; columns are separated by spaces, use tabs",
+        r"column 'track' missing; found: track  location  assay; columns are separated by spaces, use tabs",
     ),
     "utf-16": ((HEADER + "x\tlocal\tx.bw\t\n").encode("utf-16"), r"is UTF-16; save it as tab-separated UTF-8"),
     "latin-1": (HEADER.encode() + b"\xe9\tlocal\tx.bw\t\n", r"not UTF-8 \(byte \d+\)"),

@@ -8,6 +8,7 @@ from seqmill.config.simulation import SimulationSettings
 from seqmill.runtime.files import staged_folder
 from seqmill.runtime.locks import artefact_lock
 from seqmill.runtime.marker import write_marker
+from seqmill.simulate import FORMAT
 from seqmill.simulate.background import Chromosome, make_chromosomes
 from seqmill.simulate.files import (
     write_bam,
@@ -20,7 +21,6 @@ from seqmill.simulate.grammar import GRAMMAR, RULES, Site, place_sites, truth_ar
 from seqmill.simulate.motifs import Motif, load_motifs
 from seqmill.simulate.signal import ASSAYS, call_peaks, coverage, make_fragments
 
-FORMAT = 1
 ASSEMBLY = "sim1"
 
 # fmt: off

@@ -1,7 +1,9 @@
 """Version of each noun's layout and meaning. Raise one when its outputs would change: Snakemake then re-runs them."""
 
+from seqmill.simulate import FORMAT as WORLD_FORMAT
+
 FORMATS = {
-    "world": 1,
+    "world": WORLD_FORMAT,
     "genome": 1,
     "track": 1,
     "dataset": 1,

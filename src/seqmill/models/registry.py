@@ -17,7 +17,17 @@ from pydantic import ValidationError
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import file_digest
 
-_BUILT_IN = ("basset", "danq", "deepbind", "deepsea", "dense", "factorized_basset", "primer_cnn", "profile_cnn")
+_BUILT_IN = (
+    "basset",
+    "bpnet",
+    "danq",
+    "deepbind",
+    "deepsea",
+    "dense",
+    "factorized_basset",
+    "primer_cnn",
+    "profile_cnn",
+)
 Architecture = type[Any]  # an nnx.Module with `Settings` and the constructor above, which Module's type cannot say
 _CLASSES: dict[str, Architecture] = {}
 

@@ -66,8 +66,8 @@ def driver_of(pid: int) -> int:
 
 
 def start(folder: Path, command: str) -> subprocess.Popen:
-    log = open(folder / "campaign.log", "wb")  # noqa: SIM115 - handed to the child
-    return subprocess.Popen(COMMANDS[command], cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    with open(folder / "campaign.log", "wb") as log:  # the child keeps its own handle
+        return subprocess.Popen(COMMANDS[command], cwd=folder, stdout=log, stderr=log, start_new_session=True)
 
 
 def trial(folder: Path, command: str, group: bool, after_s: float, expected: dict[str, str]) -> dict:

@@ -30,7 +30,7 @@ def test_kills_of_group_and_driver_continue_to_the_same_digests(kills):
 
 def test_a_second_live_run_stops_and_names_the_first(kills, tmp_path):
     folder = kills.prepare(tmp_path)
-    command = [*kills.COMMANDS["snakemake"], "results/genome/sim1.zarr/marker.json"]
+    command = [*kills.COMMANDS["snakemake"], "--", "results/genome/sim1.zarr/marker.json"]
     first = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     lock = folder / "results" / ".run.lock"
     while not (lock.exists() and lock.read_text()):

@@ -169,7 +169,10 @@ def test_bed_is_refused_at_its_first_bad_line(lines, ending):
             with pytest.raises(InputError) as error:
                 read_intervals(path, "bed", genome)
             assert error.value.record == first
-        elif same and not looks_one_based(records):
+        elif same and (looks_one_based(records) or all(start == end for start, end in spans(records))):
+            with pytest.raises(InputError, match="start = end"):
+                read_intervals(path, "bed", genome)
+        elif same:
             found = read_intervals(path, "bed", genome)
             kept = Counter(tuple(line.split("\t")[:3]) for _, line in records)
             dropped = found.counts["zero length"]
@@ -177,9 +180,14 @@ def test_bed_is_refused_at_its_first_bad_line(lines, ending):
             assert found.counts["comment lines"] == sum(line.startswith("#") for line in lines)
 
 
+def spans(records):
+    return [(int(line.split("\t")[1]), int(line.split("\t")[2])) for _, line in records]
+
+
 def looks_one_based(records):
-    spans = [(int(line.split("\t")[1]), int(line.split("\t")[2])) for _, line in records]
-    return sum(s == e for s, e in spans) > 0.1 * len(spans) and min(s for s, _ in spans) > 0
+    found = spans(records)
+    empty = sum(start == end for start, end in found)
+    return len(found) >= 10 and empty >= 0.5 * len(found) and min(start for start, _ in found) > 0
 
 
 @quick(100)

@@ -67,9 +67,9 @@ class BPNet(nnx.Module):
                 for name, spec in profiles.items()
             }
         )
-        control = inputs.get("control")
-        self.control = control is not None and control.kind == "profile"
+        self.control = "control" in inputs and inputs["control"].kind == "profile"
         if self.control:
+            control = inputs["control"]
             self.control_starts = {name: _place_in(control, spec, name) for name, spec in profiles.items()}
             self.control_heads = BinHeads(control.shape_per_example[1], profiles, rngs)
         self.heads = Heads(n + int(self.control), {k: s for k, s in targets.items() if k not in profiles}, rngs)

@@ -4,6 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every CI run, so that a change is judged by what it changed; new ones on every other run.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 # jax reads these when it is imported (seqmill.runtime.device): one CPU thread, whichever test comes first.
 os.environ.update(JAX_PLATFORMS="cpu", NPROC="1", PJRT_NPROC="1")

@@ -7,7 +7,7 @@ from seqmill.runtime.errors import SeqmillError
 
 
 def require_device(device: str, threads: int) -> str:
-    """Check the device and thread count of this process and return the device's type, e.g. "cpu" or "NVIDIA H200".
+    """Check device and thread count of this process; return the device's type, "cpu" or the name of an accelerator.
 
     Raises SeqmillError with jax's own reason where the device is missing; there is no fall-back to the CPU.
     """

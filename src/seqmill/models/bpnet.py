@@ -1,4 +1,4 @@
-"""BPNet: Avsec et al., Nature Genetics 53:354 (2021), Methods, in the form that ChromBPNet made common.
+"""BPNet: Avsec et al., Nature Genetics 53:354 (2021), in the form that ChromBPNet made common.
 
 A convolution of 64 filters of 21 bp, then eight residual convolutions of 3 positions, dilated by 2, 4, … 256, each with
 ReLU. A convolution of 75 bp makes each profile; the mean over the positions that the profiles see, through a dense

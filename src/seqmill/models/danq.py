@@ -1,8 +1,9 @@
-"""DanQ: Quang and Xie, Nucleic Acids Research 44:e107 (2016), Supplementary Note "Model architecture".
+"""DanQ: Quang and Xie, Nucleic Acids Research 44:e107 (2016).
 
 One convolution of 320 filters of 26 bp with ReLU, max pooling over 13, dropout 0.2, a bidirectional LSTM of 320 units
 in each direction, dropout 0.5, a dense layer of 925 units with ReLU and one sigmoid output a feature. The convolution
 is not padded: 1,000 bp become 75 positions. With 919 outputs 46,926,479 parameters.
+The layers are those on which open implementations agree.
 
 The gates are logistic functions; weights start as torch's do, the bias of the forget gate at 1.
 """

@@ -1,4 +1,4 @@
-"""DeepBind: Alipanahi et al., Nature Biotechnology 33:831 (2015), Online Methods and Supplementary Notes.
+"""DeepBind: Alipanahi et al., Nature Biotechnology 33:831 (2015).
 
 A bank of 16 motif detectors (convolution) of 24 bp, rectified; the maximum and the mean of each over the sequence; one
 hidden layer of 32 units with ReLU; the output. The paper lets calibration choose between that layer and none

@@ -1,9 +1,9 @@
-"""DeepSEA: Zhou and Troyanskaya, Nature Methods 12:931 (2015), Supplementary Note "Model architecture".
+"""DeepSEA: Zhou and Troyanskaya, Nature Methods 12:931 (2015).
 
 Three convolutions of 8 bp (320, 480 and 960 filters), each followed by ReLU, the first two by max pooling over 4, then
 one dense layer of 925 units with ReLU and one sigmoid output a feature. Dropout 0.2, 0.2 and 0.5 after the three
 convolutional blocks. Convolutions are not padded: 1,000 bp become 53 positions of 960 channels. With 919 outputs
-52,843,119 parameters.
+52,843,119 parameters. The layers are those on which open implementations agree.
 
 The penalties of the paper's training (on the norms of weights and on activations) are no part of the network.
 """

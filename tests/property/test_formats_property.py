@@ -46,7 +46,7 @@ def spans(draw):
     return [(start, draw(st.integers(start + 1, SIZE)), draw(VALUES)) for start in starts]
 
 
-def agrees(reader, values, bin_bp, aggregate, missing):
+def check_bins(reader, values, bin_bp, aggregate, missing):
     n_bins = -(-SIZE // bin_bp)
     expected = np.array(slow_bins(values, bin_bp, aggregate, missing))
     found = reader.bins("c", 0, n_bins, bin_bp, aggregate, missing)
@@ -60,7 +60,7 @@ def test_bedgraph(rows, bin_bp, aggregate, missing):
         path = Path(folder) / "x"
         path.write_text("".join(f"c\t{s}\t{e}\t{v!r}\n" for s, e, v in rows))
         with open_signal(path, "bedgraph", {"c": SIZE}) as reader:
-            agrees(reader, slow_pileup(rows, SIZE), bin_bp, aggregate, missing)
+            check_bins(reader, slow_pileup(rows, SIZE), bin_bp, aggregate, missing)
 
 
 @quick(40)
@@ -76,7 +76,7 @@ def test_bigwig(rows, bin_bp, aggregate, missing, unknown):
             starts, ends, values = (list(column) for column in zip(*rows))
             file.addEntries(["c"] * len(rows), starts, ends=ends, values=values)
         with open_signal(path, "bigwig", {"c": SIZE}) as reader:
-            agrees(reader, slow_pileup(rows, SIZE), bin_bp, aggregate, missing)
+            check_bins(reader, slow_pileup(rows, SIZE), bin_bp, aggregate, missing)
 
 
 @quick(60)
@@ -92,7 +92,7 @@ def test_fragments(rows, bin_bp, aggregate, missing, mode):
         path.write_bytes(gzip.compress("".join(f"c\t{s}\t{e}\n" for s, e, _ in rows).encode()))
         with open_signal(path, "fragments", {"c": SIZE}, mode=mode) as reader:
             values = slow_pileup([place for s, e, _ in rows for place in places(s, e)], SIZE)
-            agrees(reader, values, bin_bp, aggregate, missing)
+            check_bins(reader, values, bin_bp, aggregate, missing)
 
 
 @quick(60)
@@ -103,7 +103,7 @@ def test_bed(rows, bin_bp, aggregate, missing, value):
         path.write_text("".join(f"c\t{s}\t{e}\tn\t{v!r}\t+\n" for s, e, v in rows))
         with open_signal(path, "bed", {"c": SIZE}, value=value) as reader:
             used = [(s, e, 1 if value == "count" else v) for s, e, v in rows]
-            agrees(reader, slow_pileup(used, SIZE), bin_bp, aggregate, missing)
+            check_bins(reader, slow_pileup(used, SIZE), bin_bp, aggregate, missing)
 
 
 FIELD = {

@@ -99,7 +99,9 @@ def test_released_when_the_block_raises(tmp_path):
 def test_torn_lock_files_are_taken(tmp_path, text):
     path = tmp_path / "x.lock"
     path.write_text(text)
-    acquire(path, "x").release()
+    lock = acquire(path, "x")
+    assert json.loads(path.read_text())["owner"] == Owner.of().as_dict()
+    lock.release()
 
 
 def test_owners_proven_dead(tmp_path):
@@ -107,7 +109,9 @@ def test_owners_proven_dead(tmp_path):
     for change in ({"boot": "another"}, {"started": "1"}, {"pid": 2**22 + 1}):
         path = tmp_path / "x.lock"
         path.write_text(json.dumps({"owner": {**mine.as_dict(), **change}, "beat": 1}))
-        acquire(path, "x").release()
+        lock = acquire(path, "x")
+        assert json.loads(path.read_text())["owner"] == mine.as_dict()
+        lock.release()
 
 
 def test_a_live_owner_counts_even_where_flock_does_not_work(tmp_path):

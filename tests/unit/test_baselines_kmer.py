@@ -13,7 +13,7 @@ from tests.unit import training_toys as toys
 from seqmill.baselines import kmer
 from seqmill.baselines.kmer import run_baseline
 from seqmill.baselines.linear import Linear, RidgeSums, choose, fit_logistic, sigmoid
-from seqmill.config.models import Baseline
+from seqmill.config.baselines import Baseline
 from seqmill.runtime.errors import InputError
 from seqmill.stores.predictions import PredictionsReader
 from seqmill.stores.specs import ArraySpec

@@ -4,7 +4,7 @@ from seqmill.runtime.job import job, noun
 
 with job(snakemake):
     from seqmill.baselines.kmer import run_baseline
-    from seqmill.config.models import Baseline
+    from seqmill.config.baselines import Baseline
 
     run_baseline(
         noun(snakemake.output[0]),

@@ -14,7 +14,7 @@ import numpy as np
 
 from seqmill.baselines.features import Features
 from seqmill.baselines.linear import Linear, RidgeSums, choose, fit_logistic, sigmoid
-from seqmill.config.models import Baseline
+from seqmill.config.baselines import Baseline
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.progress import Progress
 from seqmill.stores.dataset import DatasetReader

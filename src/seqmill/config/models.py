@@ -1,8 +1,8 @@
-"""The sections of one model and one baseline."""
+"""The sections of one model and of the report."""
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seqmill.config.base import Section
 
@@ -42,28 +42,29 @@ class Training(Section):
     train_fraction: float = Field(1.0, gt=0, le=1, description="Prefix of the training rows, for learning curves.")
 
 
+class Head(Section):
+    """How one target is learned. In ``targets`` a plain number is a head with that weight."""
+
+    weight: float = Field(1.0, ge=0, description="Weight of this target's loss.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_weight(cls, value: Any) -> Any:
+        return {"weight": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 class Model(Section):
     """One network on one dataset. Folds and seeds are separate jobs."""
 
     architecture: str = Field(description="Name in the registry of networks.")
     dataset: str
-    targets: dict[str, float] | None = Field(None, description="Target to weight of its loss; all with 1 if none.")
+    targets: dict[str, Head] | None = Field(
+        None, description="Targets to learn, each with the weight or the section of its head; all if none."
+    )
     pools: list[PoolShare] | None = Field(None, description="Pools of a batch; all, by size, if none.")
     settings: dict[str, Any] = Field(default_factory=dict, description="Settings of the architecture.")
     training: Training = Training()
     folds: list[str] | None = Field(None, description="Folds to train; all if none.")
-
-
-class Baseline(Section):
-    """A simple model on the same dataset, judged by the same predictions format."""
-
-    kind: Literal["kmer"] = Field(description="'kmer': ridge or logistic regression on k-mer counts.")
-    dataset: str
-    targets: list[str] | None = None
-    k: int = Field(5, ge=1, le=8)
-    alphas: list[float] = Field(default_factory=lambda: [0.1, 1.0, 10.0, 100.0, 1000.0], min_length=1)
-    max_train_rows: int | None = Field(None, ge=1)
-    folds: list[str] | None = None
 
 
 class Report(Section):

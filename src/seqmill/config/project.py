@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from seqmill.config.base import Section
+from seqmill.config.baselines import Baseline
 from seqmill.config.datasets import Dataset, Selector, Target
-from seqmill.config.models import Baseline, Model, Report
+from seqmill.config.models import Model, Report
 from seqmill.config.names import check_collisions, check_label
 from seqmill.config.problems import problems_in_words
 from seqmill.config.sheet import Track, read_sheet

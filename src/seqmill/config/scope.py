@@ -7,8 +7,9 @@ changes and leaves the rest: one more track leaves rows, inputs and other array 
 from pathlib import Path
 from typing import TypeVar
 
+from seqmill.config.baselines import Baseline
 from seqmill.config.datasets import Dataset
-from seqmill.config.models import Baseline, Model
+from seqmill.config.models import Model
 from seqmill.config.project import Project
 from seqmill.config.sheet import Track
 

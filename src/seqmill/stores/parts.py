@@ -1,6 +1,6 @@
 """Which rows and targets of a dataset a run uses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from seqmill.runtime.errors import InputError
@@ -15,14 +15,13 @@ def folds_of(reader: Any, fold: str, part: str) -> list[str]:
     return list(reader.runs[fold][part])
 
 
-def chosen_targets(reader: Any, wanted: Mapping[str, float] | Sequence[str] | None) -> dict[str, float]:
-    """Targets and weights of a model; all with weight 1 if none are named. Raises InputError for an unknown one."""
-    if wanted is None:
-        return dict.fromkeys(reader.targets, 1.0)
-    for name in wanted:
+def chosen_targets(reader: Any, wanted: Iterable[str] | None) -> list[str]:
+    """Targets of a model or baseline; all if none are named. Raises InputError for an unknown one."""
+    names = list(reader.targets if wanted is None else wanted)
+    for name in names:
         if name not in reader.targets:
             raise InputError(reader.name, f"has no target {name!r}; it has {', '.join(reader.targets)}")
-    return dict(wanted) if isinstance(wanted, Mapping) else dict.fromkeys(wanted, 1.0)
+    return names
 
 
 def cut_blocks(ranges: Sequence[Block], chunk: int) -> tuple[Block, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from seqmill.config.models import Model
+from seqmill.config.models import Head, Model
 from seqmill.models.blocks import count_parameters
 from seqmill.models.registry import build, source_digest
 from seqmill.runtime.errors import InputError
@@ -94,7 +94,8 @@ def train_model(out: str | Path, *, name: str, model: Model, dataset: str | Path
     kind = require_device(training.device, training.xla_threads)
     reader = DatasetReader(dataset)
     label = f"{name}/{fold}.{seed}"
-    weights = chosen_targets(reader, model.targets)
+    heads = {key: (model.targets or {}).get(key, Head()) for key in chosen_targets(reader, model.targets)}
+    weights = {key: head.weight for key, head in heads.items()}
     arrays = {**reader.inputs, **{f"target {key}": reader.targets[key] for key in weights}}
     view = View(
         inputs=reader.inputs,

@@ -53,6 +53,29 @@ class Head(Section):
         return {"weight": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+class Prediction(Section):
+    """How a trained network is applied. A change repeats predictions, not the training."""
+
+    strands: Literal["auto", "forward"] = Field(
+        "auto", description="'auto' averages both strands where the network was trained on both."
+    )
+    shifts_bp: list[int] = Field(
+        default_factory=lambda: [0],
+        min_length=1,
+        description="Average over windows moved by so many bp, within margin_bp of the dataset; 0 must be among them.",
+    )
+    ensemble: bool = Field(
+        True, description="With several seeds, also the mean of their predictions, as seed 'mean' of each fold."
+    )
+    batch_size: int | None = Field(None, ge=1, description="Examples at a time; as in training if none.")
+
+    @model_validator(mode="after")
+    def _shifts(self):
+        if 0 not in self.shifts_bp or len(set(self.shifts_bp)) < len(self.shifts_bp):
+            raise ValueError(f"shifts_bp {self.shifts_bp} must hold 0, and no number twice")
+        return self
+
+
 class Model(Section):
     """One network on one dataset. Folds and seeds are separate jobs."""
 
@@ -64,6 +87,7 @@ class Model(Section):
     pools: list[PoolShare] | None = Field(None, description="Pools of a batch; all, by size, if none.")
     settings: dict[str, Any] = Field(default_factory=dict, description="Settings of the architecture.")
     training: Training = Training()
+    prediction: Prediction = Prediction()
     folds: list[str] | None = Field(None, description="Folds to train; all if none.")
 
 

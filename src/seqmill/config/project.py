@@ -1,6 +1,7 @@
 """The project: all sections and the sheet, checked against each other."""
 
 import math
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from pydantic import Field, ValidationError
 
 from seqmill.config.base import Section
 from seqmill.config.baselines import Baseline
-from seqmill.config.datasets import Dataset, Selector, Target
+from seqmill.config.datasets import Control, Dataset, Selector, Target
 from seqmill.config.models import Model, Report
 from seqmill.config.names import check_collisions, check_label
 from seqmill.config.problems import problems_in_words
+from seqmill.config.published import Published
 from seqmill.config.sheet import Track, read_sheet
 from seqmill.config.simulation import SimulationSettings
 from seqmill.config.sources import Genome, Tracks
@@ -32,6 +34,7 @@ class Config(Section):
     datasets: dict[str, Dataset] = Field(default_factory=dict)
     models: dict[str, Model] = Field(default_factory=dict)
     baselines: dict[str, Baseline] = Field(default_factory=dict)
+    published: dict[str, Published] = Field(default_factory=dict)
     report: Report = Report()
 
 
@@ -41,6 +44,11 @@ def parse(values: dict[str, Any], where: str) -> Config:
         return Config(**values)
     except ValidationError as error:
         raise InputError(where, "; ".join(problems_in_words(error, values)[:5])) from None
+
+
+def _check_bins(where: str, bin_bp: int | None, track: Track) -> None:
+    if bin_bp and track.bin_bp and bin_bp % track.bin_bp:
+        raise InputError(where, f"bin_bp {bin_bp} is not a multiple of the {track.bin_bp} bp of track {track.track}")
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -63,18 +71,21 @@ class Project:
 
     def __init__(self, config: Config, where: str):
         self.config, self.where = config, where
-        for section in ("genomes", "datasets", "models", "baselines"):
+        for section in ("genomes", "datasets", "models", "baselines", "published"):
             names = list(getattr(config, section))
             for name in names:
                 check_label(name, f"{where}: {section}")
             check_collisions(names, f"{where}: {section}")
-        check_collisions([*config.models, *config.baselines], f"{where}: models and baselines")
+        runs = [*config.models, *config.baselines, *config.published]
+        check_collisions(runs, f"{where}: models, baselines and published predictions")
         for name, dataset in config.datasets.items():
             self._check_dataset(name, dataset)
         for name, model in config.models.items():
             self._check_model(name, model)
         for name, baseline in config.baselines.items():
             self._check_model(name, baseline)
+        for name, published in config.published.items():
+            self._check_run(f"{where}: published.{name}", name, published.dataset, published.columns)
 
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "Project":
@@ -141,6 +152,11 @@ class Project:
             return []
         return self.select(spec.tracks, f"{self.where}: datasets.{dataset}.targets.{target}.tracks")
 
+    def control_tracks(self, dataset: str) -> list[Track]:
+        """Tracks of a dataset's control; none where it has no control."""
+        control = self.config.datasets[dataset].control
+        return self.select(control.tracks, f"{self.where}: datasets.{dataset}.control.tracks") if control else []
+
     def groups(self, dataset: str, target: str) -> dict[str, list[Track]]:
         """Tracks of a target by the sheet's ``group``; one group ``main`` for tables."""
         tracks = self.target_tracks(dataset, target)
@@ -180,11 +196,11 @@ class Project:
         """Least common multiple of the bins of a dataset's signal tracks: windows start on it."""
         targets = self.config.datasets[dataset].targets
         tracks = [track for name in targets for track in self.target_tracks(dataset, name) if track.kind == "signal"]
-        return math.lcm(*(track.bin_bp or 1 for track in tracks))
+        return math.lcm(*(track.bin_bp or 1 for track in [*tracks, *self.control_tracks(dataset)]))
 
     def folds(self, model: str) -> list[str]:
-        """Fold names that a model or baseline is run on."""
-        section = self.config.models.get(model) or self.config.baselines[model]
+        """Fold names that a model, baseline or published prediction is judged on."""
+        section = self.run(model)
         split = self.config.datasets[section.dataset].split
         every = [str(fold) for fold in range(split.k)] if split.kind == "folds" else ["0"]
         for fold in section.folds or []:
@@ -193,9 +209,19 @@ class Project:
         return section.folds or every
 
     def seeds(self, model: str) -> list[int]:
-        """Seeds of a model; a baseline has the single seed 0."""
+        """Seeds of a model; others have the single seed 0."""
         section = self.config.models.get(model)
         return section.training.seeds if section else [0]
+
+    def has_ensemble(self, model: str) -> bool:
+        """Whether the mean over seeds of a model's predictions is made, with "mean" in place of the seed."""
+        section = self.config.models.get(model)
+        return bool(section and section.prediction.ensemble and len(section.training.seeds) > 1)
+
+    def run(self, name: str) -> Model | Baseline | Published:
+        """Section of a model, baseline or published prediction."""
+        config = self.config
+        return config.models.get(name) or config.baselines.get(name) or config.published[name]
 
     def check_sources(self) -> None:
         """Raise InputError for the first source file that is not there.
@@ -205,6 +231,7 @@ class Project:
         """
         named = [(f"genomes.{name}", path) for name, g in self.config.genomes.items() for path in g.source_files()]
         named += [(f"datasets.{name}", path) for name, d in self.config.datasets.items() for path in d.source_files()]
+        named += [(f"published.{name}", section.file) for name, section in self.config.published.items()]
         places = [(f"{self.where}: {section}", path) for section, path in named]
         if self.config.tracks:
             places += [(f"{self.config.tracks.sheet}: track {name}", track.path) for name, track in self.tracks.items()]
@@ -224,9 +251,11 @@ class Project:
         for target_name, target in dataset.targets.items():
             check_label(target_name, where)
             if target.tracks is not None:
-                self._check_target(f"{where}.targets.{target_name}", dataset, target)
+                self._check_target(f"{where}.targets.{target_name}", target)
+        if dataset.control:
+            self._check_control(f"{where}.control", dataset.control)
 
-    def _check_target(self, where: str, dataset: Dataset, target: Target) -> None:
+    def _check_target(self, where: str, target: Target) -> None:
         for track in self.select(target.tracks or "all", where):
             intervals = track.kind == "intervals"
             if intervals != (target.kind == "binary"):
@@ -235,27 +264,39 @@ class Project:
                     f"track {track.track} holds {track.kind}; a {target.kind} target needs "
                     + ("intervals (peaks)" if target.kind == "binary" else "signal"),
                 )
-            if not intervals and target.bin_bp and track.bin_bp and target.bin_bp % track.bin_bp:
-                raise InputError(
-                    where, f"bin_bp {target.bin_bp} is not a multiple of the {track.bin_bp} bp of track {track.track}"
-                )
+            if not intervals:
+                _check_bins(where, target.bin_bp, track)
+
+    def _check_control(self, where: str, control: Control) -> None:
+        tracks = self.select(control.tracks, where)
+        names = {track.track for track in tracks}
+        for track in tracks:
+            if track.kind == "intervals":
+                raise InputError(where, f"track {track.track} holds intervals; a control needs signal")
+            if track.strand_pair and track.strand_pair not in names:
+                raise InputError(where, f"{track.strand_pair}, strand pair of {track.track}, is not in the control")
+            _check_bins(where, control.bin_bp, track)
 
     def _check_model(self, name: str, model: Model | Baseline) -> None:
         where = f"{self.where}: {'models' if isinstance(model, Model) else 'baselines'}.{name}"
-        if model.dataset not in self.config.datasets:
-            raise InputError(
-                where, f"dataset {model.dataset!r} is not configured; known: {', '.join(self.config.datasets)}"
-            )
-        dataset = self.config.datasets[model.dataset]
-        for target in model.targets or []:
-            if target not in dataset.targets:
+        self._check_run(where, name, model.dataset, model.targets or [])
+        if not isinstance(model, Model):
+            return
+        margin_bp, furthest = self.config.datasets[model.dataset].margin_bp, max(map(abs, model.prediction.shifts_bp))
+        for key, length in (("max_jitter_bp", model.training.max_jitter_bp), ("prediction.shifts_bp", furthest)):
+            if length > margin_bp:
                 raise InputError(
-                    where, f"target {target!r} is not in dataset {model.dataset}: {', '.join(dataset.targets)}"
+                    where,
+                    f"{key} {length} needs margin_bp of dataset {model.dataset} to be at least as large, "
+                    f"it is {margin_bp}",
                 )
-        if isinstance(model, Model) and model.training.max_jitter_bp > dataset.margin_bp:
-            raise InputError(
-                where,
-                f"max_jitter_bp {model.training.max_jitter_bp} needs margin_bp of dataset {model.dataset} "
-                f"to be at least as large, it is {dataset.margin_bp}",
-            )
+
+    def _check_run(self, where: str, name: str, dataset: str, targets: Iterable[str]) -> None:
+        """Dataset, targets and folds of a model, baseline or published prediction exist."""
+        if dataset not in self.config.datasets:
+            raise InputError(where, f"dataset {dataset!r} is not configured; known: {', '.join(self.config.datasets)}")
+        known = self.config.datasets[dataset].targets
+        for target in targets:
+            if target not in known:
+                raise InputError(where, f"target {target!r} is not in dataset {dataset}: {', '.join(known)}")
         self.folds(name)

@@ -9,11 +9,12 @@ from typing import TypeVar
 
 from seqmill.config.baselines import Baseline
 from seqmill.config.datasets import Dataset
-from seqmill.config.models import Model
+from seqmill.config.models import Model, Prediction
 from seqmill.config.project import Project
+from seqmill.config.published import Published
 from seqmill.config.sheet import Track
 
-Run = TypeVar("Run", Model, Baseline)
+Run = TypeVar("Run", Model, Baseline, Published)
 
 # Columns that are applied when a dataset is written, or that only describe: they leave a track store as it is.
 _AFTER_THE_STORE = {"transform", "clip", "clip_soft", "scale", "strand_pair", "group", "description"}
@@ -25,11 +26,17 @@ def track_scope(track: Track) -> Track:
 
 
 def rows_scope(section: Dataset) -> Dataset:
-    """A dataset's section for its rows and inputs: without the tracks of its targets, unless labels choose windows."""
+    """A dataset's section for its rows: without control and tracks of targets, unless labels choose windows."""
+    section = section.model_copy(update={"control": None})
     if getattr(section.windows, "keep", "all") == "labelled":
         return section
     targets = {name: target.model_copy(update={"tracks": None}) for name, target in section.targets.items()}
     return section.model_copy(update={"targets": targets})
+
+
+def input_scope(section: Dataset, name: str) -> Dataset:
+    """A dataset's section for one input: that of the rows, and for the control its own section."""
+    return rows_scope(section).model_copy(update={"control": section.control if name == "control" else None})
 
 
 def target_scope(section: Dataset, target: str) -> Dataset:
@@ -37,12 +44,20 @@ def target_scope(section: Dataset, target: str) -> Dataset:
     spec = section.targets[target]
     if section.windows.kind in ("tiles", "peaks"):
         spec = spec.model_copy(update={"tracks": None})
-    return section.model_copy(update={"targets": {target: spec}})
+    return section.model_copy(update={"targets": {target: spec}, "control": None})
 
 
 def run_scope(section: Run) -> Run:
-    """Section of a network or baseline for one run: one more fold leaves the others as they are."""
+    """Section of a network or baseline for one run: one more fold or seed leaves the others as they are."""
+    if isinstance(section, Model):
+        one_seed = section.training.model_copy(update={"seeds": [0]})
+        return section.model_copy(update={"folds": None, "training": one_seed, "prediction": Prediction()})
     return section.model_copy(update={"folds": None})
+
+
+def prediction_scope(section: Model) -> Prediction:
+    """What decides the predictions of one run, beside its model: not whether runs are averaged afterwards."""
+    return section.prediction.model_copy(update={"ensemble": True})
 
 
 def blacklists(project: Project, dataset: str) -> dict[str, Path]:

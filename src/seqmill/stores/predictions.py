@@ -6,8 +6,9 @@
        predicted/{target}/   float32: probability (binary, fraction), value (quantity), expected signal (others)
        truth/{target}/       as in the dataset
        mask/{target}/        bool, True where the truth is known
+       spread/{target}/      float32, only of means over several models: their standard deviation
 
-Networks, baselines and published predictions have the same form; evaluation reads nothing else.
+Means over the seeds of a model have "mean" in place of the seed. Networks, baselines and published predictions have the same form; evaluation reads nothing else.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,8 @@ from seqmill.stores.tables import read_table, write_table
 
 KINDS = ("network", "baseline", "published")
 _NEEDED = ("kind", "model", "dataset", "dataset_digest", "fold", "seed", "bootstrap_unit")
-Block = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+# predicted, truth, mask (None if all is known), and where a store has it, spread
+Block = tuple[np.ndarray, np.ndarray, np.ndarray | None] | tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]
 
 
 class PredictionsWriter:
@@ -41,6 +43,7 @@ class PredictionsWriter:
         ``bootstrap_unit``, and more.
     specs : `TargetSpec` of each predicted target, as the network sees it (margins cut off).
     inputs : `seqmill.stores.layout.upstream` of model and dataset.
+    spread : every block has a fourth array, the standard deviation of what was averaged.
     """
 
     def __init__(
@@ -52,12 +55,14 @@ class PredictionsWriter:
         *,
         inputs: dict[str, str] | None = None,
         parameters: dict[str, Any] | None = None,
+        spread: bool = False,
     ):
         missing = [key for key in _NEEDED if key not in attrs]
         if missing or attrs["kind"] not in KINDS:
             raise ValueError(f"{name}: attrs lack {missing}, or kind is not one of {', '.join(KINDS)}")
         self.folder, self.name, self.attrs, self.specs = Path(folder), name, dict(attrs), dict(specs)
         self.inputs, self.parameters = inputs, parameters
+        self._roles = ["predicted", "truth", "mask", *(["spread"] if spread else [])]
         self._rows: list[pd.DataFrame] = []
         self._arrays: dict[tuple[str, str], ArrayWriter] = {}
 
@@ -70,7 +75,8 @@ class PredictionsWriter:
         )
         for target, spec in self.specs.items():
             chunk = choose_chunk(4 * int(np.prod(spec.shape_per_example, dtype=np.int64)))
-            for role, dtype in (("predicted", "float32"), ("truth", spec.dtype), ("mask", "bool")):
+            for role in self._roles:
+                dtype = {"truth": spec.dtype, "mask": "bool"}.get(role, "float32")
                 self._arrays[role, target] = ArrayWriter(
                     self._part / role / slug(target), spec.shape_per_example, dtype, chunk, axes=spec.axes
                 )
@@ -82,13 +88,15 @@ class PredictionsWriter:
         Parameters
         ----------
         rows : their rows of the dataset's rows table.
-        values : target -> (predicted, truth, mask), arrays (examples, *shape_per_example); mask None if all is known.
+        values : target -> (predicted, truth, mask), arrays (examples, *shape_per_example); mask None if all is known;
+            with the spread as a fourth where the store has it.
         """
         if set(values) != set(self.specs):
             raise ValueError(f"{self.name}: values of {sorted(values)}, expected {sorted(self.specs)}")
-        for target, (predicted, truth, mask) in values.items():
+        for target, (predicted, truth, mask, *spread) in values.items():
             mask = np.ones(np.shape(truth), bool) if mask is None else mask
-            for role, block in (("predicted", np.asarray(predicted, np.float32)), ("truth", truth), ("mask", mask)):
+            blocks = np.asarray(predicted, np.float32), truth, mask, *(np.asarray(x, np.float32) for x in spread)
+            for role, block in zip(self._roles, blocks, strict=True):
                 if len(block) != len(rows):
                     raise ValueError(f"{self.name}: {len(block)} {role} {target} for {len(rows)} rows")
                 self._arrays[role, target].append(block)
@@ -102,6 +110,7 @@ class PredictionsWriter:
         write_table(self._part / "rows.parquet", rows.astype(ROW_COLUMNS))
         targets = {target: spec.to_json() for target, spec in self.specs.items()}
         self._out |= {**self.attrs, "n": len(rows), "targets": targets, "target_order": list(targets)}
+        self._out["spread"] = "spread" in self._roles
         paths = [f"{role}/{slug(target)}" for role, target in self._arrays]
         write_groups(self._part, paths, {"targets": targets})
 
@@ -153,3 +162,11 @@ class PredictionsReader:
     def mask(self, target: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """bool of the same shape, True where the truth is known."""
         return self._read("mask", target, start, stop)
+
+    @property
+    def has_spread(self) -> bool:
+        return self.attrs.get("spread", False)
+
+    def spread(self, target: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Standard deviation of the models that were averaged, float32 of the same shape; see `has_spread`."""
+        return self._read("spread", target, start, stop)

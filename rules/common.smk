@@ -14,13 +14,14 @@ from seqmill.config.project import Project
 from seqmill.config.scope import (
     blacklists,
     dataset_files,
+    input_scope,
     rows_scope,
     run_scope,
     target_scope,
     track_scope,
 )
 from seqmill.config.yamlfile import read_yaml
-from seqmill.examples.kinds import input_names
+from seqmill.examples.kinds import CONTROL, input_names
 from seqmill.runtime.errors import SeqmillError
 from seqmill.runtime.job import announce_driver
 from seqmill.runtime.locks import acquire
@@ -136,6 +137,16 @@ def blacklist_files(wildcards):
 
 def rows_section(wildcards):
     return rows_scope(dataset_of(wildcards)).model_dump_json()
+
+
+def input_section(wildcards):
+    return input_scope(dataset_of(wildcards), wildcards.input).model_dump_json()
+
+
+def input_tracks(wildcards):
+    """Tracks of an input: those of the control, none for others."""
+    name = DATASETS[wildcards.dataset]
+    return PROJECT.control_tracks(name) if wildcards.input == CONTROL else []
 
 
 def target_section(wildcards):

@@ -45,6 +45,7 @@ rule dataset_input:
         files=lambda wildcards: dataset_sources(wildcards),
         genomes=lambda wildcards: genome_markers(wildcards),
         rows="results/datasets/{dataset}.zarr/rows/marker.json",
+        tracks=lambda wildcards: markers_of(input_tracks(wildcards)),
     output:
         "results/datasets/{dataset}.zarr/inputs/{input}/marker.json",
     log:
@@ -57,7 +58,8 @@ rule dataset_input:
         runtime=120,
     params:
         name=lambda wildcards: DATASETS[wildcards.dataset],
-        section=lambda wildcards: rows_section(wildcards),
+        section=lambda wildcards: input_section(wildcards),
+        tracks=lambda wildcards: tracks_json(input_tracks(wildcards)),
         stamps=lambda wildcards: stamps(dataset_sources(wildcards)),
         format=FORMATS["dataset"],
     script:

@@ -124,6 +124,14 @@ def _widths(project: Project, name: str, section: Dataset) -> tuple[int, int]:
     return bp + 2 * section.margin_bp, values
 
 
+def _control_values(project: Project, name: str, section: Dataset) -> int:
+    """Number of values of an example's control."""
+    if section.control is None:
+        return 0
+    span = (section.control.length_bp or getattr(section.windows, "window_bp", None) or 0) + 2 * section.margin_bp
+    return len(project.control_tracks(name)) * (span // (section.control.bin_bp or project.grid_bp(name)))
+
+
 def _entry(noun: str, name: str, folder: Path, size: float, seconds: float, **more: Any) -> dict[str, Any]:
     built = (folder / MARKER).is_file()
     size, seconds = size + NOUN_BYTES, seconds + JOB_SECONDS.get(noun, OTHER_JOB_SECONDS)
@@ -138,8 +146,9 @@ def _dataset_entries(project: Project, results: Path, lengths: dict[str, int]) -
         width, values = _widths(project, name, section)
         item = 1 if all(target.kind == "binary" for target in section.targets.values()) else 4
         label = PACKED["labels" if item == 1 else "signal"]
-        size = n * (PACKED["codes"] * width + label * item * values)
-        seconds = n * (width + item * values) / _rate("dataset")
+        control = 4 * _control_values(project, name, section)
+        size = n * (PACKED["codes"] * width + label * item * values + PACKED["signal"] * control)
+        seconds = n * (width + item * values + control) / _rate("dataset")
         folder = results / f"datasets/{slug(name)}.zarr"
         # only records of files can lie outside a piece of a genome; windows along it cannot
         partial = section.windows.kind == "peaks" and any(project.config.genomes[g].partial for g in section.genomes)

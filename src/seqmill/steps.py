@@ -19,7 +19,15 @@ from typing import Any
 from seqmill.config.datasets import Dataset
 from seqmill.config.names import slug
 from seqmill.config.project import Project
-from seqmill.config.scope import blacklists, dataset_files, rows_scope, run_scope, target_scope, track_scope
+from seqmill.config.scope import (
+    blacklists,
+    dataset_files,
+    input_scope,
+    rows_scope,
+    run_scope,
+    target_scope,
+    track_scope,
+)
 from seqmill.runtime.errors import DamageError, InputError, WorkerError
 from seqmill.runtime.files import atomic_write
 from seqmill.runtime.job import announce_driver
@@ -183,14 +191,17 @@ class Steps:
         return self._step(place, f"rows of dataset {name}", settings, build, sources=sources, needs=needs)
 
     def _inputs(self, name: str, section: Dataset) -> Iterator[Step]:
-        from seqmill.examples.kinds import input_names
+        from seqmill.examples.kinds import CONTROL, input_names
 
-        rows, dataset = self._rows(name, section), rows_scope(section)
+        rows = self._rows(name, section)
         genomes = {genome: self.genome(genome) for genome in section.genomes}
         for key in input_names(section):
             place = f"datasets/{slug(name)}.zarr/inputs/{key}"
+            dataset = input_scope(section, key)
+            tracks = self.project.control_tracks(name) if key == CONTROL else []
+            stores = {track.track: self.track(track.track) for track in tracks}
 
-            def build(key: str = key, place: str = place) -> None:
+            def build(key=key, place=place, dataset=dataset, tracks=tracks, stores=stores) -> None:
                 from seqmill.examples.inputs import build_input
 
                 build_input(
@@ -200,11 +211,17 @@ class Steps:
                     input_name=key,
                     rows=rows.folder,
                     genomes={genome: step.folder for genome, step in genomes.items()},
+                    tracks=tracks,
+                    track_stores={track: step.folder for track, step in stores.items()},
                 )
 
-            settings = {"dataset": dataset.model_dump(mode="json"), "format": FORMATS["dataset"]}
+            settings = {
+                "dataset": dataset.model_dump(mode="json"),
+                "tracks": [track.model_dump(mode="json", exclude={"description"}) for track in tracks],
+                "format": FORMATS["dataset"],
+            }
             what = f"input {key} of dataset {name}"
-            needs = [*genomes.values(), rows]
+            needs = [*genomes.values(), rows, *stores.values()]
             yield self._step(place, what, settings, build, sources=section.source_files(), needs=needs)
 
     def _targets(self, name: str, section: Dataset) -> Iterator[Step]:

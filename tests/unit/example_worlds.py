@@ -95,18 +95,22 @@ class World:
         )
         return out
 
-    def build(self, name: str, dataset: Dataset, targets: dict[str, list[str]], **rows) -> DatasetReader:
+    def build(self, name: str, dataset: Dataset, targets: dict[str, list[str]], *, control=(), **rows) -> DatasetReader:
         """Build a whole dataset; ``targets`` maps each target to its tracks (none for tables)."""
         place = self.rows(name, dataset, **rows)
-        return self.arrays(name, dataset, targets, place)
+        return self.arrays(name, dataset, targets, place, control)
 
-    def arrays(self, name: str, dataset: Dataset, targets: dict[str, list[str]], rows: Path) -> DatasetReader:
+    def arrays(
+        self, name: str, dataset: Dataset, targets: dict[str, list[str]], rows: Path, control=()
+    ) -> DatasetReader:
         folder = rows.parent
         genomes = {genome: self.genome_store(genome) for genome in dataset.genomes}
         common = {"name": name, "dataset": dataset, "rows": rows, "genomes": genomes}
         arrays = []
         for key in build.input_names(dataset):
-            build.build_input(folder / "inputs" / key, input_name=key, **common)
+            tracks = [self.tracks[track] for track in control] if key == "control" else []
+            stores = {track.track: self.store(track.track) for track in tracks}
+            build.build_input(folder / "inputs" / key, input_name=key, tracks=tracks, track_stores=stores, **common)
             arrays.append(f"inputs/{key}")
         for key, tracks in targets.items():
             groups: dict[str, list[Track]] = {} if tracks else {"main": []}

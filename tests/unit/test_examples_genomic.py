@@ -430,7 +430,7 @@ def test_groups_are_joined_and_a_new_group_leaves_the_others(world, tmp_path):
             {"v": {"kind": "quantity", "tracks": "all"}},
             {},
             ["p0"],
-            "track p0 holds peaks; a quantity target needs signal",
+            "track p0 holds peaks, expected signal",
         ),
         (
             {"kind": "tiles", "window_bp": 256},

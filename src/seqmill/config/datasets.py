@@ -120,6 +120,14 @@ class Target(Section):
         return self
 
 
+class Control(Section):
+    """Signal that a network reads beside the sequence: the bias of an assay, such as the input DNA of a ChIP."""
+
+    tracks: Selector
+    length_bp: int | None = Field(None, ge=1, description="Central part that it covers; window_bp if not given.")
+    bin_bp: int | None = Field(None, ge=1, description="Bin: a multiple of the tracks' bin.")
+
+
 class Negatives(Section):
     """A pool of windows without signal, or of shuffled sequences."""
 
@@ -161,9 +169,16 @@ class Dataset(Section):
     targets: dict[str, Target] = Field(min_length=1)
     split: Split
     margin_bp: int = Field(0, ge=0, description="Extra flank on both sides of every array that jitter moves.")
+    control: Control | None = Field(None, description="Tracks given to networks as the input 'control' (tiles, peaks).")
     max_n_fraction: float = Field(0.1, ge=0, le=1, description="Windows with more N are dropped.")
     blacklist: Literal["drop", "keep"] = "drop"
     negatives: Negatives | None = None
     reverse_complement: bool = Field(True, description="False for RNA, splicing and translation: it is then forbidden.")
     chunk_examples: int = Field(2048, ge=16, description="Examples in one chunk, the unit of reading.")
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _control_of_a_genome(self):
+        if self.control is not None and self.windows.kind not in ("tiles", "peaks"):
+            raise ValueError(f"control needs windows of kind tiles or peaks, found {self.windows.kind}")
+        return self

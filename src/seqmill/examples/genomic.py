@@ -10,14 +10,14 @@ from seqmill.examples.audit import check_extents
 from seqmill.examples.candidates import candidates, passing
 from seqmill.examples.choice import NEGATIVES, Choice
 from seqmill.examples.gc_negatives import gc_negatives
-from seqmill.examples.genomic_arrays import input_array, target_array
+from seqmill.examples.genomic_arrays import control_array, input_array, target_array
 from seqmill.examples.order import ordered_rows
 from seqmill.examples.sources import Rows, Sources
 from seqmill.examples.splits import make_plan
 from seqmill.examples.territory import BORDER, NOWHERE, Place, Plan, Windows
 from seqmill.runtime.errors import InputError
 
-__all__ = ["choose_rows", "input_array", "target_array"]
+__all__ = ["choose_rows", "control_array", "input_array", "target_array"]
 
 log = logging.getLogger("seqmill")
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seqmill.config.datasets import Dataset, Target
+from seqmill.config.datasets import Control, Dataset, Target
 from seqmill.config.sheet import STRANDED_FORMATS, Track
 from seqmill.examples.peak_arrays import label_blocks, mask_blocks, merged_blocks, needs_mask
 from seqmill.examples.scatter import RecordFile
@@ -71,6 +71,22 @@ def sequence_blocks(
         yield from records.blocks()
 
 
+def control_array(
+    *, name: str, dataset: Dataset, tracks: list[Track], rows: pd.DataFrame, track_stores: dict[str, Path]
+) -> Array:
+    """The control: float32 (example, bins, tracks), made, moved and turned round as a profile target is.
+
+    A row has no value of a track of another genome or of a track that could not be read: NaN.
+    """
+    section, where = dataset.control, f"datasets.{name}.control"
+    if section is None:
+        raise InputError(where, "the dataset has no control")
+    sources = _sources(tracks, track_stores, where)
+    array = _signal(dataset, section, "control", "", sources, rows, where)
+    array.made_from = list(track_stores.values())
+    return array
+
+
 def target_array(
     *,
     name: str,
@@ -90,14 +106,19 @@ def target_array(
     target, where = dataset.targets[target_name], f"datasets.{name}.targets.{target_name}"
     if target.column is not None or not tracks:
         raise InputError(where, "a target of genome windows needs 'tracks'")
-    sources = _alive([Source.of(track, track_stores[track.track]) for track in tracks], where)
-    _check_partners(sources, where)
+    sources = _sources(tracks, track_stores, where)
     if target.kind == "binary":
         array = _binary(dataset, target_name, group, sources, rows, rows_attrs, where)
     else:
-        array = _signal(dataset, target_name, group, sources, rows, where)
+        array = _signal(dataset, target, target_name, group, sources, rows, where)
     array.made_from = list(track_stores.values())
     return array
+
+
+def _sources(tracks: list[Track], track_stores: dict[str, Path], where: str) -> list[Source]:
+    sources = _alive([Source.of(track, track_stores[track.track]) for track in tracks], where)
+    _check_partners(sources, where)
+    return sources
 
 
 def _alive(sources: list[Source], where: str) -> list[Source]:
@@ -123,18 +144,19 @@ def _check_partners(sources: list[Source], where: str) -> None:
             raise InputError(where, f"tracks {name} and {partner} are strands of one another, but of equal files")
 
 
-def _spec(target_name: str, group: str, target: Target, sources: list[Source], **more: Any) -> ArraySpec:
+def _spec(name: str, group: str, part: Target | Control, sources: list[Source], **more: Any) -> ArraySpec:
     tracks = [source.track for source in sources]
     pairs = tuple(track.strand_pair or track.track for track in tracks)
     paired = any(pair != track.track for pair, track in zip(pairs, tracks))
-    profile = target.kind == "profile"
+    kind = part.kind if isinstance(part, Target) else "profile"
+    profile = kind == "profile"
     units = {source.units for source in sources}
     missing = {track.missing for track in tracks}
     return ArraySpec(
-        role="target",
-        name=target_name,
+        role="target" if isinstance(part, Target) else "input",
+        name=name,
         group=group,
-        kind=target.kind,
+        kind=kind,
         rc=("reverse_swap" if paired else "reverse") if profile else ("swap" if paired else "none"),
         shift="moves" if profile else "fixed",
         tracks=tuple(track.track for track in tracks),
@@ -168,14 +190,20 @@ def _binary(
 
 
 def _signal(
-    dataset: Dataset, target_name: str, group: str, sources: list[Source], rows: pd.DataFrame, where: str
+    dataset: Dataset,
+    part: Target | Control,
+    name: str,
+    group: str,
+    sources: list[Source],
+    rows: pd.DataFrame,
+    where: str,
 ) -> Array:
-    geometry = Geometry.of(dataset, target_name, sources, where)
+    geometry = Geometry.of(dataset, part, sources, where)
     profile, count = geometry.kind == "profile", len(sources)
     spec = _spec(
-        target_name,
+        name,
         group,
-        dataset.targets[target_name],
+        part,
         sources,
         axes=("example", "bins", "tracks") if profile else ("example", "tracks"),
         dtype="float32",

@@ -6,15 +6,22 @@ from types import ModuleType
 
 from seqmill.config.datasets import Dataset
 
+CONTROL = "control"
+
+
+def _genomic_inputs(dataset: Dataset) -> list[str]:
+    return ["sequence", CONTROL] if dataset.control else ["sequence"]
+
 
 def _table_inputs(dataset: Dataset) -> list[str]:
     return ["sequence"] if getattr(dataset.windows, "length_bp", None) else ["sequence", "length"]
 
 
-# kind -> module, names of the inputs. A module has `choose_rows`, `input_array` and `target_array`.
+# kind -> module, names of the inputs. A module has `choose_rows`, `input_array` and `target_array`;
+# that of genome windows has `control_array` too.
 KINDS: dict[str, tuple[str, Callable[[Dataset], list[str]]]] = {
-    "tiles": ("seqmill.examples.genomic", lambda dataset: ["sequence"]),
-    "peaks": ("seqmill.examples.genomic", lambda dataset: ["sequence"]),
+    "tiles": ("seqmill.examples.genomic", _genomic_inputs),
+    "peaks": ("seqmill.examples.genomic", _genomic_inputs),
     "table": ("seqmill.examples.table", _table_inputs),
     "genotype": ("seqmill.examples.genotype", lambda dataset: ["genotype"]),
     "methylation": (

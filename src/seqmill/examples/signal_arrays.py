@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from seqmill.config.datasets import Dataset
+from seqmill.config.datasets import Control, Dataset, Target
 from seqmill.examples.content import runs_of
 from seqmill.examples.scatter import RecordFile
 from seqmill.examples.sources import genomic_section
@@ -31,7 +31,7 @@ class Geometry:
 
     Attributes
     ----------
-    kind : of the target. where : for messages.
+    kind : of the target, "profile" for a control. where : for messages.
     bins : values of one track and window. bin_bp : bp of each, 0 for a single value.
     offset_bp : first base against the window's start, margin excluded. margin_bp : margin on both sides.
     width_bp : bases that the values cover, margins included.
@@ -46,16 +46,16 @@ class Geometry:
     width_bp: int
 
     @staticmethod
-    def of(dataset: Dataset, target_name: str, sources: list[Source], where: str) -> "Geometry":
-        """Geometry of a target. Raises InputError where lengths, margins and bins do not fit together."""
-        target, window_bp = dataset.targets[target_name], genomic_section(dataset).window_bp
-        length = target.length_bp or window_bp
+    def of(dataset: Dataset, part: Target | Control, sources: list[Source], where: str) -> "Geometry":
+        """Geometry of a target or control. Raises InputError where lengths, margins and bins do not fit together."""
+        window_bp = genomic_section(dataset).window_bp
+        length, kind = part.length_bp or window_bp, part.kind if isinstance(part, Target) else "profile"
         offset = centred_offset(window_bp, length, where)
         for source in sources:
-            _check(target, source, length, where)
-        if target.kind != "profile":
-            return Geometry(target.kind, where, 1, 0, offset, 0, length)
-        bin_bp, margin = target.bin_bp or sources[0].bin_bp, dataset.margin_bp
+            _check(kind, source, length, where)
+        if kind != "profile":
+            return Geometry(kind, where, 1, 0, offset, 0, length)
+        bin_bp, margin = part.bin_bp or sources[0].bin_bp, dataset.margin_bp
         for source in sources:
             if bin_bp % source.bin_bp:
                 raise InputError(
@@ -64,16 +64,16 @@ class Geometry:
         if length % bin_bp or margin % bin_bp:
             raise InputError(where, f"length_bp {length} and margin_bp {margin} must be multiples of bin_bp {bin_bp}")
         width = length + 2 * margin
-        return Geometry(target.kind, where, width // bin_bp, bin_bp, offset, margin, width)
+        return Geometry(kind, where, width // bin_bp, bin_bp, offset, margin, width)
 
 
-def _check(target, source: Source, length: int, where: str) -> None:
+def _check(kind: str, source: Source, length: int, where: str) -> None:
     name = source.track.track
     if source.kind != "signal":
-        raise InputError(where, f"track {name} holds peaks; a {target.kind} target needs signal")
+        raise InputError(where, f"track {name} holds peaks, expected signal")
     if length % source.bin_bp:
         raise InputError(where, f"length_bp {length} is not a multiple of the {source.bin_bp} bp of track {name}")
-    if target.kind == "count" and source.track.aggregate not in ("mean", "sum"):
+    if kind == "count" and source.track.aggregate not in ("mean", "sum"):
         raise InputError(where, f"a count needs aggregate mean or sum, track {name} has {source.track.aggregate}")
 
 

@@ -96,7 +96,7 @@ class BPNet(nnx.Module):
             control = jnp.nan_to_num(inputs["control"].astype(jnp.float32))
             cuts = {n: control[:, s : s + self.places[n][1]] for n, s in self.control_starts.items()}
             outputs = {name: outputs[name] + y for name, y in self.control_heads(cuts).items()}
-            total = jnp.log1p(control.sum(axis=(1, 2)))[:, None]
+            total = jnp.log1p(jnp.maximum(control.sum(axis=(1, 2)), 0))[:, None]
             features = jnp.concatenate([features, total], axis=1)
         return {**outputs, **self.heads(features)}
 

@@ -1,8 +1,8 @@
 """A plain dense network over any named inputs: the simplest thing that reads every kind of dataset.
 
 Sequences enter as one-hot, calls of neighbours as −1, 0 (missing) or 1 beside a distance on a logarithmic scale,
-lengths not at all, everything else as it is. All are flattened and joined; there is one ReLU layer for each number
-in ``hidden``.
+lengths not at all, a control as log(1 + sum of each track in the window), everything else as it is. All are flattened
+and joined; there is one ReLU layer for each number in ``hidden``.
 """
 
 import math
@@ -35,12 +35,21 @@ def as_features(x: Array, kind: str) -> Array:
     """Float32 features (example, n) of one input of a given kind.
 
     States 0, 1 and any other number (missing) become −1, 1, 0. Distances in bp become log(1 + d) / log(1 Mb).
+    A profile (example, bin, track) becomes log(1 + sum of the track), gaps as 0.
     """
-    if kind == "states":
+    if kind == "profile":
+        x = jnp.log1p(jnp.maximum(jnp.nan_to_num(x.astype(jnp.float32)).sum(axis=1), 0))
+    elif kind == "states":
         x = jnp.where(x == 0, -1.0, jnp.where(x == 1, 1.0, 0.0))
     elif kind == "distances":
         x = jnp.log1p(x.astype(jnp.float32)) / _LOG_MB
     return x.astype(jnp.float32).reshape(x.shape[0], -1)
+
+
+def _width(spec: Any) -> int:
+    if spec.kind == "profile":
+        return spec.shape_per_example[-1]
+    return math.prod(spec.shape_per_example) * (4 if spec.kind == "sequence" else 1)
 
 
 @register("dense")
@@ -55,7 +64,7 @@ class Dense(nnx.Module):
         self.settings = settings
         features = 0
         for spec in inputs.values():
-            features += math.prod(spec.shape_per_example) * (4 if spec.kind == "sequence" else 1)
+            features += _width(spec)
         layers = []
         for units in settings.hidden:
             layers.append(linear(features, units, rngs))

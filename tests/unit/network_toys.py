@@ -9,11 +9,13 @@ import numpy as np
 import optax
 from flax import nnx
 
+from seqmill.config.heads import Head
 from seqmill.models.registry import build
 from seqmill.stores.specs import TargetSpec
 from seqmill.training.augment import View
+from seqmill.training.heads import FittedHead
 from seqmill.training.jitter import Jitter
-from seqmill.training.kinds import Scaling, kind_of
+from seqmill.training.kinds import Scaling
 from seqmill.training.objectives import Supervised, split_module
 
 
@@ -58,17 +60,20 @@ def relu(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0)
 
 
+def plain_head(spec: TargetSpec, **settings: Any) -> FittedHead:
+    """A head that scales nothing."""
+    tracks = max(1, len(spec.tracks))
+    scaling = Scaling(np.zeros(tracks, np.float32), np.ones(tracks, np.float32))
+    return FittedHead(spec.kind, Head(**settings), scaling)
+
+
 def check_learns(architecture: str, settings: dict, inputs: Mapping, targets: Mapping, batch: Mapping) -> None:
     """Eight steps on one batch by the trainer's objective: compiled once, every parameter moves, the loss falls."""
     module = build(architecture, settings, inputs, targets, 1)
     graph, params, rest = split_module(module)
-    kinds = {name: kind_of(spec) for name, spec in targets.items()}
-    plain = {
-        name: Scaling(np.zeros(len(spec.tracks), np.float32), np.ones(len(spec.tracks), np.float32))
-        for name, spec in targets.items()
-    }
+    heads = {name: plain_head(spec) for name, spec in targets.items()}
     view = View(inputs, targets, Jitter(0, 1), False)
-    objective = Supervised(graph, view, kinds, plain, dict.fromkeys(targets, 1.0), optax.adam(3e-3))
+    objective = Supervised(graph, view, heads, optax.adam(3e-3))
     state, losses = objective.init(params, rest), []
     step = jax.jit(objective.step)
     for number in range(8):

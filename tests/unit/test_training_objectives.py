@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from tests.unit.network_toys import plain_head
 
 from seqmill.config.models import Optimizer
 from seqmill.models.registry import build
@@ -15,47 +16,14 @@ from seqmill.runtime.errors import InputError
 from seqmill.stores.specs import ArraySpec, TargetSpec
 from seqmill.training.augment import View
 from seqmill.training.jitter import Jitter
-from seqmill.training.kinds import KINDS, Scaling, Statistics, check_labels, fit_scaling, kind_of
+from seqmill.training.kinds import Statistics, check_labels, fit_scaling
+from seqmill.training.losses import loss_of
 from seqmill.training.objectives import Supervised, split_module
 from seqmill.training.optimizers import make_optimizer
 
 
 def softplus(x: float) -> float:
     return math.log1p(math.exp(x))
-
-
-@pytest.mark.parametrize("kind", ["binary", "fraction"])
-def test_cross_entropy(kind):
-    raw, truth = 0.7, 1.0 if kind == "binary" else 0.25
-    p = 1 / (1 + math.exp(-raw))
-    one = jnp.ones(1)
-    assert float(KINDS[kind].loss(jnp.asarray(raw), jnp.asarray(truth), 0 * one, one)) == pytest.approx(
-        -(truth * math.log(p) + (1 - truth) * math.log(1 - p)), rel=1e-5
-    )
-    assert float(KINDS[kind].predict(jnp.asarray(raw), 0, 1)) == pytest.approx(p, rel=1e-5)
-
-
-def test_quantity_is_standardised():
-    loss = KINDS["quantity"].loss(jnp.asarray(0.5), 7.0, 3.0, 2.0)
-    assert float(loss) == pytest.approx((0.5 - 2.0) ** 2)
-    assert float(KINDS["quantity"].predict(jnp.asarray(0.5), 3.0, 2.0)) == 4.0
-
-
-def test_poisson_of_an_untrained_network_is_the_mean():
-    predict, loss = KINDS["profile"].predict, KINDS["profile"].loss
-    assert float(predict(jnp.asarray(0.0), 0.0, 12.5)) == pytest.approx(12.5)
-    rate = softplus(0.3 + math.log(math.e - 1))
-    assert float(loss(jnp.asarray(0.3), 25.0, 0.0, 12.5)) == pytest.approx(rate - 2 * math.log(rate), rel=1e-4)
-    # The loss is smallest where the prediction is the truth.
-    raws = jnp.linspace(-3, 5, 4001)
-    best = raws[jnp.argmin(loss(raws, 25.0, 0.0, 12.5))]
-    assert float(predict(best, 0.0, 12.5)) == pytest.approx(25.0, rel=0.01)
-
-
-def test_profile_by_squared_error():
-    spec = TargetSpec("p", "profile", "float32", ("example", "bins", "tracks"), (2, 1), ("t",))
-    assert float(kind_of(spec, "mse").loss(jnp.asarray(1.0), -4.0, 0.0, 2.0)) == 9.0
-    assert kind_of(spec).scaling == "mean"
 
 
 def statistics_of(values, mask=None, tracks=None) -> Statistics:
@@ -69,15 +37,15 @@ def statistics_of(values, mask=None, tracks=None) -> Statistics:
 def test_statistics_leave_gaps_out():
     values = [[1, np.nan], [2, 5], [6, 9]]
     statistics = statistics_of(values)
-    scaling = fit_scaling(KINDS["quantity"], statistics)
+    scaling = fit_scaling(loss_of("quantity"), statistics)
     assert scaling.centre.tolist() == [3, 7]
     np.testing.assert_allclose(scaling.scale, [np.std([1, 2, 6]), 2], rtol=1e-6)
     masked = statistics_of([[1, 99], [2, 5], [6, 9]], [[1, 0], [1, 1], [1, 1]])
     assert masked.count.tolist() == [3, 2]
     assert masked.high.tolist() == [6, 9]
-    assert fit_scaling(KINDS["count"], statistics).scale.tolist() == [3, 7]
-    assert fit_scaling(KINDS["quantity"], statistics_of([[4.0], [4.0]])).scale.tolist() == [1]
-    assert fit_scaling(KINDS["quantity"], statistics_of([1.0, 3.0], tracks=1)).centre.tolist() == [2]
+    assert fit_scaling(loss_of("count"), statistics).scale.tolist() == [3, 7]
+    assert fit_scaling(loss_of("quantity"), statistics_of([[4.0], [4.0]])).scale.tolist() == [1]
+    assert fit_scaling(loss_of("quantity"), statistics_of([1.0, 3.0], tracks=1)).centre.tolist() == [2]
 
 
 def target(kind: str, tracks: tuple[str, ...] = ("a", "b")) -> TargetSpec:
@@ -89,7 +57,7 @@ def target(kind: str, tracks: tuple[str, ...] = ("a", "b")) -> TargetSpec:
     [
         ("binary", [[0, 1], [2, 1]], r"target 'y' \(binary\) has values from 0 to 2, expected 0 to 1"),
         ("fraction", [[0, 80]], r"has values from 0 to 80, expected 0 to 1"),
-        ("profile", [[-1, 2], [0, 1]], r"expected at least 0; for signal below zero set profile_loss: mse"),
+        ("profile", [[-1, 2], [0, 1]], r"expected at least 0; for signal below zero set loss: mse for it"),
         ("quantity", [[1, np.inf], [2, 1]], r"target 'y' holds infinite values in track\(s\) b"),
         (
             "quantity",
@@ -101,11 +69,11 @@ def target(kind: str, tracks: tuple[str, ...] = ("a", "b")) -> TargetSpec:
 )
 def test_labels_that_cannot_be_learned(kind, values, message):
     with pytest.raises(InputError, match=message):
-        check_labels("y", target(kind), KINDS[kind], statistics_of(values), "data.zarr")
+        check_labels("y", target(kind), loss_of(kind), statistics_of(values), "data.zarr")
 
 
 def test_a_constant_track_beside_others_is_named():
-    assert check_labels("y", target("binary"), KINDS["binary"], statistics_of([[0, 1], [1, 1]]), "d") == ["b"]
+    assert check_labels("y", target("binary"), loss_of("binary"), statistics_of([[0, 1], [1, 1]]), "d") == ["b"]
 
 
 def supervised(targets, weights, optimizer=None):
@@ -113,9 +81,8 @@ def supervised(targets, weights, optimizer=None):
     view = View({"x": features}, targets, Jitter(0, 1), False)
     module = build("dense", {"hidden": []}, {"x": features}, targets, 0)
     graph, params, rest = split_module(module)
-    scalings = {name: Scaling(np.zeros(2, np.float32), np.ones(2, np.float32)) for name in targets}
-    kinds = {name: kind_of(spec) for name, spec in targets.items()}
-    objective = Supervised(graph, view, kinds, scalings, weights, optimizer or optax.sgd(0.1))
+    heads = {name: plain_head(spec, weight=weights[name]) for name, spec in targets.items()}
+    objective = Supervised(graph, view, heads, optimizer or optax.sgd(0.1))
     return objective, objective.init(params, rest), module
 
 

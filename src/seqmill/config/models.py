@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from seqmill.config.base import Section
+from seqmill.config.heads import Head
 
 
 class Optimizer(Section):
@@ -13,9 +14,20 @@ class Optimizer(Section):
     name: str = Field("adam", description="Function of optax: adam, adamw, rmsprop, sgd, ...")
     learning_rate: float = Field(1e-3, gt=0)
     settings: dict[str, float] = Field(default_factory=dict, description="Further arguments of the optax function.")
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
-    warmup_steps: int = Field(0, ge=0)
+    weight_decay: float | None = Field(
+        None, ge=0, description="L2 penalty: this times the weight joins its gradient (adamw's own is in settings)."
+    )
+    schedule: str = Field(
+        "constant", description="constant, cosine, linear, exponential, polynomial, or a schedule of optax by name."
+    )
+    schedule_settings: dict[str, float] = Field(
+        default_factory=dict, description="Further arguments of the schedule, e.g. decay_rate of exponential."
+    )
+    warmup_steps: int = Field(0, ge=0, description="Steps of a linear rise to the learning rate, before the schedule.")
     global_clipnorm: float | None = Field(None, gt=0)
+    max_weight_norm: float | None = Field(
+        None, gt=0, description="Largest norm of the weights that lead into one unit; they are scaled down to it."
+    )
 
 
 class PoolShare(Section):
@@ -34,23 +46,26 @@ class Training(Section):
     patience: int = Field(3, ge=1, description="Passes without a better validation loss before training stops.")
     optimizer: Optimizer = Optimizer()
     reverse_complement: bool = Field(True, description="Random strand, where the dataset allows it.")
-    profile_loss: Literal["poisson", "mse"] = Field("poisson", description="Loss of profile targets, for each bin.")
     max_jitter_bp: int = Field(0, ge=0, description="Largest random shift; a multiple of every bin, within the margin.")
     seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
     device: Literal["cpu", "gpu", "tpu"] = "cpu"
     xla_threads: int = Field(1, ge=1, description="Threads of the CPU backend; part of what fixes the result's bits.")
     train_fraction: float = Field(1.0, gt=0, le=1, description="Prefix of the training rows, for learning curves.")
+    checkpoint_seconds: float = Field(
+        60.0, ge=0, description="Longest time between two saved states, from which a stopped training goes on."
+    )
 
 
-class Head(Section):
-    """How one target is learned. In ``targets`` a plain number is a head with that weight."""
+class Objective(Section):
+    """What training makes small. A plain name is an objective with its defaults."""
 
-    weight: float = Field(1.0, ge=0, description="Weight of this target's loss.")
+    name: str = Field("supervised", description="supervised, autoencoder, or path/to/file.py:Class.")
+    settings: dict[str, Any] = Field(default_factory=dict, description="Settings of the objective.")
 
     @model_validator(mode="before")
     @classmethod
-    def _plain_weight(cls, value: Any) -> Any:
-        return {"weight": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+    def _plain_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
 
 
 class Prediction(Section):
@@ -76,6 +91,13 @@ class Prediction(Section):
         return self
 
 
+class Initial(Section):
+    """A trained model to start from: the run of the same fold, and of the same seed or its only one."""
+
+    model: str = Field(description="Another model of this configuration.")
+    parts: Literal["trunk", "all"] = Field("trunk", description="Everything but the heads, or the heads too.")
+
+
 class Model(Section):
     """One network on one dataset. Folds and seeds are separate jobs."""
 
@@ -86,7 +108,9 @@ class Model(Section):
     )
     pools: list[PoolShare] | None = Field(None, description="Pools of a batch; all, by size, if none.")
     settings: dict[str, Any] = Field(default_factory=dict, description="Settings of the architecture.")
+    objective: Objective = Objective()
     training: Training = Training()
+    initial: Initial | None = Field(None, description="Start from a trained model; fresh parameters if none.")
     prediction: Prediction = Prediction()
     folds: list[str] | None = Field(None, description="Folds to train; all if none.")
 

@@ -6,7 +6,6 @@ class attribute ``Settings`` (a configuration section: unknown keys are refused)
 """
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import file_digest
+from seqmill.runtime.plugins import load_named
 
 _BUILT_IN = (
     "basset",
@@ -43,16 +43,7 @@ def register(name: str) -> Callable[[Architecture], Architecture]:
 
 
 def _from_file(reference: str) -> Architecture:
-    path, _, name = reference.rpartition(":")
-    spec = importlib.util.spec_from_file_location(f"seqmill_user_{Path(path).stem}", path)
-    if spec is None or spec.loader is None or not Path(path).is_file():
-        raise InputError(path, "no such Python file with an architecture")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise InputError(path, f"cannot be imported: {type(error).__name__}: {error}") from error
-    found = getattr(module, name, None)
+    path, name, found = load_named(reference, "an architecture")
     if not (isinstance(found, type) and issubclass(found, nnx.Module) and hasattr(found, "Settings")):
         raise InputError(path, f"has no flax.nnx module class {name!r} with a class attribute 'Settings'")
     return found
@@ -71,7 +62,7 @@ def find(architecture: str) -> Architecture:
 
 
 def source_digest(architecture: str) -> str | None:
-    """SHA-256 of the file of a user's own architecture, None for ours."""
+    """SHA-256 of the file of a user's own architecture (or other class), None for ours."""
     return file_digest(Path(architecture.rpartition(":")[0])) if ".py:" in architecture else None
 
 

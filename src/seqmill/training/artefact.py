@@ -7,18 +7,19 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import nnx
 
 from seqmill.models.registry import build, source_digest
 from seqmill.runtime.errors import DamageError, InputError
 from seqmill.stores.model import ModelReader
 from seqmill.stores.specs import ArraySpec, TargetSpec
 from seqmill.training.augment import View
+from seqmill.training.heads import FittedHead
 from seqmill.training.jitter import Jitter
-from seqmill.training.kinds import Scaling, TargetKind, kind_of
-from seqmill.training.objectives import split_module
+from seqmill.training.objectives import find_objective, split_module
 
 
-def _names(tree: Any) -> tuple[list[str], list[Any], Any]:
+def names_of(tree: Any) -> tuple[list[str], list[Any], Any]:
     """Dotted names and values of the leaves of a state, and its structure."""
     flat, structure = jax.tree_util.tree_flatten_with_path(tree)
     names = []
@@ -32,13 +33,13 @@ def tensors_of(params: Any, rest: Any) -> dict[str, np.ndarray]:
     """Arrays to store, by name: "params.<path>" for trained values, "state.<path>" for the rest."""
     tensors: dict[str, np.ndarray] = {}
     for prefix, tree in (("params", params), ("state", rest)):
-        names, leaves, _ = _names(tree)
+        names, leaves, _ = names_of(tree)
         tensors |= {f"{prefix}.{name}": np.asarray(jax.device_get(leaf)) for name, leaf in zip(names, leaves)}
     return tensors
 
 
 def _fill(tree: Any, prefix: str, tensors: Mapping[str, np.ndarray], where: Path) -> Any:
-    names, leaves, structure = _names(tree)
+    names, leaves, structure = names_of(tree)
     expected = {f"{prefix}.{name}": leaf for name, leaf in zip(names, leaves)}
     found = {name for name in tensors if name.startswith(f"{prefix}.")}
     for name in sorted(found ^ set(expected)):
@@ -53,8 +54,8 @@ def _fill(tree: Any, prefix: str, tensors: Mapping[str, np.ndarray], where: Path
 class Network:
     """A trained network, ready to be applied.
 
-    ``nnx.merge(graph, params, rest, copy=True)`` is the module; `view` shows it stored batches; raw outputs become
-    predictions by ``kinds[target].predict(raw, scaling.centre, scaling.scale)``.
+    ``nnx.merge(graph, params, rest, copy=True)`` is the module; `view` shows it stored batches; its outputs become
+    predictions by ``objective.predictions(heads, outputs)``, of the geometry ``predicted``.
     """
 
     info: dict[str, Any]
@@ -63,18 +64,37 @@ class Network:
     params: Any
     rest: Any
     view: View
-    kinds: dict[str, TargetKind]
-    scalings: dict[str, Scaling]
+    heads: dict[str, FittedHead]
+    objective: Any
+    predicted: dict[str, TargetSpec]
 
 
-def describe(view: View, scalings: Mapping[str, Scaling], profile_loss: str) -> dict[str, Any]:
+def output_shapes(graph: Any, params: Any, rest: Any, view: View) -> dict[str, Any]:
+    """Shapes of a network's outputs for one example, by name; nothing is computed."""
+
+    def apply(params: Any, rest: Any, inputs: dict[str, Any]) -> Any:
+        return nnx.merge(graph, params, rest, copy=True)(inputs, train=False, key=None)
+
+    inputs = {}
+    for name, spec in view.network_inputs().items():
+        sequence = spec.kind == "sequence"
+        shape = (1, *spec.shape_per_example, 4) if sequence else (1, *spec.shape_per_example)
+        inputs[name] = jax.ShapeDtypeStruct(shape, "float32" if sequence else spec.dtype)
+    return jax.eval_shape(apply, params, rest, inputs)
+
+
+def describe(
+    view: View, heads: Mapping[str, FittedHead], objective: str, predicted: Mapping[str, TargetSpec]
+) -> dict[str, Any]:
     """The part of ``model.json`` that `load_network` reads, beside architecture, settings and seed."""
     return {
         "inputs": {name: spec.to_json() for name, spec in view.inputs.items()},
         "targets": {name: spec.to_json() for name, spec in view.targets.items()},
-        "scaling": {name: scaling.to_json() for name, scaling in scalings.items()},
+        "heads": {name: head.to_json() for name, head in heads.items()},
         "strands": view.strands,
-        "profile_loss": profile_loss,
+        "objective": objective,
+        "objective_sha256": source_digest(objective),
+        "predicted": {name: spec.to_json() for name, spec in predicted.items()},
     }
 
 
@@ -86,14 +106,17 @@ def load_network(folder: str | Path) -> Network:
     DamageError
         The folder is damaged, or its tensors do not fit its description.
     InputError
-        The user's own architecture file has changed since the training.
+        The user's own file of the architecture or the objective has changed since the training.
     """
     folder = Path(folder)
     reader = ModelReader(folder)
     info = reader.info
-    if info["source_sha256"] != source_digest(info["architecture"]):
-        path = info["architecture"].rpartition(":")[0]
-        raise InputError(path, f"has changed since model {folder} was trained with it; train again or restore the file")
+    for key, digest in (("architecture", "source_sha256"), ("objective", "objective_sha256")):
+        if info[digest] != source_digest(info[key]):
+            path = info[key].rpartition(":")[0]
+            raise InputError(
+                path, f"has changed since model {folder} was trained with it; train again or restore the file"
+            )
     view = View(
         {name: ArraySpec.from_json(value) for name, value in info["inputs"].items()},
         {name: TargetSpec.from_json(value) for name, value in info["targets"].items()},
@@ -110,6 +133,7 @@ def load_network(folder: str | Path) -> Network:
         params=_fill(params, "params", tensors, folder),
         rest=_fill(rest, "state", tensors, folder),
         view=view,
-        kinds={name: kind_of(spec, info["profile_loss"]) for name, spec in view.targets.items()},
-        scalings={name: Scaling.from_json(value) for name, value in info["scaling"].items()},
+        heads={name: FittedHead.from_json(value) for name, value in info["heads"].items()},
+        objective=find_objective(info["objective"]),
+        predicted={name: TargetSpec.from_json(value) for name, value in info["predicted"].items()},
     )

@@ -1,8 +1,20 @@
-"""What one step of training does. The loop knows an objective only by `init`, `step` and `evaluate`.
+"""What one step of training does. The loop knows an objective only by `init`, `step`, `evaluate` and `combine`.
+
+An objective is a class in the registry, or "path/to/file.py:Class", that is made as ``Class(graph, view, heads,
+optimizer, settings)`` (see `Supervised`) and has
+
+- ``Settings``, a configuration section: unknown keys are refused;
+- ``init(params, rest)`` to a state: any tree of arrays with attributes ``params`` and ``rest``, which become the model;
+- ``step(state, batch, key)`` to (loss, new state, aux), ``evaluate(state, batch, rows)`` to a tree of arrays, and
+  ``combine`` from the list of these trees to the validation loss. The first two are compiled;
+- ``predicted(targets, outputs)``, a class method: specs of what is predicted, by name, from the specs of the targets
+  that are learned and the shapes of the network's outputs;
+- ``predictions(heads, outputs)``, a class method: these predictions, from the outputs of the network.
 
 `Supervised` is the default: the weighted sum of the losses of all targets, by their kinds, gaps masked.
 """
 
+import importlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,9 +24,49 @@ import numpy as np
 import optax
 from flax import nnx
 from jax import Array
+from pydantic import ValidationError
 
+from seqmill.config.base import Section
+from seqmill.runtime.errors import InputError
+from seqmill.runtime.plugins import load_named
 from seqmill.training.augment import View
-from seqmill.training.kinds import Scaling, TargetKind
+from seqmill.training.heads import FittedHead, TargetLoss, predictions_of
+
+BUILT_IN = {
+    "supervised": "seqmill.training.objectives:Supervised",
+    "autoencoder": "seqmill.training.autoencoder:Autoencoder",
+}
+NEEDED = ("Settings", "init", "step", "evaluate", "combine", "predicted", "predictions")
+Objective = type[Any]  # with what the head of this file asks for
+
+
+def find_objective(name: str) -> Objective:
+    """The class of an objective. Raises InputError that lists the known names."""
+    if ".py:" in name:
+        path, label, found = load_named(name, "an objective")
+        missing = [attribute for attribute in NEEDED if not hasattr(found, attribute)]
+        if not isinstance(found, type) or missing:
+            lacks = f" with {', '.join(missing)}" if isinstance(found, type) else ""
+            raise InputError(path, f"has no class {label!r}{lacks}; an objective has {', '.join(NEEDED)}")
+        return found
+    if name not in BUILT_IN:
+        known = ", ".join(BUILT_IN)
+        raise InputError("objective", f"{name!r} is unknown; known: {known}, or path/to/file.py:Class")
+    module, _, cls = BUILT_IN[name].partition(":")
+    return getattr(importlib.import_module(module), cls)
+
+
+def read_objective(name: str, settings: Mapping[str, Any]) -> tuple[Objective, Any]:
+    """Class of an objective and its checked settings. Raises InputError for an unknown name or setting."""
+    cls = find_objective(name)
+    try:
+        return cls, cls.Settings(**settings)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"]) or None
+        raise InputError(
+            f"settings of objective {name}", problem["msg"].removeprefix("Value error, "), record=key
+        ) from None
 
 
 class TrainState(NamedTuple):
@@ -23,13 +75,6 @@ class TrainState(NamedTuple):
     params: Any
     rest: Any
     optimizer: Any
-
-
-class TargetLoss(NamedTuple):
-    """Sum of losses and number of labels that are present."""
-
-    total: Array
-    labels: Array
 
 
 def split_module(module: nnx.Module) -> tuple[Any, Any, Any]:
@@ -47,27 +92,49 @@ def labels_of(batch: Mapping[str, Array], name: str) -> tuple[Array, Array]:
     return jnp.where(present, truth, 0.0), present
 
 
+class NoSettings(Section):
+    """Of an objective that has none."""
+
+
 class Supervised:
     """Sum over targets of weight × mean loss of the labels that are present.
 
     Parameters
     ----------
     graph : of the network (`split_module`). view : what the network is shown.
-    kinds, scalings, weights : by target name.
-    optimizer : an optax transformation.
+    heads : by target name. optimizer : an optax transformation. settings : of ``Settings``.
     """
+
+    Settings: Any = NoSettings
 
     def __init__(
         self,
         graph: Any,
         view: View,
-        kinds: Mapping[str, TargetKind],
-        scalings: Mapping[str, Scaling],
-        weights: Mapping[str, float],
+        heads: Mapping[str, FittedHead],
         optimizer: optax.GradientTransformation,
+        settings: Any = None,
     ):
-        self.graph, self.view, self.kinds, self.weights, self.optimizer = graph, view, kinds, weights, optimizer
-        self.scalings = {name: (jnp.asarray(s.centre), jnp.asarray(s.scale)) for name, s in scalings.items()}
+        self.graph, self.view, self.heads, self.optimizer, self.settings = graph, view, heads, optimizer, settings
+
+    @classmethod
+    def predicted(cls, targets: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Specs of the predictions: those of the targets that are learned. Raises InputError for other outputs."""
+        if not targets:
+            raise InputError("objective", "'supervised' needs a target to learn; the dataset or the model has none")
+        for name, spec in targets.items():
+            found = outputs[name].shape[1:] if name in outputs else "missing"
+            if found != tuple(spec.shape_per_example):
+                raise InputError(
+                    "architecture",
+                    f"its output {name!r} is {found} an example, the target {tuple(spec.shape_per_example)}",
+                )
+        return dict(targets)
+
+    @classmethod
+    def predictions(cls, heads: Mapping[str, FittedHead], outputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Predictions by name, from raw outputs."""
+        return predictions_of(heads, outputs)
 
     def init(self, params: Any, rest: Any) -> TrainState:
         return TrainState(params, rest, self.optimizer.init(params))
@@ -81,15 +148,11 @@ class Supervised:
         self, outputs: Mapping[str, Array], batch: Mapping[str, Array], rows: Array | None = None
     ) -> dict[str, TargetLoss]:
         losses = {}
-        for name, kind in self.kinds.items():
+        for name, head in self.heads.items():
             truth, present = labels_of(batch, name)
             if rows is not None:
                 present &= rows.reshape(-1, *[1] * (present.ndim - 1))
-            centre, scale = self.scalings[name]
-            if truth.ndim == 1:
-                centre, scale = centre[0], scale[0]
-            each = kind.loss(outputs[name], truth, centre, scale)
-            losses[name] = TargetLoss(jnp.sum(jnp.where(present, each, 0.0)), jnp.sum(present))
+            losses[name] = head.losses(outputs[name], truth, present)
         return losses
 
     def step(self, state: TrainState, batch: Mapping[str, Array], key: Array) -> tuple[Array, TrainState, dict]:
@@ -109,7 +172,7 @@ class Supervised:
             means = []
             for name, loss in losses.items():
                 labels = jnp.maximum(loss.labels, 1).astype(jnp.float32)
-                means.append(self.weights[name] * loss.total / labels)
+                means.append(self.heads[name].weight * loss.total / labels)
             return jnp.sum(jnp.stack(means)), rest
 
         (loss, rest), gradient = jax.value_and_grad(total, has_aux=True)(state.params)
@@ -126,9 +189,9 @@ class Supervised:
     def combine(self, sums: list[dict[str, TargetLoss]]) -> float:
         """Validation loss of many batches, added in float64 in their order."""
         loss = 0.0
-        for name in self.kinds:
+        for name, head in self.heads.items():
             total = float(np.sum([np.float64(part[name].total) for part in sums]))
-            loss += self.weights[name] * total / max(1, sum(int(part[name].labels) for part in sums))
+            loss += head.weight * total / max(1, sum(int(part[name].labels) for part in sums))
         return loss
 
 

@@ -93,6 +93,7 @@ class TargetSpec:
     ----------
     shape_per_example : with the joined tracks last.
     strand_pairs : index of the partner of each track; a track without one has its own.
+    groups : names of the groups. track_groups : group of each track.
     masked : whether some value is missing; else every mask is all True.
     Others as in `ArraySpec`.
     """
@@ -112,9 +113,10 @@ class TargetSpec:
     rc: str = "none"
     shift: str = "fixed"
     units: tuple[str, ...] = field(default=())
+    track_groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("axes", "shape_per_example", "tracks", "groups", "strand_pairs", "units"):
+        for name in ("axes", "shape_per_example", "tracks", "groups", "strand_pairs", "units", "track_groups"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def to_json(self) -> dict[str, Any]:
@@ -168,6 +170,7 @@ def join_groups(specs: Sequence[ArraySpec], *, masked: bool, where: str) -> Targ
         rc=_joined_rc(specs, where),
         shift=first.shift,
         units=tuple(spec.units for spec in specs for _ in spec.tracks),
+        track_groups=tuple(spec.group for spec in specs for _ in spec.tracks),
     )
 
 

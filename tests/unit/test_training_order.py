@@ -12,7 +12,7 @@ from seqmill.runtime.errors import InputError
 from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.parts import cut_blocks, part_ranges
 from seqmill.training.loader import ahead, batch_keys, plain_batches, training_batches
-from seqmill.training.order import Order, Stream, block_rows, make_streams, shares_of, steps_per_epoch
+from seqmill.training.order import Order, Stream, block_rows, deal, make_streams, shares_of, steps_per_epoch
 
 
 def taken(order: Order, position: int, count: int) -> list[int]:
@@ -33,19 +33,19 @@ ranges_of = st.lists(st.integers(1, 40), min_size=1, max_size=6).map(
 @settings(max_examples=60, deadline=None)
 @given(ranges_of, st.integers(1, 16), st.integers(1, 5), st.integers(0, 3), st.integers(0, 300))
 def test_each_pass_has_every_row_once_and_any_position_can_be_entered(ranges, chunk, group, seed, position):
-    order = Order(Stream("x", cut_blocks(ranges, chunk), 1), seed=seed, number=0, group=group)
+    order = Order(Stream("x", (cut_blocks(ranges, chunk),), 1), seed=seed, number=0, group=group)
     every = sorted(itertools.chain(*(range(a, b) for a, b in ranges)))
     n = len(every)
     rows = taken(order, 0, 3 * n)
     for first in (0, n, 2 * n):
         assert sorted(rows[first : first + n]) == every
     position %= 2 * n
-    fresh = Order(Stream("x", cut_blocks(ranges, chunk), 1), seed=seed, number=0, group=group)
+    fresh = Order(Stream("x", (cut_blocks(ranges, chunk),), 1), seed=seed, number=0, group=group)
     assert taken(fresh, position, n) == rows[position : position + n]
 
 
 def test_orders_differ_by_seed_stream_and_pass():
-    stream = Stream("x", cut_blocks([(0, 500)], 16), 1)
+    stream = Stream("x", (cut_blocks([(0, 500)], 16),), 1)
     base = taken(Order(stream, seed=0, number=0, group=4), 0, 1000)
     assert base[:500] != base[500:]
     assert base != taken(Order(stream, seed=1, number=0, group=4), 0, 1000)
@@ -94,6 +94,34 @@ def test_pools_by_size_and_by_ratio():
     assert [(s.name, s.rows, s.share) for s in two] == [("a", 100, 6), ("b", 30, 2)]
     assert steps_per_epoch(two) == 17  # 100 rows of the larger pool, 6 a step
     assert streams_of(fraction=0.1)[0].rows == 13
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 90), min_size=1, max_size=8), st.integers(1, 12))
+def test_dealt_rows_come_once_in_groups_of_equal_size(sizes, groups):
+    starts = [1000 * number for number in range(len(sizes))]
+    blocks = [(start, start + size) for start, size in zip(starts, sizes)]
+    dealt = deal(blocks, groups)
+    rows = [block_rows(group).tolist() if group else [] for group in dealt]
+    assert list(itertools.chain(*rows)) == block_rows(blocks).tolist()
+    assert max(map(len, rows)) - min(map(len, rows)) <= 1
+
+
+def test_pools_of_one_stream_are_in_proportion_in_every_group():
+    parts = [
+        {"pool": "peaks", "fold": "t", "start": 0, "stop": 415},
+        {"pool": "negatives", "fold": "t", "start": 500, "stop": 1743},
+    ]
+    (stream,) = make_streams(parts, ["t"], pools=None, batch_size=16, chunk=128)
+    groups = Order(stream, seed=1, number=0, group=8).groups(0)
+    rows = [block_rows(blocks)[picks] for blocks, picks in itertools.islice(groups, 2)]
+    assert sorted(np.concatenate(rows)) == [*range(415), *range(500, 1743)]
+    assert [int((r < 415).sum()) for r in rows] == [207, 208]
+    assert [int((r >= 500).sum()) for r in rows] == [621, 622]
+    chunk = 100
+    for r in rows:
+        counts = [(r[first : first + chunk] < 415).sum() for first in range(0, len(r) - chunk, chunk)]
+        assert 12 <= min(counts) <= max(counts) <= 40  # 25 expected; whole blocks would give 0 or 100 at the end
 
 
 def test_pools_that_cannot_be():

@@ -4,11 +4,15 @@ A pool's training rows are cut into blocks, each inside one chunk of the dataset
 seeded order, taken in groups of a few, and the rows of a group are permuted together. Passes follow each other
 without a gap, so every batch is full and every row comes once in each pass. Rows were shuffled once inside each part
 when the dataset was written; reading whole chunks in this way costs nothing in speed and mixes them again.
+
+Where several pools share a stream, every group has each pool's rows in the same proportion. Pools differ in their
+labels: groups of whole blocks would end a pass with batches of one class.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,12 +30,16 @@ class Stream:
 
     Attributes
     ----------
-    name : of the pool. blocks : row ranges, each inside one chunk. share : rows of each batch.
+    name : of the pool. pools : of each pool its row ranges, each inside one chunk. share : rows of each batch.
     """
 
     name: str
-    blocks: tuple[Block, ...]
+    pools: tuple[tuple[Block, ...], ...]
     share: int
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        return tuple(block for blocks in self.pools for block in blocks)
 
     @property
     def rows(self) -> int:
@@ -66,19 +74,19 @@ def make_streams(
 
     Raises InputError for an unknown or empty pool and for a share below one row a batch.
     """
+    known = sorted({part["pool"] for part in parts})
+
+    def blocks_of(pool: str) -> tuple[Block, ...]:
+        return tuple(cut_blocks(part_ranges(parts, folds, [pool], fraction), chunk))
+
     if pools is None:
-        blocks = cut_blocks(part_ranges(parts, folds, None, fraction), chunk)
-        streams = [Stream("all", blocks, batch_size)]
+        streams = [Stream("all", tuple(blocks for blocks in map(blocks_of, known) if blocks), batch_size)]
     else:
-        known = sorted({part["pool"] for part in parts})
         for name, _ in pools:
             if name not in known:
                 raise InputError("pools", f"pool {name!r} is not in the dataset: {', '.join(known)}")
         shares = shares_of([ratio for _, ratio in pools], batch_size)
-        streams = [
-            Stream(name, cut_blocks(part_ranges(parts, folds, [name], fraction), chunk), share)
-            for (name, _), share in zip(pools, shares)
-        ]
+        streams = [Stream(name, (blocks_of(name),), share) for (name, _), share in zip(pools, shares)]
     for stream in streams:
         if not stream.blocks:
             raise InputError(
@@ -100,6 +108,21 @@ def steps_per_epoch(streams: Sequence[Stream]) -> int:
     return -(-largest.rows // largest.share)
 
 
+def deal(blocks: Sequence[Block], groups: int) -> list[list[Block]]:
+    """The rows of blocks, in their order, in groups of equal size (to one row); a block at an edge is cut."""
+    edges = [sum(stop - start for start, stop in blocks) * group // groups for group in range(groups + 1)]
+    dealt: list[list[Block]] = []
+    for low, high in pairwise(edges):
+        at, mine = 0, []
+        for start, stop in blocks:
+            first, last = max(start, start + low - at), min(stop, start + high - at)
+            if first < last:
+                mine.append((first, last))
+            at += stop - start
+        dealt.append(mine)
+    return dealt
+
+
 class Order:
     """The endless order of one stream.
 
@@ -118,7 +141,13 @@ class Order:
     def _shuffled_blocks(self, pass_: int) -> list[list[Block]]:
         order = self._random(pass_, 0).permutation(len(self.stream.blocks))
         blocks = [self.stream.blocks[index] for index in order]
-        return [blocks[first : first + self.group] for first in range(0, len(blocks), self.group)]
+        if len(self.stream.pools) == 1:
+            return [blocks[first : first + self.group] for first in range(0, len(blocks), self.group)]
+        groups: list[list[Block]] = [[] for _ in range(-(-len(blocks) // self.group))]
+        for pool in map(frozenset, self.stream.pools):
+            for group, dealt in zip(groups, deal([block for block in blocks if block in pool], len(groups))):
+                group += dealt
+        return groups
 
     def groups(self, position: int) -> Iterator[tuple[list[Block], np.ndarray]]:
         """Groups from stream position ``position`` on, without end.

@@ -32,8 +32,7 @@ class Planned:
         return next(self.valid)
 
 
-def batches():
-    step = 0
+def batches(step=0):
     while True:
         yield {"x": np.full(4, float(step), np.float32), "row": np.arange(4) + 10 * step}
         step += 1
@@ -43,7 +42,7 @@ def run(objective, **changes):
     settings = {"seed": 0, "steps_per_epoch": 3, "max_epochs": 10, "max_steps": None, "patience": 2}
     state = State(jnp.zeros(()), jnp.zeros(()))
     return fit(
-        objective, state, batches(), lambda: iter([({"x": np.zeros(4)}, np.ones(4, bool))]),
+        objective, state, batches, lambda: iter([({"x": np.zeros(4)}, np.ones(4, bool))]),
         batch_size=4, label="m/0.0", **(settings | changes),
     )  # fmt: skip
 

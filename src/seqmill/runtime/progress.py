@@ -32,10 +32,11 @@ class Progress:
     what : label, e.g. "track K562".
     total : amount of work, or 0 if unknown.
     unit : "bytes", "bp", "examples", ...; bytes are printed as kB, MB.
+    done : amount that was done before, by a job that this one continues; it does not count for the rate.
     """
 
-    def __init__(self, what: str, total: float, unit: str, *, stream=None, every_s: float = EVERY_S):
-        self.what, self.total, self.unit, self.done = what, total, unit, 0.0
+    def __init__(self, what: str, total: float, unit: str, *, done: float = 0.0, stream=None, every_s: float = EVERY_S):
+        self.what, self.total, self.unit, self.done, self.before = what, total, unit, done, done
         self.stream = sys.stderr if stream is None else stream
         self.terminal = self.stream.isatty()
         self.every_s = 0.2 if self.terminal else every_s
@@ -47,7 +48,7 @@ class Progress:
 
     def line(self) -> str:
         elapsed = max(time.monotonic() - self.start, 1e-9)
-        rate = self.done / elapsed
+        rate = (self.done - self.before) / elapsed
         text = f"{self.what}: {self._amount(self.done)}"
         if self.total:
             text += f" of {self._amount(self.total)} ({100 * self.done / self.total:.0f} %)"
@@ -73,7 +74,8 @@ class Progress:
         if self.terminal:
             self.stream.write("\r\x1b[K")
             self.stream.flush()
-        self.log.info("%s: %s in %s", self.what, self._amount(self.done), human_seconds(time.monotonic() - self.start))
+        done = self._amount(self.done - self.before)
+        self.log.info("%s: %s in %s", self.what, done, human_seconds(time.monotonic() - self.start))
 
     def __enter__(self) -> "Progress":
         return self

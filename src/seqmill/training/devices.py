@@ -21,3 +21,9 @@ def require_device(device: str, threads: int) -> str:
     if platform != device:
         raise SeqmillError(f"device '{device}' was asked for, but jax runs on '{platform}'")
     return found[0].device_kind
+
+
+def device_peak_bytes() -> int | None:
+    """Most memory that this process held at once on its first device; None where the backend does not say (CPU)."""
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    return statistics.get("peak_bytes_in_use")

@@ -1,7 +1,9 @@
 """The one training loop. What is learned is the objective's business; here are steps, early stopping and history."""
 
+import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 
 from seqmill.runtime.errors import SeqmillError
 from seqmill.runtime.progress import Progress
+from seqmill.training.checkpoint import Checkpoints, StoppedError, stop_signal
 
 _NAMED_ROWS = 8
 
@@ -21,24 +24,34 @@ class DivergedError(SeqmillError):
 
 @dataclass
 class Fit:
-    """Result of `fit`: the best state by validation loss, its epoch (from 1), and one entry a pass.
+    """A training: where it stands, and the best state by validation loss with its epoch (from 1).
 
     ``seconds`` is wall time, so it belongs into the run record, not into the model.
     """
 
+    state: Any
     params: Any
     rest: Any
-    best_epoch: int
-    valid_loss: float
-    steps: int
+    best_epoch: int = 0
+    valid_loss: float | None = None
+    steps: int = 0
     seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
+
+    def arrays(self) -> dict[str, Any]:
+        """What has to be saved to continue with the same bits, beside `counters`."""
+        return {"state": self.state, "params": self.params, "rest": self.rest}
+
+    def counters(self) -> dict[str, Any]:
+        names = ("best_epoch", "valid_loss", "steps", "seconds", "losses", "history")
+        return {name: getattr(self, name) for name in names}
 
 
 def fit(
     objective: Any,
     state: Any,
-    batches: Iterator[Mapping[str, Any]],
+    batches: Callable[[int], Generator[Mapping[str, Any], None, None]],
     valid_batches: Callable[[], Iterator[tuple[Mapping[str, Any], np.ndarray]]],
     *,
     seed: int,
@@ -48,6 +61,7 @@ def fit(
     patience: int,
     batch_size: int,
     label: str,
+    checkpoints: Checkpoints | None = None,
 ) -> Fit:
     """Train until the validation loss has not improved for ``patience`` passes, or the steps are used up.
 
@@ -55,65 +69,118 @@ def fit(
     ----------
     objective : has ``step(state, batch, key) -> (loss, new_state, aux)``, ``evaluate`` and ``combine``.
     state : with ``params`` and ``rest``; its buffers are given away.
-    batches : endless training batches with "row" (row numbers, on the host).
+    batches : starts the endless training batches at a step; each holds "row" (row numbers, on the host).
     valid_batches : starts one pass over the validation rows: (batch, rows that are not padding).
+    checkpoints : where the state is saved, and from where a training that was stopped goes on. When it is saved
+        changes no bit of the result.
 
-    Raises DivergedError that names the step and its rows when the loss is not finite.
+    Raises
+    ------
+    DivergedError
+        The loss is not finite; the message names the step and its rows.
+    StoppedError
+        SIGTERM came; the state is saved.
     """
-    step_function = jax.jit(objective.step, donate_argnums=0)
-    evaluate = jax.jit(objective.evaluate)
     key = jax.random.key(seed)
+    step_function = jax.jit(
+        lambda state, batch, step: objective.step(state, batch, jax.random.fold_in(key, step)), donate_argnums=0
+    )
+    evaluate = jax.jit(objective.evaluate)
     steps = min(max_epochs * steps_per_epoch, max_steps or max_epochs * steps_per_epoch)
-    result: Fit | None = None
-    history: list[dict[str, float]] = []
-    losses: list[float] = []
+    run = _start(state, checkpoints, label, steps)
     pending: tuple[int, Any, Mapping[str, Any]] | None = None
-    start = time.monotonic()
+    start = time.monotonic() - run.seconds
 
     def settle() -> None:
         """Take the loss of the step before, while the device is busy with this one."""
         nonlocal pending
         if pending is not None:
             number, loss, batch = pending
-            losses.append(float(loss))
-            if not np.isfinite(losses[-1]):
-                raise DivergedError(_diverged(label, number, losses, batch))
+            run.losses.append(float(loss))
+            if not np.isfinite(run.losses[-1]):
+                raise DivergedError(_diverged(label, number, run.losses, batch))
         pending = None
 
-    with Progress(f"train {label}", steps * batch_size, "examples") as progress:
-        for step in range(steps):
-            batch = next(batches)
-            arrays = {name: array for name, array in batch.items() if name != "row"}
-            loss, state, _ = step_function(state, arrays, jax.random.fold_in(key, step))
-            settle()
-            pending = (step, loss, batch)
-            progress.add(batch_size, f"loss {losses[-1]:.4g}" if losses else "")
-            if (step + 1) % steps_per_epoch and step + 1 < steps:
-                continue
-            settle()
-            epoch = step // steps_per_epoch + 1
-            valid_loss = objective.combine([jax.device_get(evaluate(state, b, rows)) for b, rows in valid_batches()])
-            if not np.isfinite(valid_loss):
-                raise DivergedError(
-                    f"{label}: the validation loss is {valid_loss} after step {step} (pass {epoch}); "
-                    "a smaller learning_rate or optimizer.global_clipnorm is the usual cure"
-                )
-            history.append(
-                {"epoch": epoch, "step": step + 1, "train_loss": float(np.mean(losses)), "valid_loss": valid_loss}
+    def save() -> None:
+        settle()
+        run.seconds = time.monotonic() - start
+        if checkpoints is not None:
+            checkpoints.save(run.steps, run.arrays(), run.counters())
+
+    def stop_if_asked() -> None:
+        if checkpoints is not None and stop.is_set():
+            save()
+            raise StoppedError(
+                f"{label}: stopped by SIGTERM after step {run.steps} of {steps}; the state is saved, "
+                "the same command continues"
             )
-            progress.log.info(
-                "%s: pass %d, step %d, training loss %.5g, validation loss %.5g",
-                label, epoch, step + 1, history[-1]["train_loss"], valid_loss,
-            )  # fmt: skip
-            losses = []
-            if result is None or valid_loss < result.valid_loss:
-                params, rest = jax.tree.map(jnp.copy, (state.params, state.rest))  # the next step takes the buffers
-                result = Fit(params, rest, epoch, valid_loss, step + 1)
-            elif epoch - result.best_epoch >= patience:
-                break
-    assert result is not None
-    result.history, result.steps, result.seconds = history, int(history[-1]["step"]), time.monotonic() - start
-    return result
+
+    with (
+        stop_signal(checkpoints is not None) as stop,
+        closing(batches(run.steps)) as source,
+        Progress(f"train {label}", steps * batch_size, "examples", done=run.steps * batch_size) as progress,
+    ):
+        while True:
+            pass_ended = bool(run.steps) and (run.steps % steps_per_epoch == 0 or run.steps == steps)
+            if pass_ended:
+                settle()
+                if run.losses:  # else the pass was validated before the state was saved
+                    sums = []
+                    for batch, rows in valid_batches():
+                        stop_if_asked()
+                        sums.append(evaluate(run.state, batch, rows))
+                        jax.block_until_ready(sums[-2:-1])  # one batch ahead, not all of them in memory
+                    _end_pass(run, objective.combine(jax.device_get(sums)), -(-run.steps // steps_per_epoch), label)
+                if run.steps == steps or int(run.history[-1]["epoch"]) - run.best_epoch >= patience:
+                    break
+            stop_if_asked()
+            if checkpoints is not None and checkpoints.due(pass_ended=pass_ended):
+                save()
+            batch = next(source)
+            arrays = {name: array for name, array in batch.items() if name != "row"}
+            loss, run.state, _ = step_function(run.state, arrays, np.uint32(run.steps))
+            settle()
+            pending = (run.steps, loss, batch)
+            run.steps += 1
+            progress.add(batch_size, f"loss {run.losses[-1]:.4g}" if run.losses else "")
+    run.seconds = time.monotonic() - start
+    return run
+
+
+def _start(state: Any, checkpoints: Checkpoints | None, label: str, steps: int) -> Fit:
+    """A new training, or one that goes on where its saved state ends."""
+    run = Fit(state, state.params, state.rest)
+    saved = checkpoints.load(run.arrays()) if checkpoints is not None else None
+    if saved is None:
+        run.params, run.rest = _copy(state)
+        return run
+    arrays, counters = saved
+    logging.getLogger("seqmill").info("%s: goes on after step %d of %d", label, counters["steps"], steps)
+    return Fit(**arrays, **counters)
+
+
+def _copy(state: Any) -> Any:
+    """Parameters and other state in buffers of their own: the next step takes those of ``state``."""
+    return jax.tree.map(jnp.copy, (state.params, state.rest))
+
+
+def _end_pass(run: Fit, valid_loss: float, epoch: int, label: str) -> None:
+    """Note the losses of a pass, and keep its state if it is the best so far."""
+    if not np.isfinite(valid_loss):
+        raise DivergedError(
+            f"{label}: the validation loss is {valid_loss} after step {run.steps - 1} (pass {epoch}); "
+            "a smaller learning_rate or optimizer.global_clipnorm is the usual cure"
+        )
+    entry = {"epoch": epoch, "step": run.steps, "train_loss": float(np.mean(run.losses)), "valid_loss": valid_loss}
+    run.history.append(entry)
+    logging.getLogger("seqmill").info(
+        "%s: pass %d, step %d, training loss %.5g, validation loss %.5g",
+        label, epoch, run.steps, entry["train_loss"], valid_loss,
+    )  # fmt: skip
+    run.losses = []
+    if run.valid_loss is None or valid_loss < run.valid_loss:
+        run.params, run.rest = _copy(run.state)
+        run.best_epoch, run.valid_loss = epoch, valid_loss
 
 
 def _diverged(label: str, step: int, losses: list[float], batch: Mapping[str, Any]) -> str:

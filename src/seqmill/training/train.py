@@ -8,59 +8,35 @@ from typing import Any
 import jax
 import numpy as np
 
-from seqmill.config.models import Head, Model
+from seqmill.config.heads import Head
+from seqmill.config.models import Model
 from seqmill.models.blocks import count_parameters
 from seqmill.models.registry import build, source_digest
 from seqmill.runtime.errors import InputError
+from seqmill.runtime.locks import artefact_lock
+from seqmill.runtime.progress import human_bytes, human_seconds
+from seqmill.runtime.record import peak_memory_bytes, versions
 from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.geometry import reverse_complement_allowed
 from seqmill.stores.layout import upstream
 from seqmill.stores.model import write_model
 from seqmill.stores.parts import chosen_targets, folds_of, part_ranges
-from seqmill.training.artefact import describe, tensors_of
+from seqmill.training.artefact import describe, output_shapes, tensors_of
 from seqmill.training.augment import View
-from seqmill.training.devices import require_device
+from seqmill.training.checkpoint import Checkpoints, resume_folder
+from seqmill.training.devices import device_peak_bytes, require_device
+from seqmill.training.initial import start_from
 from seqmill.training.jitter import jitter_of
-from seqmill.training.kinds import Scaling, Statistics, TargetKind, check_labels, fit_scaling, kind_of
+from seqmill.training.labels import check_valid_labels, fit_heads
 from seqmill.training.loader import ahead, batch_keys, plain_batches, training_batches
-from seqmill.training.loop import fit
-from seqmill.training.objectives import Supervised, split_module
+from seqmill.training.loop import DivergedError, fit
+from seqmill.training.notes import learning_notes, mean_loss
+from seqmill.training.objectives import Supervised, read_objective, split_module
 from seqmill.training.optimizers import make_optimizer
 from seqmill.training.order import make_streams, steps_per_epoch
 
-# Rows from which means and spreads of labels are taken: rows are shuffled inside each part, so a prefix is a sample.
-STATISTICS_ROWS = 65_536
-_STATISTICS_BATCH = 1024
-
-
-def label_statistics(reader: Any, name: str, ranges: Sequence[tuple[int, int]]) -> Statistics:
-    """Statistics of one target over (at most about `STATISTICS_ROWS` of) the training rows."""
-    rows = sum(stop - start for start, stop in ranges)
-    share = min(1.0, STATISTICS_ROWS / max(rows, 1))
-    sample = [(start, start + max(1, round(share * (stop - start)))) for start, stop in ranges]
-    statistics = Statistics(max(1, len(reader.targets[name].tracks)))
-    keys = [key for key in batch_keys(reader, [name]) if not key.startswith("inputs/")]
-    for batch, count in plain_batches(reader, sample, batch_size=_STATISTICS_BATCH, keys=keys):
-        mask = batch.get(f"mask/{name}")
-        statistics.add(batch[f"targets/{name}"][:count], None if mask is None else mask[:count])
-    return statistics
-
-
-def _fit_scalings(
-    reader: Any, kinds: Mapping[str, TargetKind], ranges: Sequence[tuple[int, int]], label: str
-) -> dict[str, Scaling]:
-    """Check the training labels of all targets and take their scalings; constant tracks are told."""
-    scalings = {}
-    for name, kind in kinds.items():
-        spec, statistics = reader.targets[name], label_statistics(reader, name, ranges)
-        constant = check_labels(name, spec, kind, statistics, str(reader.folder))
-        if constant:
-            logging.getLogger("seqmill").warning(
-                "%s: target %s: %d of %d tracks have one value in all training rows: %s",
-                label, name, len(constant), len(spec.tracks), ", ".join(constant[:5]),
-            )  # fmt: skip
-        scalings[name] = fit_scaling(kind, statistics)
-    return scalings
+# Settings that change no bit of a trained model: a stopped training goes on when they change.
+_NO_MATTER = {"folds": True, "prediction": True, "training": {"seeds", "checkpoint_seconds"}}
 
 
 def _to_device(batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -75,31 +51,48 @@ def _valid_batches(reader: Any, ranges: Sequence[tuple[int, int]], size: int, ke
     return start
 
 
-def train_model(out: str | Path, *, name: str, model: Model, dataset: str | Path, fold: str, seed: int) -> None:
+def train_model(
+    out: str | Path,
+    *,
+    name: str,
+    model: Model,
+    dataset: str | Path,
+    fold: str,
+    seed: int,
+    initial: str | Path | None = None,
+    initial_datasets: Sequence[str | Path] = (),
+) -> None:
     """Train and write ``out`` (a model folder, `seqmill.stores.model`).
+
+    The state is saved beside ``out`` while the training goes on; when it was stopped, the same call goes on from
+    there and ends with the same bits.
 
     Parameters
     ----------
     name : of the model. model : its configuration. dataset : folder of the dataset.
     fold : run of the dataset, e.g. "0". seed : of parameters, order, augmentation and dropout.
+    initial : folder of the trained model to start from, where ``model.initial`` asks for one.
+    initial_datasets : folders of the datasets that it, and the models before it, were trained on.
 
     Raises
     ------
     InputError
-        The dataset, its labels and the configuration do not fit.
+        The dataset, its labels and the configuration do not fit, or the initial model has seen test rows.
     DivergedError
         The loss is not finite; the message names the step and its rows.
+    StoppedError
+        SIGTERM came; the state is saved.
     """
     training = model.training
     kind = require_device(training.device, training.xla_threads)
     reader = DatasetReader(dataset)
     label = f"{name}/{fold}.{seed}"
-    heads = {key: (model.targets or {}).get(key, Head()) for key in chosen_targets(reader, model.targets)}
-    weights = {key: head.weight for key, head in heads.items()}
-    arrays = {**reader.inputs, **{f"target {key}": reader.targets[key] for key in weights}}
+    sections = {key: (model.targets or {}).get(key, Head()) for key in chosen_targets(reader, model.targets)}
+    targets = list(sections)
+    arrays = {**reader.inputs, **{f"target {key}": reader.targets[key] for key in targets}}
     view = View(
         inputs=reader.inputs,
-        targets={key: reader.targets[key] for key in weights},
+        targets={key: reader.targets[key] for key in targets},
         jitter=jitter_of(arrays.values(), training.max_jitter_bp),
         strands=training.reverse_complement and reader.reverse_complement and reverse_complement_allowed(arrays),
     )
@@ -120,64 +113,115 @@ def train_model(out: str | Path, *, name: str, model: Model, dataset: str | Path
             reader.name, f"run {fold} has no validation rows for early stopping; set split.valid or split.inner_valid"
         )
     ranges = [block for stream in streams for block in stream.blocks]
-    profile_loss = training.profile_loss
-    kinds = {key: kind_of(spec, profile_loss) for key, spec in view.targets.items()}
-    scalings = _fit_scalings(reader, kinds, ranges, label)
+    objective_class, objective_settings = read_objective(model.objective.name, model.objective.settings)
+    heads, statistics, notes = fit_heads(reader, sections, ranges, label)
+    check_valid_labels(reader, targets, valid, fold)
     module = build(model.architecture, model.settings, view.network_inputs(), view.network_targets(), seed)
     graph, params, rest = split_module(module)
+    start = None
+    if model.initial is not None:
+        if initial is None:
+            raise ValueError(f"{label}: the folder of model {model.initial.model} is not given")
+        heads_too = model.initial.parts == "all"
+        params, rest, start = start_from(
+            initial, initial_datasets, params, rest, heads=heads_too, reader=reader, fold=fold, label=label
+        )
     epoch_steps = steps_per_epoch(streams)
     steps = min(training.max_epochs * epoch_steps, training.max_steps or training.max_epochs * epoch_steps)
-    objective = Supervised(graph, view, kinds, scalings, weights, make_optimizer(training.optimizer, steps))
+    predicted = objective_class.predicted(view.network_targets(), output_shapes(graph, params, rest, view))
+    objective = objective_class(graph, view, heads, make_optimizer(training.optimizer, steps), objective_settings)
     parameters, batch_size = count_parameters(module), training.batch_size
-    logging.getLogger("seqmill").info(
+    log = logging.getLogger("seqmill")
+    log.info(
         "%s: %s, %s parameters, %s training rows, %d steps a pass",
         label, model.architecture, f"{parameters:,}", f"{sum(s.rows for s in streams):,}", epoch_steps,
     )  # fmt: skip
-    keys = batch_keys(reader, list(weights))
-    batches = ahead(training_batches(reader, streams, targets=list(weights), seed=seed), _to_device)
-    try:
-        result = fit(
-            objective,
-            objective.init(params, rest),
-            batches,
-            _valid_batches(reader, valid, batch_size, keys),
-            seed=seed,
-            steps_per_epoch=epoch_steps,
-            max_epochs=training.max_epochs,
-            max_steps=training.max_steps,
-            patience=training.patience,
-            batch_size=batch_size,
-            label=label,
-        )
-    finally:
-        batches.close()
-    info = {
-        "architecture": model.architecture,
-        "settings": dict(model.settings),
-        "source_sha256": source_digest(model.architecture),
-        **describe(view, scalings, profile_loss),
-        "target_weights": weights,
-        "tracks": {key: list(spec.tracks) for key, spec in view.targets.items()},
-        "training": training.model_dump(mode="json"),
-        "pools": pools,
-        "dataset": reader.name,
-        "dataset_digest": reader.digest,
+    keys = batch_keys(reader, targets)
+    key = {
+        "model": model.model_dump(mode="json", exclude=_NO_MATTER),
+        "sources": {path: source_digest(path) for path in (model.architecture, model.objective.name)},
+        "dataset": reader.digest,
+        "initial": start and start["digest"],
         "fold": fold,
         "seed": seed,
-        "best_epoch": result.best_epoch,
-        "valid_loss": result.valid_loss,
-        "steps": result.steps,
         "device": kind,
-        "xla_threads": training.xla_threads,
-        "parameters": parameters,
+        "versions": versions("jax", "jaxlib", "flax", "optax"),
     }
-    write_model(
-        out,
-        name=name,
-        tensors=tensors_of(result.params, result.rest),
-        info=info,
-        history=result.history,
-        inputs=upstream(dataset),
-        parameters={"model": model.model_dump(mode="json"), "fold": fold, "seed": seed},
-        record={"device": kind, "training_seconds": round(result.seconds, 3), "examples": result.steps * batch_size},
-    )
+    resume = resume_folder(out)
+    with artefact_lock(resume):
+        checkpoints = Checkpoints(resume, key, label=label, every_s=training.checkpoint_seconds)
+        try:
+            result = fit(
+                objective,
+                objective.init(params, rest),
+                lambda step: ahead(
+                    training_batches(reader, streams, targets=targets, seed=seed, first_step=step), _to_device
+                ),
+                _valid_batches(reader, valid, batch_size, keys),
+                seed=seed,
+                steps_per_epoch=epoch_steps,
+                max_epochs=training.max_epochs,
+                max_steps=training.max_steps,
+                patience=training.patience,
+                batch_size=batch_size,
+                label=label,
+                checkpoints=checkpoints,
+            )
+        except DivergedError:
+            checkpoints.delete()  # it would end in the same way again
+            raise
+        mean = None
+        if isinstance(objective, Supervised):
+            labels = [key for key in keys if not key.startswith("inputs/")]
+            batches = plain_batches(reader, valid, batch_size=batch_size, keys=labels)
+            mean = mean_loss(view, heads, statistics, batches)
+        learned = learning_notes(result.history, mean, training.optimizer.learning_rate)
+        for note in learned:
+            log.warning("%s: %s", label, note)
+        notes += learned
+        info = {
+            "architecture": model.architecture,
+            "settings": dict(model.settings),
+            "source_sha256": source_digest(model.architecture),
+            **describe(view, heads, model.objective.name, predicted),
+            "tracks": {key: list(spec.tracks) for key, spec in view.targets.items()},
+            "training": training.model_dump(mode="json", exclude=_NO_MATTER["training"]),
+            "initial": start,
+            "pools": pools,
+            "dataset": reader.name,
+            "dataset_digest": reader.digest,
+            "fold": fold,
+            "seed": seed,
+            "best_epoch": result.best_epoch,
+            "valid_loss": result.valid_loss,
+            "steps": result.steps,
+            "device": kind,
+            "xla_threads": training.xla_threads,
+            "parameters": parameters,
+            "note": "; ".join(notes),
+        }
+        write_model(
+            out,
+            name=name,
+            tensors=tensors_of(result.params, result.rest),
+            info=info,
+            history=result.history,
+            inputs=upstream(dataset, *([initial] if initial else [])),
+            parameters={"model": model.model_dump(mode="json"), "fold": fold, "seed": seed},
+            record={
+                "device": kind,
+                "training_seconds": round(result.seconds, 3),
+                "examples": result.steps * batch_size,
+                "device_peak_memory_bytes": device_peak_bytes(),
+            },
+        )
+        checkpoints.delete()
+    log.info("%s: %s", label, _cost(result.seconds, result.steps * batch_size))
+
+
+def _cost(seconds: float, examples: int) -> str:
+    """Time, rate and peak memory of a training, in words."""
+    device = device_peak_bytes()
+    text = f"trained in {human_seconds(seconds)}, {examples / max(seconds, 1e-9):,.0f} examples/s with validation; "
+    text += f"peak memory {human_bytes(peak_memory_bytes())}"
+    return text + (f", on the device {human_bytes(device)}" if device else "")

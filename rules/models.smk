@@ -54,7 +54,10 @@ rule predict:
 rule baseline:
     """A simple model fitted and applied: predictions in the same form as a network's."""
     input:
-        lambda wildcards: dataset_marker_of(wildcards),
+        dataset=lambda wildcards: dataset_marker_of(wildcards),
+        motifs=lambda wildcards: [
+            str(path) for path in run_of(wildcards).source_files()
+        ],
     output:
         "results/predictions/{model}/{fold}.{seed}.zarr/marker.json",
     log:
@@ -70,6 +73,7 @@ rule baseline:
     params:
         name=lambda wildcards: BASELINES[wildcards.model],
         section=lambda wildcards: run_section(wildcards),
+        stamps=lambda wildcards: stamps(run_of(wildcards).source_files()),
         format=FORMATS["predictions"],
     script:
         "../workflow/scripts/baseline.py"

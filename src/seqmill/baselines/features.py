@@ -1,98 +1,50 @@
-"""Features of a linear baseline: k-mer counts of sequences, and every other input as it is."""
+"""Features of a baseline: what its kind counts in the sequence, and every other input as it is."""
 
 import math
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import numpy as np
 
+from seqmill.baselines.control import control_at_bins, control_totals
+from seqmill.baselines.motif_scores import MotifScores
+from seqmill.baselines.words import (
+    Grid,
+    bin_grid,
+    cell_counts,
+    gapped_patterns,
+    kmer_patterns,
+    number_words,
+    sums_around,
+    word_index,
+)
+from seqmill.config.baselines import Baseline
+from seqmill.formats.motifs import read_motifs
 from seqmill.runtime.errors import InputError
-from seqmill.stores.geometry import crop_margin
+from seqmill.stores.geometry import crop_margin, cropped
 
 MAX_FEATURES = 10_000
-# Sequence on each side of a bin that its k-mer counts cover, besides the bin itself.
-CONTEXT_BP = 256
+TOKENS = 50_000_000  # words that are looked up at a time
 _LOG_MB = math.log(1e6)
+_BASES = number_words(kmer_patterns(1, 2), False)  # A, C, G, T, then AA to TT
 
 
-def kmer_index(codes: np.ndarray, k: int) -> np.ndarray:
-    """Number of the k-mer that starts at each base, first base most significant; -1 where it holds an N.
-
-    Parameters
-    ----------
-    codes : uint8 (n, bp), A0 C1 G2 T3, 4 and above N.
-
-    Returns
-    -------
-    int32 (n, bp - k + 1).
-    """
-    width = max(0, codes.shape[1] - k + 1)
-    index = np.zeros((len(codes), width), np.int32)
-    unknown = np.zeros(index.shape, bool)
-    for offset in range(k):
-        part = codes[:, offset : offset + width]
-        index = index * 4 + part
-        unknown |= part > 3
-    index[unknown] = -1
-    return index
-
-
-@cache
-def kmer_columns(k: int, both_strands: bool) -> tuple[np.ndarray, int]:
-    """Feature column of each k-mer number, and the number of columns.
-
-    With ``both_strands`` a k-mer shares the column of its reverse complement: 4^k columns become (4^k + p) / 2, where
-    p = 4^(k/2) counts those that are their own for even k, 0 for odd k.
-    """
-    numbers = np.arange(4**k, dtype=np.int64)
-    if not both_strands:
-        return numbers.astype(np.int32), 4**k
-    reverse, rest = np.zeros_like(numbers), numbers.copy()
-    for _ in range(k):
-        reverse = reverse * 4 + (3 - rest % 4)
-        rest //= 4
-    _, columns = np.unique(np.minimum(numbers, reverse), return_inverse=True)
-    return columns.astype(np.int32), int(columns.max()) + 1
-
-
-def _count(cells: np.ndarray, columns: np.ndarray, known: np.ndarray, n_cells: int, n_columns: int) -> np.ndarray:
-    flat = cells[known].astype(np.int64) * n_columns + columns[known]
-    return np.bincount(flat, minlength=n_cells * n_columns).astype(np.float32).reshape(n_cells, n_columns)
-
-
-def kmer_counts(codes: np.ndarray, k: int, both_strands: bool) -> np.ndarray:
-    """Counts of k-mers without N in each sequence; float32 (n, columns). ``codes`` as in `kmer_index`."""
-    table, width = kmer_columns(k, both_strands)
-    index = kmer_index(codes, k)
-    rows = np.broadcast_to(np.arange(len(codes))[:, None], index.shape)
-    return _count(rows, table[index], index >= 0, len(codes), width)
-
-
-def local_kmer_counts(codes: np.ndarray, k: int, both_strands: bool, spec: Any) -> np.ndarray:
-    """Counts of the k-mers that start in or near each bin of a target.
+def gc_features(counts: np.ndarray) -> np.ndarray:
+    """GC fraction, CpG count, and CpG observed / expected.
 
     Parameters
     ----------
-    codes : window without margin, (n, bp).
-    spec : of the target without margin: ``shape_per_example[0]`` bins of ``bp_per_bin`` from ``offset_bp`` on.
+    counts : float32 (..., 20), of A, C, G, T and then of the 16 pairs.
 
     Returns
     -------
-    float32 (n, bins, columns): the bin and whole bins for at least `CONTEXT_BP` on each side, inside the window.
+    float32 (..., 3). Observed / expected is CpGs · bases / (Cs · Gs), as Gardiner-Garden & Frommer (1987) Journal of
+    Molecular Biology 196:261; 0 where there is nothing to divide by.
     """
-    table, width = kmer_columns(k, both_strands)
-    bins, bin_bp = spec.shape_per_example[0], spec.bp_per_bin
-    index = kmer_index(codes, k)
-    before = -(-spec.offset_bp // bin_bp)  # bins of the grid left of the target's first, the outermost cut off
-    cell = (np.arange(index.shape[1]) - spec.offset_bp) // bin_bp + before
-    cells = max(int(cell[-1]) + 1, before + bins)
-    place = np.arange(len(codes))[:, None] * cells + cell[None, :]
-    counts = _count(place, table[index], index >= 0, len(codes) * cells, width).reshape(len(codes), cells, width)
-    total = np.concatenate([np.zeros_like(counts[:, :1]), np.cumsum(counts, axis=1)], axis=1)
-    reach = -(-CONTEXT_BP // bin_bp)
-    first = np.arange(before, before + bins)
-    return total[:, np.minimum(first + reach + 1, cells)] - total[:, np.maximum(first - reach, 0)]
+    a, c, g, t = np.moveaxis(counts[..., :4].astype(np.float64), -1, 0)
+    cpg, bases = counts[..., 4 + 6], a + c + g + t
+    fraction = (c + g) / np.maximum(bases, 1)
+    return np.stack([fraction, cpg, cpg * bases / np.maximum(c * g, 1)], axis=-1).astype(np.float32)
 
 
 class Features:
@@ -100,44 +52,117 @@ class Features:
 
     Parameters
     ----------
-    inputs : specs of the dataset's inputs. k : length of k-mers. both_strands : merge reverse complements.
+    inputs : specs of the dataset's inputs. baseline : its section. both_strands : merge reverse complements.
+    context_bp : sequence on each side of a bin, rounded up to whole bins and cut off at the window's ends.
+    central_bp : the middle of the sequence that is used where a target has no bins; all if None.
 
-    Sequences give k-mer counts; states of neighbours −1, 0 (missing) or 1; distances log(1 + bp) / log(1 Mb); lengths
-    are left out; others (features, genotypes) enter as they are.
+    Sequences give what the kind of the baseline says. Other inputs enter too, but with 'gc', which is the confounder
+    alone: states of neighbours −1, 0 (missing) or 1; distances log(1 + bp) / log(1 Mb); others (features, genotypes) as
+    they are; a control (a profile) its total in the window, or its mean in each bin. Lengths are left out.
 
-    Raises InputError when there would be more than `MAX_FEATURES` columns.
+    Raises InputError when there would be more than `MAX_FEATURES` columns or nothing to count in.
     """
 
-    def __init__(self, inputs: Mapping[str, Any], k: int, both_strands: bool):
-        self.inputs = {name: spec for name, spec in inputs.items() if spec.kind != "length"}
-        self.k, self.both_strands = k, both_strands
+    def __init__(
+        self,
+        inputs: Mapping[str, Any],
+        baseline: Baseline,
+        both_strands: bool,
+        *,
+        context_bp: int = 0,
+        central_bp: int | None = None,
+    ):
+        self.context_bp, self.central_bp = context_bp, central_bp
+        self.kind, self.where = baseline.kind, f"{baseline.kind} baseline"
+        self.sequences = {name: spec for name, spec in inputs.items() if spec.kind == "sequence"}
+        others = {n: s for n, s in inputs.items() if s.kind not in ("sequence", "length") and self.kind != "gc"}
+        self.controls = {n: s for n, s in others.items() if s.kind == "profile"}
+        self.others = {n: s for n, s in others.items() if n not in self.controls}
+        if not self.sequences and self.kind != "kmer":
+            raise InputError(self.where, f"needs a sequence; the inputs are {', '.join(inputs)}")
+        self.inputs = {**self.sequences, **self.others, **self.controls}
         self.keys = [f"inputs/{name}" for name in self.inputs]
-        self.sequences = [name for name, spec in self.inputs.items() if spec.kind == "sequence"]
-        columns = kmer_columns(k, both_strands)[1] if self.sequences else 0
-        self.width = sum(
-            columns if spec.kind == "sequence" else math.prod(spec.shape_per_example) for spec in self.inputs.values()
-        )
+        self.letters = baseline.letters
+        self.words = _BASES
+        if self.kind == "gapped_kmer":
+            self.words = number_words(gapped_patterns(baseline.word_bp, self.letters[1]), both_strands)
+        elif self.kind == "kmer":
+            self.words = number_words(kmer_patterns(*self.letters), both_strands)
+        self.motifs = MotifScores(read_motifs(baseline.motifs), both_strands) if baseline.motifs else None
+        self.width = sum(self._columns(spec) for spec in self.sequences.values())
+        self.width += sum(math.prod(spec.shape_per_example) for spec in self.others.values())
+        self.width += sum(spec.shape_per_example[-1] for spec in self.controls.values())
         if self.width > MAX_FEATURES:
-            raise InputError("kmer baseline", f"{self.width:,} features; at most {MAX_FEATURES:,} (a smaller k?)")
+            smaller = {"pwm": "fewer motifs", "gapped_kmer": "a smaller k or word_bp"}.get(self.kind, "a smaller k")
+            raise InputError(self.where, f"{self.width:,} features; at most {MAX_FEATURES:,} ({smaller}?)")
+
+    def _columns(self, spec: Any) -> int:
+        if self.motifs:
+            return self.motifs.width
+        if self.kind == "onehot":
+            bp = spec.shape_per_example[0] - 2 * spec.margin_bp
+            bp = min(bp, self.central_bp or bp)
+            return sum(4**k * max(0, bp - k + 1) for k in range(self.letters[0], self.letters[1] + 1))
+        return 3 if self.kind == "gc" else self.words.width
+
+    def block_examples(self, bp: int, cells: int, most_bytes: int) -> int:
+        """Examples to turn into features at a time, for windows of ``bp`` with ``cells`` bins or 1."""
+        columns = max(self.width, self.words.width)
+        words = len(self.words.patterns) * max(bp, 1)
+        return max(1, min(1024, most_bytes // (8 * columns * cells), TOKENS // words))
 
     def whole(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
         """Features of whole examples, float32 (n, width)."""
-        return np.concatenate([self._one(name, batch[f"inputs/{name}"]) for name in self.inputs], axis=1)
+        parts = [self._whole(crop_margin(batch[f"inputs/{n}"], s)) for n, s in self.sequences.items()]
+        parts += [_plain(batch[f"inputs/{n}"], s) for n, s in self.others.items()]
+        parts += [control_totals(crop_margin(batch[f"inputs/{n}"], s)) for n, s in self.controls.items()]
+        return np.concatenate(parts, axis=1)
 
-    def _one(self, name: str, x: np.ndarray) -> np.ndarray:
-        spec = self.inputs[name]
-        if spec.kind == "sequence":
-            return kmer_counts(crop_margin(x, spec), self.k, self.both_strands)
-        if spec.kind == "states":
-            x = np.where(x == 0, -1, np.where(x == 1, 1, 0))
-        elif spec.kind == "distances":
-            x = np.log1p(x.astype(np.float32)) / np.float32(_LOG_MB)
-        return x.astype(np.float32).reshape(len(x), -1)
+    def _whole(self, codes: np.ndarray) -> np.ndarray:
+        bp = codes.shape[1]
+        if self.central_bp is not None and self.central_bp < bp:
+            first = (bp - self.central_bp) // 2
+            codes = codes[:, first : first + self.central_bp]
+        if self.motifs:
+            return self.motifs.whole(codes)
+        if self.kind == "onehot":
+            return _onehot(codes, *self.letters)
+        counts = cell_counts(codes, self.words, np.zeros(codes.shape[1], np.int64), 1)[:, 0]
+        return gc_features(counts) if self.kind == "gc" else counts
 
     def binned(self, batch: Mapping[str, np.ndarray], spec: Any) -> np.ndarray:
-        """Local k-mer counts at each bin of a target, float32 (n, bins, width); needs one sequence input."""
-        if len(self.sequences) != 1 or len(self.inputs) != 1:
-            raise InputError("kmer baseline", f"target {spec.name!r} has bins: needs one sequence, no other input")
-        name = self.sequences[0]
-        codes = crop_margin(batch[f"inputs/{name}"], self.inputs[name])
-        return local_kmer_counts(codes, self.k, self.both_strands, spec)
+        """Features of each bin of a target (its spec without margin) and around it, float32 (n, bins, width)."""
+        if len(self.sequences) != 1 or self.others or self.kind == "onehot":
+            found = "not of kind onehot" if self.kind == "onehot" else f"found {', '.join(self.inputs)}"
+            raise InputError(
+                self.where, f"target {spec.name!r} has bins: needs one sequence, at most a control; {found}"
+            )
+        (name,) = self.sequences
+        codes = crop_margin(batch[f"inputs/{name}"], self.sequences[name])
+        parts = [self._near_bins(codes, bin_grid(spec, codes.shape[1]))]
+        for key, control in self.controls.items():
+            parts.append(control_at_bins(crop_margin(batch[f"inputs/{key}"], control), cropped(control), spec))
+        return np.concatenate(parts, axis=2) if self.controls else parts[0]
+
+    def _near_bins(self, codes: np.ndarray, grid: Grid) -> np.ndarray:
+        if self.motifs:
+            return self.motifs.around(codes, grid, self.context_bp)
+        counts = sums_around(cell_counts(codes, self.words, grid.cell, grid.cells), grid, self.context_bp)
+        return gc_features(counts) if self.kind == "gc" else counts
+
+
+def _plain(x: np.ndarray, spec: Any) -> np.ndarray:
+    if spec.kind == "states":
+        x = np.where(x == 0, -1, np.where(x == 1, 1, 0))
+    elif spec.kind == "distances":
+        x = np.log1p(x.astype(np.float32)) / np.float32(_LOG_MB)
+    return x.astype(np.float32).reshape(len(x), -1)
+
+
+def _onehot(codes: np.ndarray, min_k: int, k: int) -> np.ndarray:
+    """Which word of ``min_k`` to ``k`` letters begins at each base, float32 (n, columns); none where it holds an N."""
+    parts = []
+    for letters in range(min_k, k + 1):
+        index = word_index(codes, tuple(range(letters)))
+        parts.append((index[:, :, None] == np.arange(4**letters)).reshape(len(codes), -1))
+    return np.concatenate(parts, axis=1).astype(np.float32)

@@ -1,12 +1,13 @@
-"""Linear models of many tracks at once: ridge from sums of products, logistic regression by one joint L-BFGS.
+"""Linear models of many tracks at once, from sums of products: ridge, lasso and elastic net.
 
-Both give what scikit-learn's Ridge and LogisticRegression give on standardised features (tested against them), but
-scikit-learn fits one track after another and holds all rows: here ridge holds one block of rows, whatever the number
-of rows, and the logistic fit multiplies the features with all tracks at once.
+Ridge gives what scikit-learn's gives on standardised features (tested against it), but scikit-learn fits one track
+after another and holds all rows: here one block of rows is held, whatever their number. Lasso and elastic net are
+scikit-learn's coordinate descent, on rows that have the same sums.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +22,15 @@ class Linear:
     def __call__(self, features: np.ndarray) -> np.ndarray:
         return features @ self.weights.astype(np.float32) + self.intercept.astype(np.float32)
 
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)) without overflow."""
-    return np.exp(-np.logaddexp(0, -x))
+    @staticmethod
+    def joined(fits: Sequence[Any], best: np.ndarray) -> "Linear":
+        """The fit that has of each track the weights of its best one."""
+        weights = np.stack([fits[f].weights[:, t] for t, f in enumerate(best)], axis=1)
+        return Linear(weights, np.array([fits[f].intercept[t] for t, f in enumerate(best)]))
 
 
 class RidgeSums:
-    """Sums of products from which ridge regressions of any strength follow; add blocks with `add`."""
+    """Sums of products from which linear models of any strength follow; add blocks with `add`."""
 
     def __init__(self, features: int, tracks: int):
         self.n = 0
@@ -44,91 +46,74 @@ class RidgeSums:
         self.xx += x.T @ x
         self.xy += x.T @ y
 
-    def solve(self, alphas: Sequence[float]) -> list[Linear]:
-        """Ridge regressions with an unpenalised intercept on standardised features, one for each alpha.
-
-        The penalty is that of scikit-learn: squared error summed over rows + alpha · |weights|². A feature that does
-        not vary has weight 0.
-        """
+    def _standardised(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Products of standardised features, their products with the tracks, and 1 / spread (0: does not vary)."""
         n = max(self.n, 1)
         mean_x, mean_y = self.x / n, self.y / n
         covariance = self.xx - n * np.outer(mean_x, mean_x)
         products = self.xy - n * np.outer(mean_x, mean_y)
         spread = np.sqrt(np.maximum(np.diag(covariance), 0.0) / n)
         varies = spread > 1e-9 * np.maximum(1.0, np.abs(mean_x))
-        spread = np.where(varies, spread, 1.0)
-        inverse = varies / spread
-        values, vectors = np.linalg.eigh(covariance * np.outer(inverse, inverse))
-        turned = vectors.T @ (products * inverse[:, None])
-        fits = []
-        for alpha in alphas:
-            weights = vectors @ (turned / (np.maximum(values, 0.0) + alpha)[:, None]) * inverse[:, None]
-            fits.append(Linear(weights, mean_y - mean_x @ weights))
-        return fits
+        inverse = varies / np.where(varies, spread, 1.0)
+        return covariance * np.outer(inverse, inverse), products * inverse[:, None], inverse
+
+    def _raw(self, weights: np.ndarray, inverse: np.ndarray) -> Linear:
+        n = max(self.n, 1)
+        weights = weights * inverse[:, None]
+        return Linear(weights, self.y / n - self.x / n @ weights)
+
+    def solve(self, alphas: Sequence[float]) -> list[Linear]:
+        """Ridge regressions with an unpenalised intercept on standardised features, one for each alpha.
+
+        The penalty is that of scikit-learn: squared error summed over rows + alpha · |weights|². A feature that does
+        not vary has weight 0.
+        """
+        products, targets, inverse = self._standardised()
+        values, vectors = np.linalg.eigh(products)
+        turned = vectors.T @ targets
+        return [self._raw(vectors @ (turned / (np.maximum(values, 0.0) + alpha)[:, None]), inverse) for alpha in alphas]
+
+    def solve_sparse(self, parts: Sequence[float], l1_ratio: float) -> list[Linear]:
+        """Elastic nets (lasso: ``l1_ratio`` 1) with an unpenalised intercept on standardised features.
+
+        Parameters
+        ----------
+        parts : strengths as parts of that at which all of a track's weights become 0. The objective is that of
+            scikit-learn: squared error / (2 rows) + alpha · (ratio · |weights|₁ + (1 − ratio) / 2 · |weights|²).
+        """
+        from sklearn.linear_model import enet_path
+
+        products, targets, inverse = self._standardised()
+        values, vectors = np.linalg.eigh(products)
+        roots = np.sqrt(np.maximum(values, 1e-9 * max(float(values[-1]), 1e-30)))
+        rows = roots[:, None] * vectors.T  # rows.T @ rows is `products`, and as many as there are features
+        images = (vectors.T @ targets) / roots[:, None]
+        strongest = np.abs(targets).max(axis=0) / (len(rows) * l1_ratio)
+        order = np.argsort(-np.asarray(parts), kind="stable")
+        weights = np.zeros((len(parts), *targets.shape))
+        gram, images_of = rows.T @ rows, rows.T @ images
+        for track in np.flatnonzero(strongest > 0):
+            _, path, _ = enet_path(
+                rows,
+                images[:, track],
+                l1_ratio=l1_ratio,
+                alphas=np.asarray(parts)[order] * strongest[track],
+                precompute=gram,
+                Xy=images_of[:, track],
+                tol=1e-4,
+                max_iter=2000,
+            )
+            weights[order, :, track] = path.T
+        return [self._raw(each, inverse) for each in weights]
 
 
-def fit_logistic(
-    x: np.ndarray, y: np.ndarray, present: np.ndarray, alphas: Sequence[float], *, iterations: int = 100
-) -> list[Linear]:
-    """Logistic regressions of all tracks, one for each alpha.
-
-    Parameters
-    ----------
-    x : float32 (n, feature); standardised in place. y : float32 (n, track) in 0..1 (fractions allowed).
-    present : bool (n, track), labels that count.
-    alphas : strengths; cross-entropy summed over rows + alpha / 2 · |weights|², so alpha = 1 / C of scikit-learn.
-    iterations : of L-BFGS for each alpha; the fit of a larger alpha starts the next smaller one.
-
-    Returns
-    -------
-    In the order of ``alphas``. A track whose labels are all the same keeps weights 0 and an intercept that gives its
-    mean label, moved half a count towards 1/2.
-    """
-    from scipy.optimize import minimize
-
-    mean, spread = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
-    spread[spread < 1e-9] = np.inf
-    x -= mean.astype(np.float32)
-    x /= spread.astype(np.float32)
-    features, tracks = x.shape[1], y.shape[1]
-    count = present.sum(axis=0)
-    total = np.where(present, y, 0.0).sum(axis=0)
-    prior = (total + 0.5) / (count + 1)
-    varies = np.array([np.ptp(y[keep, t]) > 0 if keep.any() else False for t, keep in enumerate(present.T)], bool)
-    weight = (present & varies).astype(np.float32)
-    scale = 1 / np.maximum(count, 1)  # each track's loss as a mean: one step length then suits all tracks
-
-    def loss(flat: np.ndarray, alpha: float) -> tuple[float, np.ndarray]:
-        w, b = flat[: features * tracks].reshape(features, tracks), flat[features * tracks :]
-        logits = x @ w.astype(np.float32) + b.astype(np.float32)
-        each = (np.logaddexp(0, logits) - y * logits) * weight
-        residual = (sigmoid(logits) - y) * weight
-        gradient = (x.T @ residual).astype(np.float64) + alpha * w
-        value = (each.sum(axis=0, dtype=np.float64) + alpha / 2 * np.square(w).sum(axis=0)) * scale
-        steps = residual.sum(axis=0, dtype=np.float64) * scale
-        return float(value.sum()), np.concatenate([(gradient * scale).ravel(), steps])
-
-    flat = np.concatenate([np.zeros(features * tracks), np.log(prior / (1 - prior))])
-    fits: dict[int, Linear] = {}
-    for place in np.argsort(-np.asarray(alphas), kind="stable"):
-        options = {"maxiter": iterations, "maxfun": 2 * iterations, "ftol": 1e-7, "gtol": 1e-6}
-        flat = minimize(loss, flat, args=(alphas[place],), jac=True, method="L-BFGS-B", options=options).x
-        weights = flat[: features * tracks].reshape(features, tracks) / spread[:, None]
-        fits[int(place)] = Linear(weights, flat[features * tracks :] - mean @ weights)
-    return [fits[place] for place in range(len(alphas))]
-
-
-def choose(fits: Sequence[Linear], losses: np.ndarray) -> tuple[Linear, np.ndarray]:
-    """For each track the fit with the smallest validation loss (the first of equals).
+def choose(losses: np.ndarray, joint: bool = False) -> np.ndarray:
+    """For each track the number of the fit with the smallest validation loss (the first of equals).
 
     Parameters
     ----------
     losses : float64 (fit, track); a track without validation labels has equal losses.
-
-    Returns
-    -------
-    The joint fit, and the index of the chosen one for each track.
+    joint : one fit for all tracks, that with the smallest sum.
     """
     best = np.argmin(losses, axis=0)
-    weights = np.stack([fits[f].weights[:, t] for t, f in enumerate(best)], axis=1)
-    return Linear(weights, np.array([fits[f].intercept[t] for t, f in enumerate(best)])), best
+    return np.full_like(best, np.argmin(losses.sum(axis=1))) if joint else best

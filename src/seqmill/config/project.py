@@ -231,6 +231,7 @@ class Project:
         """
         named = [(f"genomes.{name}", path) for name, g in self.config.genomes.items() for path in g.source_files()]
         named += [(f"datasets.{name}", path) for name, d in self.config.datasets.items() for path in d.source_files()]
+        named += [(f"baselines.{name}", path) for name, b in self.config.baselines.items() for path in b.source_files()]
         named += [(f"published.{name}", section.file) for name, section in self.config.published.items()]
         places = [(f"{self.where}: {section}", path) for section, path in named]
         if self.config.tracks:

@@ -96,3 +96,66 @@ def _probabilities(path: str | Path, number: int, text: str) -> list[float]:
     if len(row) != 4 or not all(0 <= value <= 1 for value in row) or abs(sum(row) - 1) > TOLERANCE:
         raise InputError(path, f"expected four probabilities that sum to 1, found {text[:60]!r}", record=number)
     return row
+
+
+_LETTER_ROW = re.compile(r"(?:([ACGTacgt])\s*\[?)?([^\[\]]*)\]?")
+
+
+def read_jaspar(path: str | Path) -> list[Motif]:
+    """Motifs of a JASPAR file, in file order: ``>ID NAME``, then counts of A, C, G and T, a line each.
+
+    The lines may be ``A [ 4 19 0 ]`` or bare numbers; the columns of a matrix are scaled to sum to 1.
+
+    Raises
+    ------
+    InputError : with the line.
+    """
+    motifs: list[Motif] = []
+    title: tuple[str, str] | None = None
+    rows: list[list[float]] = []
+    for number, line in text_lines(path):
+        text = line.strip()
+        if not text:
+            continue
+        if text.startswith(">"):
+            if title is not None:
+                raise InputError(path, f"motif '{title[0]}' has {len(rows)} of 4 rows", record=number)
+            name, _, alias = text[1:].strip().partition("\t" if "\t" in text else " ")
+            if not name or any(name == motif.name for motif in motifs):
+                raise InputError(path, f"motif '{name}' comes twice" if name else "motif without a name", record=number)
+            title, rows = (name, alias.strip()), []
+            continue
+        if title is None:
+            raise InputError(path, f"expected '>ID NAME', found {text[:60]!r}", record=number)
+        rows.append(_counts(path, number, text, "ACGT"[len(rows)], len(rows[0]) if rows else None))
+        if len(rows) == 4:
+            counts = np.array(rows).T
+            if not (counts.sum(axis=1) > 0).all():
+                raise InputError(path, f"motif '{title[0]}' has a column without counts", record=number)
+            motifs.append(Motif(*title, counts / counts.sum(axis=1, keepdims=True)))
+            title = None
+    if title is not None:
+        raise InputError(path, f"truncated: motif '{title[0]}' has {len(rows)} of 4 rows")
+    if not motifs:
+        raise InputError(path, "no motifs")
+    return motifs
+
+
+def _counts(path: str | Path, number: int, text: str, letter: str, width: int | None) -> list[float]:
+    match = _LETTER_ROW.fullmatch(text)
+    if match is None or (match.group(1) or letter).upper() != letter:
+        raise InputError(path, f"expected the counts of {letter}, found {text[:60]!r}", record=number)
+    try:
+        row = [float(word) for word in match.group(2).split()]
+    except ValueError:
+        row = []
+    if not row or not all(0 <= value < np.inf for value in row) or len(row) != (width or len(row)):
+        expected = f"{width} counts" if width else "counts"
+        raise InputError(path, f"expected {expected} of {letter}, found {text[:60]!r}", record=number)
+    return row
+
+
+def read_motifs(path: str | Path) -> list[Motif]:
+    """Motifs of a MEME or a JASPAR file, told by the first line. Raises InputError, with the line."""
+    first = next((line.strip() for _, line in text_lines(path) if line.strip()), "")
+    return read_jaspar(path) if first.startswith(">") else read_meme(path)

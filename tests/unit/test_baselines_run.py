@@ -1,84 +1,19 @@
-"""Linear fits against scikit-learn, and the baseline from dataset to predictions."""
+"""Baselines from dataset to predictions."""
 
 import hashlib
 import logging
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
-from sklearn.preprocessing import StandardScaler
 from tests.unit import training_toys as toys
 
-from seqmill.baselines import kmer
-from seqmill.baselines.kmer import run_baseline
-from seqmill.baselines.linear import Linear, RidgeSums, choose, fit_logistic, sigmoid
-from seqmill.config.baselines import Baseline
+from seqmill.baselines import rows, tune
+from seqmill.baselines.run import run_baseline
+from seqmill.config.baselines import LINEAR_ALPHAS, Baseline
 from seqmill.runtime.errors import InputError
 from seqmill.stores.predictions import PredictionsReader
 from seqmill.stores.specs import ArraySpec
-
-ALPHAS = [0.1, 10.0, 1000.0]
-
-
-def numbers(n=300, features=12, tracks=3, seed=0):
-    rng = np.random.default_rng(seed)
-    x = (rng.poisson(3, (n, features)) * rng.uniform(0.1, 5, features) + 7).astype(np.float32)
-    x[:, 5] = 2.0  # does not vary
-    y = (x @ rng.normal(size=(features, tracks)) + rng.normal(size=(n, tracks)) + 40).astype(np.float32)
-    return x, y
-
-
-def test_ridge_is_that_of_scikit_learn():
-    x, y = numbers()
-    sums = RidgeSums(12, 3)
-    for first in range(0, 300, 77):
-        sums.add(x[first : first + 77], y[first : first + 77])
-    scaled = StandardScaler().fit_transform(x.astype(np.float64))
-    for alpha, fit in zip(ALPHAS, sums.solve(ALPHAS)):
-        expected = Ridge(alpha=alpha).fit(scaled, y).predict(scaled)
-        np.testing.assert_allclose(fit(x), expected, rtol=1e-4, atol=1e-3)
-        assert (fit.weights[5] == 0).all()
-
-
-def test_logistic_is_that_of_scikit_learn_where_labels_are_present():
-    x, y = numbers(seed=1)
-    labels = (y > np.median(y, axis=0)).astype(np.float32)
-    present = np.random.default_rng(0).random(y.shape) < 0.8
-    scaled = StandardScaler().fit_transform(x.astype(np.float64))
-    fits = fit_logistic(x.copy(), labels, present, ALPHAS, iterations=2000)
-    for alpha, fit in zip(ALPHAS, fits):
-        for track in range(3):
-            keep = present[:, track]
-            expected = LogisticRegression(C=1 / alpha, max_iter=5000, tol=1e-8).fit(scaled[keep], labels[keep, track])
-            np.testing.assert_allclose(
-                sigmoid(fit(x)[:, track]), expected.predict_proba(scaled)[:, 1], atol=0.01 if alpha < 1 else 0.003
-            )
-
-
-def test_a_track_with_one_label_gets_its_prior():
-    x, _ = numbers()
-    labels = np.zeros((300, 2), np.float32)
-    labels[:150, 1] = 1
-    present = np.ones((300, 2), bool)
-    present[100:, 0] = False
-    fit = fit_logistic(x.copy(), labels, present, [1.0])[0]
-    np.testing.assert_allclose(sigmoid(fit(x)[:, 0]), 0.5 / 101, rtol=1e-4)
-    assert (fit.weights[:, 0] == 0).all()
-
-
-def test_sigmoid_does_not_overflow():
-    with np.errstate(over="raise", invalid="raise", divide="raise"):
-        found = sigmoid(np.array([-1e4, 0.0, 1e4]))
-    assert found.tolist() == [0.0, 0.5, 1.0]
-
-
-def test_each_track_has_the_penalty_that_is_best_for_it():
-    fits = [Linear(np.full((2, 3), float(i)), np.full(3, 10.0 * i)) for i in range(3)]
-    joint, which = choose(fits, np.array([[3, 1, 5.0], [2, 1, 5.0], [1, 2, 5.0]]))
-    assert which.tolist() == [2, 0, 0]
-    assert joint.weights[0].tolist() == [2, 0, 0]
-    assert joint.intercept.tolist() == [20, 0, 0]
 
 
 def digest(path):
@@ -94,7 +29,7 @@ def test_motifs_are_found_and_bytes_repeat(tmp_path):
     assert roc_auc_score(found.truth("bound")[:, 0], found.predicted("bound")[:, 0]) > 0.95
     assert found.rows()["name"].tolist() == [f"row{i}" for i in range(1100, 1300)]
     assert (found.attrs["kind"], found.attrs["model"], found.attrs["features"]) == ("baseline", "kmer", 512)
-    assert set(found.attrs["alphas"]["bound"]) <= {0.1, 1.0, 10.0, 100.0, 1000.0}
+    assert set(found.attrs["chosen"]["bound"]["alpha"]) <= set(LINEAR_ALPHAS)
     other = PredictionsReader(tmp_path / "b" / "kmer" / "0.0.zarr")
     assert found.digest == other.digest
 
@@ -144,12 +79,13 @@ def test_a_profile_is_predicted_bin_by_bin(tmp_path, monkeypatch):
     parts = [("tiles", "train", 200), ("tiles", "valid", 50), ("tiles", "test", 50)]
     dataset = toys.write_dataset(tmp_path / "p.zarr", parts, arrays)
     found = []
-    monkeypatch.setattr("seqmill.baselines.features.CONTEXT_BP", 0)  # these bins know nothing of their neighbours
+    # these bins know nothing of their neighbours
+    baseline = Baseline(kind="kmer", dataset="p", k=2, context_bp=[0])
     for bins in (10_000, 700):
-        monkeypatch.setattr(kmer, "BIN_ROWS", bins)
-        monkeypatch.setattr(kmer, "BLOCK_BYTES", 64_000_000 if bins == 10_000 else 200_000)
+        monkeypatch.setattr(tune, "BIN_ROWS", bins)
+        monkeypatch.setattr(rows, "BLOCK_BYTES", 64_000_000 if bins == 10_000 else 200_000)
         out = tmp_path / str(bins) / "0.0.zarr"
-        run_baseline(out, name="k", baseline=Baseline(kind="kmer", dataset="p", k=2), dataset=dataset, fold="0")
+        run_baseline(out, name="k", baseline=baseline, dataset=dataset, fold="0")
         reader = PredictionsReader(out)
         found.append(reader.predicted("cover"))
         assert np.array_equal(reader.truth("cover"), gc[250:, 1:7, None])
@@ -159,7 +95,7 @@ def test_a_profile_is_predicted_bin_by_bin(tmp_path, monkeypatch):
 
 def test_rows_left_out_to_bound_memory_are_told(tmp_path, monkeypatch, caplog):
     dataset = toys.motif_dataset(tmp_path / "toy.zarr")
-    monkeypatch.setattr(kmer, "LOGISTIC_BYTES", 600 * 4 * 512)
+    monkeypatch.setattr(tune, "HELD_BYTES", 600 * 4 * 512)
     out = tmp_path / "kmer" / "0.0.zarr"
     with caplog.at_level(logging.WARNING, "seqmill"):
         run_baseline(out, name="kmer", baseline=Baseline(kind="kmer", dataset="toy"), dataset=dataset, fold="0")

@@ -13,7 +13,7 @@ MAX_K = 8
 
 
 class Baseline(Section):
-    """A simple model on the same dataset, judged as networks are; lists of settings are tried on validation rows only."""
+    """A simple model, judged as networks are; lists of settings are tried on the validation rows of each run only."""
 
     kind: Literal["kmer", "gapped_kmer", "onehot", "gc", "pwm"] = Field(
         description="Features. 'kmer': counts of words; 'gapped_kmer': counts of words with gaps; 'onehot': which word "

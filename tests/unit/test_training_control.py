@@ -1,4 +1,4 @@
-"""BPNet with a control from the sheet to predictions: base resolution, both strands, jitter; the control is what tells."""
+"""BPNet with a control from the sheet to predictions: base resolution, both strands, jitter."""
 
 import json
 

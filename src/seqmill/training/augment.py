@@ -119,10 +119,13 @@ class View:
                 flip = jax.random.bernoulli(strand_key, 0.5, (size,))
         return self._view(batch, shift, flip)
 
-    def other_strand(self, batch: Mapping[str, Array]) -> dict[str, Array]:
-        """Like `show` without a key, every example reverse-complemented."""
+    def at(
+        self, batch: Mapping[str, Array], shift_bp: Array | None = None, *, other_strand: bool = False
+    ) -> dict[str, Array]:
+        """Like `show` without a key, every window moved by ``shift_bp`` (scalar) and then seen from one strand."""
         size = batch[next(iter(f"inputs/{name}" for name in self.inputs))].shape[0]
-        return self._view(batch, None, jnp.ones(size, bool))
+        shift = None if shift_bp is None else jnp.full(size, shift_bp)
+        return self._view(batch, shift, jnp.ones(size, bool) if other_strand else None)
 
     def _view(self, batch: Mapping[str, Array], shift: Array | None, flip: Array | None) -> dict[str, Array]:
         lengths = self._lengths(batch)

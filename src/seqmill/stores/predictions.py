@@ -8,7 +8,8 @@
        mask/{target}/        bool, True where the truth is known
        spread/{target}/      float32, only of means over several models: their standard deviation
 
-Means over the seeds of a model have "mean" in place of the seed. Networks, baselines and published predictions have the same form; evaluation reads nothing else.
+Means over the seeds of a model have "mean" in place of the seed. Networks, baselines and published predictions have
+the same form; evaluation reads nothing else.
 """
 
 from collections.abc import Mapping

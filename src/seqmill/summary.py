@@ -7,8 +7,9 @@ from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import MARKER
 
 NOUNS = ("genome", "tracks", "datasets", "models", "predictions")
-_RUN = ["target", "network", "baseline", "fold", "seed"]
-_SHOWN = [*_RUN, "metric", "network_value", "baseline_value", "difference", "ci_low", "ci_high", "tracks", "verdict"]
+_PAIR = ["target", "network", "baseline", "fold", "seed"]
+_SHOWN = [*_PAIR, "runs", "metric", "network_value", "baseline_value", "difference", "ci_low", "ci_high", "tracks"]
+_SHOWN += ["verdict", "sentence"]
 
 
 def summarise(results: Path) -> dict[str, Any]:
@@ -17,7 +18,7 @@ def summarise(results: Path) -> dict[str, Any]:
     Returns
     -------
     ``nouns``: number of finished ones by kind; ``comparisons``: for each dataset, target, network and baseline the
-    first metric (mean over tracks), None where undefined; ``report``: path of the page, None if it is not there.
+    first metric (mean over tracks and runs), None where undefined; ``report``: path of the page, None without one.
 
     Raises InputError if ``results`` is no folder.
     """
@@ -32,8 +33,8 @@ def summarise(results: Path) -> dict[str, Any]:
         if found:
             nouns[noun] = found
     for path in sorted((results / "evaluation").glob(f"*/{MARKER}")):
-        table = pd.read_csv(path.parent / "comparison.tsv", sep="\t", dtype={"fold": str})
-        table = table.drop_duplicates(_RUN)[_SHOWN].astype(object)
+        table = pd.read_csv(path.parent / "comparison.tsv", sep="\t", dtype={"fold": str, "seed": str})
+        table = table[table["fold"] == "all"].drop_duplicates(_PAIR)[_SHOWN].astype(object)
         for row in table.where(table.notna(), None).to_dict("records"):
             comparisons.append({"dataset": path.parent.name, **row})
     report = results / "report/index.html"
@@ -46,16 +47,8 @@ def summarise(results: Path) -> dict[str, Any]:
 
 def summary_lines(results: Path) -> list[str]:
     """The summary for people; the last line is where the report is."""
-    from seqmill.report.words import number, plural
-
     found = summarise(results)
     lines = [f"{noun:<12} {count}" for noun, count in found["nouns"].items()]
-    for row in found["comparisons"]:
-        told = row["verdict"] + (f" {row['baseline']}" if row["verdict"].endswith(" than") else "")
-        lines.append(
-            f"{row['dataset']}: {row['target']}: {row['network']} (fold {row['fold']}, seed {row['seed']}) "
-            f"{number(row['network_value'])}, {row['baseline']} {number(row['baseline_value'])} "
-            f"({row['metric']}, mean of {plural(row['tracks'], 'track')}): {told}"
-        )
+    lines += [f"{row['dataset']}: {row['target']}: {row['sentence']}" for row in found["comparisons"]]
     lines.append(f"report: {found['report'] or f'not written yet ({results}/report/index.html)'}")
     return lines

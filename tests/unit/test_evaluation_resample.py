@@ -4,9 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import pearsonr, spearmanr
-from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    log_loss,
+    matthews_corrcoef,
+    r2_score,
+    roc_auc_score,
+)
 
-from seqmill.evaluation.resample import Blocks, Monotone, Ranked, Sums, draw, interval, make_blocks
+from seqmill.evaluation.ranked import Monotone, Ranked
+from seqmill.evaluation.resample import Blocks, draw, intervals, make_blocks
+from seqmill.evaluation.sums import BlockSums, Calls, Classes, Moments
 
 
 def rows_table(contigs, starts, width=100, group=None):
@@ -64,7 +73,7 @@ def test_sums_equal_pearson_and_r2_on_repeated_rows_with_gaps():
     mask = rng.random(truth.shape) < 0.8
     truth[~mask] = np.nan
     block = rng.integers(0, 12, 60)
-    sums = Sums(12, np.array([1000.2, 999.0]))
+    sums = BlockSums(Moments(), 12)
     for start in (0, 25):
         piece = slice(start, 25 if start == 0 else 60)
         sums.add(truth[piece], predicted[piece], mask[piece], block[piece])
@@ -80,19 +89,71 @@ def test_sums_equal_pearson_and_r2_on_repeated_rows_with_gaps():
 
 
 def test_sums_of_constants_are_undefined():
-    sums = Sums(2, np.array([0.1]))
+    sums = BlockSums(Moments(), 2)
     truth = np.full((50, 1), 0.3)
     sums.add(truth, np.random.default_rng(0).normal(size=(50, 1)), np.ones((50, 1), bool), np.arange(50) % 2)
     assert np.isnan(sums.values(np.ones((1, 2)))).all()
 
 
-def test_draws_are_a_function_of_the_seed_and_sum_to_the_number_of_blocks():
+def test_calls_equal_scikit_learn_on_repeated_rows():
+    rng = np.random.default_rng(6)
+    truth = (rng.random((80, 2)) < 0.4).astype(np.uint8)
+    predicted = np.clip(rng.normal(0.35, 0.2, size=truth.shape) + 0.2 * truth, 0, 1)
+    predicted[:3] = 0.5  # is called
+    mask, block = rng.random(truth.shape) < 0.8, rng.integers(0, 12, 80)
+    sums = BlockSums(Calls(), 12)
+    for piece in (slice(0, 30), slice(30, 80)):
+        sums.add(truth[piece], predicted[piece], mask[piece], block[piece])
+    draws = rng.multinomial(12, np.ones(12) / 12, size=5)
+    found = sums.values(draws)
+    assert sums.judged.tolist() == mask.sum(axis=0).tolist()
+    for r, weights in enumerate(draws):
+        again = np.repeat(np.arange(80), weights[block])
+        for track in range(2):
+            keep = mask[again][:, track]
+            y, x = truth[again][keep, track], predicted[again][keep, track] >= 0.5
+            assert found[0, r, track] == pytest.approx(matthews_corrcoef(y, x), abs=1e-12)
+            assert found[1, r, track] == pytest.approx(accuracy_score(y, x), abs=1e-12)
+
+
+def test_classes_equal_scikit_learn_on_repeated_rows():
+    rng = np.random.default_rng(7)
+    which = rng.integers(0, 4, 90)
+    truth = np.eye(4, dtype=np.float32)[which]
+    shares = rng.dirichlet(np.ones(4), 90) + 0.5 * truth
+    mask, block = np.repeat(rng.random((90, 1)) < 0.8, 4, axis=1), rng.integers(0, 12, 90)
+    sums = BlockSums(Classes(), 12)
+    for piece in (slice(0, 30), slice(30, 90)):
+        sums.add(truth[piece], shares[piece], mask[piece], block[piece])
+    draws = rng.multinomial(12, np.ones(12) / 12, size=5)
+    found = sums.values(draws)[..., 0]
+    for r, weights in enumerate(draws):
+        again = np.repeat(np.arange(90), weights[block])
+        again = again[mask[again, 0]]
+        y, p = which[again], shares[again] / shares[again].sum(axis=1, keepdims=True)
+        assert found[0, r] == pytest.approx(accuracy_score(y, p.argmax(axis=1)), abs=1e-12)
+        assert found[1, r] == pytest.approx(matthews_corrcoef(y, p.argmax(axis=1)), abs=1e-12)
+        assert found[2, r] == pytest.approx(log_loss(y, p, labels=range(4)), abs=1e-9)
+
+
+def test_draws_are_a_function_of_seed_and_fold_and_one_block_short():
     blocks = Blocks(np.arange(30), 30, "row")
-    first, again, other = draw(blocks, 1, 50), draw(blocks, 1, 50), draw(blocks, 2, 50)
+    first, again, seed, fold = draw(blocks, 1, "0"), draw(blocks, 1, "0"), draw(blocks, 2, "0"), draw(blocks, 1, "1")
     assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-    assert (first.sum(axis=1) == 30).all()
-    assert first.mean() == pytest.approx(1)
+    assert not np.array_equal(first, seed)
+    assert not np.array_equal(first, fold)
+    assert (first.sum(axis=1) == 29).all()
+    assert first.mean() == pytest.approx(29 / 30)
+    assert draw(Blocks(np.zeros(4, int), 1, "row"), 1).sum() == 0
+    assert draw(Blocks(np.zeros(0, int), 0, "row"), 1).shape == (500, 0)
+
+
+def test_spread_of_a_mean_over_few_blocks_is_that_of_theory():
+    """One block short: the variance of a mean of n blocks is that of the blocks / n, not (n - 1) / n of it."""
+    each = np.array([3.0, -1.0, 0.5, 2.0])
+    draws = draw(Blocks(np.arange(4), 4, "row"), 3, resamples=40_000)
+    means = draws @ each / draws.sum(axis=1)
+    assert means.var() == pytest.approx(each.var(ddof=1) / 4, rel=0.03)
 
 
 def test_blocks_are_contigs_where_there_are_ten():
@@ -130,12 +191,19 @@ def test_many_rows_are_drawn_in_bunches():
     assert blocks.unit == "random bunch of about 2 rows"
 
 
-def test_interval_or_the_reason_why_not():
-    values = np.arange(1001.0)
-    assert interval(values, 10) == (25.0, 975.0, "")
-    assert interval(values, 9)[2] == "too few blocks for an interval"
-    values[:100] = np.nan
-    assert interval(values, 10)[2] == "no interval: undefined in 10 % of resamples"
+def test_intervals_or_the_reason_why_not():
+    values = np.stack([np.arange(1001.0)] * 4, axis=1)
+    values[:100, 1], values[:50, 2], values[:, 3] = np.nan, np.nan, np.nan
+    low, high, reasons = intervals(values, 10)
+    assert low.tolist()[:1] + high.tolist()[:1] == [25.0, 975.0]
+    assert (low[2], high[2]) == pytest.approx(np.percentile(np.arange(50, 1001), [2.5, 97.5]))
+    undefined = "no interval: undefined in {} % of resamples"
+    assert reasons == ["", undefined.format(10), "", undefined.format(100)]
+    assert np.isnan(low[[1, 3]]).all()
+    low, high, reasons = intervals(values, 9)
+    assert np.isnan(low).all()
+    assert np.isnan(high).all()
+    assert reasons == ["too few blocks for an interval"] * 4
 
 
 def test_interval_covers_the_true_value_about_as_often_as_it_says():
@@ -146,7 +214,7 @@ def test_interval_covers_the_true_value_about_as_often_as_it_says():
         score = rng.normal(size=400) + truth  # AUROC of two unit normals one apart is 0.7602
         blocks = Blocks(np.arange(400), 400, "row")
         scorer = Ranked(truth, score, np.arange(len(truth)))
-        values = np.array([scorer.values(line)[0] for line in draw(blocks, trial, 200)])
-        low, high, _ = interval(values, 400)
+        values = np.array([scorer.values(line)[:1] for line in draw(blocks, trial, resamples=200)])
+        (low,), (high,), _ = intervals(values, 400)
         inside += low < 0.76025 < high
     assert inside >= 50

@@ -1,72 +1,22 @@
 """The metric table from real predictions stores, against scikit-learn and answers known by construction."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.stats import pearsonr, spearmanr
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import accuracy_score, average_precision_score, matthews_corrcoef, roc_auc_score
+from tests.unit.evaluation_toys import N, binary, pooled, rows_of, spec, write
 
-from seqmill.evaluation.tables import evaluate, verdict
+from seqmill.evaluation.tables import evaluate
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import read_marker, verify_folder
-from seqmill.stores.predictions import PredictionsWriter
 from seqmill.stores.specs import TargetSpec
-
-N = 600
-
-
-def rows_of(n=N, contigs=12):
-    contig = np.arange(n) % contigs
-    start = np.arange(n) // contigs * 1000
-    return pd.DataFrame(
-        {
-            "genome": "toy",
-            "contig": [f"chr{i + 1}" for i in contig],
-            "start": start,
-            "end": start + 600,
-            "strand": 1,
-            "pool": "peaks",
-            "fold": "test",
-            "group": "",
-            "name": "",
-            "source_row": np.arange(n),
-        }
-    )
-
-
-def spec(kind, tracks, shape=None, dtype="float32"):
-    shape = shape or (len(tracks),)
-    axes = ("example", "bins", "tracks") if len(shape) == 2 else ("example", "tracks")
-    return TargetSpec("t", kind, dtype, axes, shape, tuple(tracks), strand_pairs=range(len(tracks)))
-
-
-def write(folder, values, specs, *, model="net", kind="network", rows=None, digest="d", fold="0", unit="contig"):
-    attrs = {"kind": kind, "model": model, "dataset": "toy", "dataset_digest": digest, "fold": fold, "seed": 0}
-    rows = rows_of() if rows is None else rows
-    path = folder / model / f"{fold}.0.zarr"
-    with PredictionsWriter(path, model, {**attrs, "bootstrap_unit": unit}, specs) as writer:
-        for start in range(0, len(rows), 250):
-            piece = slice(start, start + 250)
-            writer.append(rows[piece], {t: tuple(a[piece] for a in arrays) for t, arrays in values.items()})
-    return path
-
-
-def binary(rng, skill, n=N, tracks=3, mask=True):
-    truth = (np.random.default_rng(0).random((n, tracks)) < 0.3).astype(np.uint8)
-    predicted = (rng.normal(size=(n, tracks)) + skill * truth).astype(np.float32)
-    present = np.random.default_rng(1).random((n, tracks)) < (0.9 if mask else 2)
-    return predicted, truth, present
-
-
-def table(out, name="metrics"):
-    return pd.read_csv(out / f"{name}.tsv", sep="\t", keep_default_na=False, na_values=[""])
 
 
 def test_binary_values_equal_scikit_learn_and_masked_labels_do_not_count(tmp_path):
     values = binary(np.random.default_rng(3), 1.0)
     path = write(tmp_path, {"peaks": values}, {"peaks": spec("binary", ["a", "b", "c"], dtype="uint8")})
     evaluate(tmp_path / "toy", name="toy", predictions=[path])
-    found = table(tmp_path / "toy")
+    found = pooled(tmp_path / "toy")
     predicted, truth, mask = values
     lines = found.set_index(["track", "metric"])
     for i, track in enumerate("abc"):
@@ -77,6 +27,10 @@ def test_binary_values_equal_scikit_learn_and_masked_labels_do_not_count(tmp_pat
             assert line["ci_low"] < line["value"] < line["ci_high"]
             assert (line["n"], line["n_pos"]) == (len(y), y.sum())
             assert line["prevalence"] == pytest.approx(y.mean(), rel=1e-5)
+        for metric, function in (("matthews", matthews_corrcoef), ("accuracy", accuracy_score)):
+            line = lines.loc[(track, metric)]
+            assert line["value"] == pytest.approx(function(y, x >= 0.5), rel=1e-5)
+            assert line["ci_low"] < line["value"] < line["ci_high"]
     each = found.query("over == 'track' and metric == 'auroc'")["value"]
     summary = found[found.metric == "auroc"].set_index("over")["value"]
     assert summary["mean of tracks"] == pytest.approx(each.mean(), rel=1e-5)
@@ -95,7 +49,7 @@ def test_quantities_and_profiles_equal_scipy(tmp_path):
         {"level": spec("quantity", ["a", "b"]), "shape": spec("profile", ["a", "b"], (5, 2))},
     )
     evaluate(tmp_path / "toy", name="toy", predictions=[path])
-    found = table(tmp_path / "toy").query("over == 'track'").set_index(["target", "track", "metric"])
+    found = pooled(tmp_path / "toy").query("over == 'track'").set_index(["target", "track", "metric"])
     for i, track in enumerate("ab"):
         keep = ~np.isnan(truth[:, i])
         y, x = truth[keep, i], predicted[keep, i].astype(np.float32)
@@ -108,50 +62,6 @@ def test_quantities_and_profiles_equal_scipy(tmp_path):
         assert found.loc[("shape", track, "pearson"), "n"] == N * 5
 
 
-def test_comparison_says_better_worse_and_no_difference(tmp_path):
-    specs = {"peaks": spec("binary", ["a", "b", "c"], dtype="uint8")}
-    net = write(tmp_path, {"peaks": binary(np.random.default_rng(5), 1.0)}, specs)
-    weak = write(tmp_path, {"peaks": binary(np.random.default_rng(6), 0.1)}, specs, model="weak", kind="baseline")
-    strong = write(tmp_path, {"peaks": binary(np.random.default_rng(7), 3.0)}, specs, model="strong", kind="baseline")
-    same = write(tmp_path, {"peaks": binary(np.random.default_rng(5), 1.0)}, specs, model="same", kind="baseline")
-    evaluate(tmp_path / "toy", name="toy", predictions=[weak, net, strong, same])
-    found = table(tmp_path / "toy", "comparison").set_index(["baseline", "metric"])
-    assert found.loc[("weak", "auroc"), "verdict"] == "better than"
-    assert found.loc[("strong", "auroc"), "verdict"] == "worse than"
-    assert found.loc[("same", "auroc"), "verdict"] == "no clear difference"
-    assert found.loc[("same", "auroc"), "difference"] == 0
-    line = found.loc[("weak", "auprc")]
-    assert line["ci_low"] < line["difference"] < line["ci_high"]
-    assert (line["tracks"], line["tracks_better"]) == (3, 3)
-    assert list(table(tmp_path / "toy")["model"].unique()) == ["net", "same", "strong", "weak"]
-
-
-def test_paired_interval_is_narrower_than_unpaired(tmp_path):
-    """Two nearly equal models on the same rows: their difference is known better than either value."""
-    specs = {"peaks": spec("binary", ["a"], dtype="uint8")}
-    predicted, truth, mask = binary(np.random.default_rng(8), 1.0, tracks=1)
-    nudged = predicted + np.random.default_rng(9).normal(size=predicted.shape).astype(np.float32) * 0.1
-    net = write(tmp_path, {"peaks": (predicted, truth, mask)}, specs)
-    base = write(tmp_path, {"peaks": (nudged, truth, mask)}, specs, model="base", kind="baseline")
-    evaluate(tmp_path / "toy", name="toy", predictions=[net, base])
-    paired = table(tmp_path / "toy", "comparison").query("metric == 'auroc'").iloc[0]
-    alone = table(tmp_path / "toy").query("metric == 'auroc' and over == 'track' and model == 'net'").iloc[0]
-    assert paired["ci_high"] - paired["ci_low"] < 0.5 * (alone["ci_high"] - alone["ci_low"])
-
-
-def test_few_blocks_give_words_instead_of_an_interval(tmp_path):
-    specs = {"peaks": spec("binary", ["a", "b", "c"], dtype="uint8")}
-    rows = rows_of(contigs=3)  # each short of 200 kb: one stretch of 100 kb or more a contig
-    net = write(tmp_path, {"peaks": binary(np.random.default_rng(1), 1)}, specs, rows=rows)
-    base = write(tmp_path, {"peaks": binary(np.random.default_rng(2), 0)}, specs, rows=rows, model="b", kind="baseline")
-    evaluate(tmp_path / "toy", name="toy", predictions=[net, base])
-    found = table(tmp_path / "toy")
-    assert set(found["blocks"]) == {3}
-    assert set(found["note"]) == {"too few blocks for an interval"}
-    assert found["ci_low"].isna().all()
-    assert set(table(tmp_path / "toy", "comparison")["verdict"]) == {"too few blocks for an interval"}
-
-
 def test_undefined_tracks_are_named_and_left_out_of_the_summary(tmp_path):
     predicted, truth, mask = binary(np.random.default_rng(1), 1.0)
     truth[:, 1] = 0
@@ -160,23 +70,12 @@ def test_undefined_tracks_are_named_and_left_out_of_the_summary(tmp_path):
         tmp_path, {"peaks": (predicted, truth, mask)}, {"peaks": spec("binary", ["a", "b", "c"], dtype="uint8")}
     )
     evaluate(tmp_path / "toy", name="toy", predictions=[path])
-    found = table(tmp_path / "toy").query("metric == 'auroc'").set_index("track")
+    found = pooled(tmp_path / "toy").query("metric == 'auroc'").set_index("track")
     assert found.loc["b", "note"] == "undefined: no positives"
     assert found.loc["c", "note"] == "undefined: no values"
     summary = found[found["over"] == "mean of tracks"].iloc[0]
     assert summary["value"] == found.loc["a", "value"]
     assert summary["note"] == "2 of 3 tracks undefined"
-
-
-def test_other_rows_are_not_compared(tmp_path):
-    specs = {"peaks": spec("binary", ["a", "b", "c"], dtype="uint8")}
-    values = {"peaks": binary(np.random.default_rng(1), 1)}
-    net = write(tmp_path, values, specs)
-    base = write(tmp_path, values, specs, model="b", kind="baseline", rows=rows_of().assign(source_row=7))
-    evaluate(tmp_path / "toy", name="toy", predictions=[net, base])
-    assert set(table(tmp_path / "toy", "comparison")["verdict"]) == {
-        "not comparable: the predictions are of different rows"
-    }
 
 
 def test_predictions_of_two_dataset_versions_are_refused(tmp_path):
@@ -194,7 +93,7 @@ def test_an_empty_test_part_is_said_not_crashed_on(tmp_path):
     specs = {"peaks": spec("binary", ["a", "b", "c"], dtype="uint8"), "level": spec("quantity", ["x"])}
     path = write(tmp_path, {**values, "level": level}, specs, rows=rows_of()[:0])
     evaluate(tmp_path / "toy", name="toy", predictions=[path])
-    found = table(tmp_path / "toy").query("over == 'track'")
+    found = pooled(tmp_path / "toy").query("over == 'track'")
     assert set(found["note"]) == {"undefined: no values", "undefined: fewer than two values"}
     assert set(found["n"]) == {0}
 
@@ -229,20 +128,7 @@ def test_scalar_target_without_tracks_has_its_own_name(tmp_path):
     one = TargetSpec("score", "quantity", "float32", ("example",), ())
     path = write(tmp_path, {"score": (truth + 1, truth, np.ones(N, bool))}, {"score": one}, unit="row")
     evaluate(tmp_path / "toy", name="toy", predictions=[path])
-    found = table(tmp_path / "toy").query("over == 'track'").set_index("metric")
+    found = pooled(tmp_path / "toy").query("over == 'track'").set_index("metric")
     assert set(found["track"]) == {"score"}
     assert found.loc["pearson", "value"] == pytest.approx(1)
     assert found.loc["pearson", "blocks"] == N
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "words"),
-    [
-        (0.01, 0.2, "better than"),
-        (-0.2, -0.01, "worse than"),
-        (-0.1, 0.1, "no clear difference"),
-        (0, 0, "no clear difference"),
-    ],
-)
-def test_verdict(low, high, words):
-    assert verdict(low, high, "") == words

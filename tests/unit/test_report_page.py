@@ -83,7 +83,7 @@ def test_policy_forbids_script_and_fits_the_style(results):
 def test_every_image_says_what_it_shows(results):
     page = (results[0] / "index.html").read_text()
     images = re.findall(r"<img [^>]*>", page)
-    assert len(images) == 1 + 5 + 5  # training; metrics and differences of two and three metrics
+    assert len(images) == 1 + 7 + 7  # training; metrics and differences of four and three metrics
     assert all(len(re.search(r'alt="([^"]*)"', image)[1]) > 20 for image in images)
 
 
@@ -91,7 +91,7 @@ def test_numbers_of_the_tables_are_on_the_page(results):
     folder, nouns = results
     text = " ".join(Skeleton((folder / "index.html").read_text()).text)
     metrics = pd.read_csv(nouns["evaluations"][0] / "metrics.tsv", sep="\t")
-    for line in metrics.itertuples():
+    for line in metrics[(metrics["fold"] == "all") | (metrics["over"] != "track")].itertuples():
         assert f"{line.value:.3f}".replace("-", "−") in text
         assert f"{line.ci_low:.3f} to {line.ci_high:.3f}".replace("-", "−") in text
     for line in pd.read_csv(nouns["evaluations"][0] / "comparison.tsv", sep="\t").itertuples():
@@ -124,25 +124,25 @@ def test_guessing_is_half_or_the_share_of_positives():
     columns = [pd.DataFrame({"prevalence": [0.1, 0.3]}), pd.DataFrame({"prevalence": [0.2, 0.4]})]
     assert _guessing("auroc", columns) == 0.5
     assert _guessing("auprc", columns) == pytest.approx(0.25)
-    assert _guessing("pearson", columns) is None
+    assert _guessing("pearson", columns) == 0
+    assert _guessing("accuracy", columns) is None
 
 
 def test_summary_on_the_terminal_has_the_numbers_of_the_tables(results, capsys):
     folder = results[0] / "results"
     table = pd.read_csv(folder / "evaluation/toy/comparison.tsv", sep="\t")
-    first = table[(table["target"] == "peaks") & (table["metric"] == "auroc")].iloc[0]
+    first = table[(table["target"] == "peaks") & (table["metric"] == "auroc") & (table["fold"] == "all")].iloc[0]
     assert main(["summary", str(folder)]) == 0
     assert (
-        f"toy: peaks: basset (fold 0, seed 0) {first['network_value']:.3f}, kmer {first['baseline_value']:.3f} "
-        "(auroc, mean of 3 tracks): better than kmer\n"
+        f"toy: peaks: basset is better than kmer: AUROC, mean of 3 tracks: {first['network_value']:.3f} vs "
+        f"{first['baseline_value']:.3f}, difference {first['difference']:+.3f} "
+        f"[{first['ci_low']:+.3f}, {first['ci_high']:+.3f}] over 24 blocks (2 runs)\n"
     ) in capsys.readouterr().out
     assert main(["summary", "--json", str(folder)]) == 0
     found = json.loads(capsys.readouterr().out)["comparisons"]
     assert sorted((row["target"], row["fold"], row["metric"]) for row in found) == [
-        ("level", "0", "pearson"),
-        ("level", "1", "pearson"),
-        ("peaks", "0", "auroc"),
-        ("peaks", "1", "auroc"),
+        ("level", "all", "pearson"),
+        ("peaks", "all", "auroc"),
     ]
 
 

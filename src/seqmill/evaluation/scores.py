@@ -1,48 +1,56 @@
 """Metrics of one target of one set of predictions: for every track, the value and its resampled values."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from seqmill.evaluation.resample import Blocks, Monotone, Ranked, Sums
+from seqmill.evaluation.kinds import KINDS, Kind, metrics_of
+from seqmill.evaluation.resample import Blocks
+from seqmill.evaluation.sums import BlockSums
 from seqmill.metrics.ranking import auprc, auroc
 from seqmill.metrics.regression import spearman
 from seqmill.runtime.errors import InputError
 
-METRICS = {
-    "binary": ("auroc", "auprc"),
-    "quantity": ("pearson", "spearman", "r2"),
-    "fraction": ("pearson", "spearman", "r2"),
-    "count": ("pearson", "spearman", "r2"),
-    "profile": ("pearson",),
-}
 VALUES = {"auroc": auroc, "auprc": auprc, "spearman": spearman}
 SLAB_BYTES = 256_000_000
+FEWEST_BLOCKS = 2
 
 
 @dataclass
-class TargetScores:
-    """Scores of one target.
+class Scores:
+    """Scores of one target, of each track or of the target as a whole.
 
     Attributes
     ----------
-    kind, tracks, metrics : target kind, names of tracks, names of metrics.
+    kind, metrics : target kind, names of metrics. tracks, groups : names of tracks and their groups.
+    whole : whether the only "track" is the target itself.
     value : (metrics, tracks) float64, NaN where undefined.
     resampled : (metrics, resamples, tracks) float32, the metric on every resample of the blocks.
-    n, positives : (tracks,) values present, and how many of them are 1 (-1 unless the target is binary).
-    reasons : (metric, track) to why the value is undefined.
+    n : (metrics, tracks) values judged. positives : (tracks,) how many of them are 1, -1 where that means nothing.
+    blocks : how many there are; ``spread`` is False where a fold has too few of them to say how a metric varies.
+    reasons : (metric, track) to why the value is undefined. gaps : (metrics, tracks) folds without a value.
+    runs : how many runs these are the mean of. mask : digest of what was judged.
     """
 
     kind: str
-    tracks: list[str]
     metrics: tuple[str, ...]
+    tracks: list[str]
+    groups: list[str]
+    whole: bool
     value: np.ndarray
     resampled: np.ndarray
     n: np.ndarray
     positives: np.ndarray
-    reasons: dict[tuple[int, int], str]
+    blocks: int
+    reasons: dict[tuple[int, int], str] = field(default_factory=dict)
+    spread: bool = True
+    gaps: np.ndarray | None = None
+    folds: int = 1
+    runs: int = 1
+    mask: str = ""
 
 
 def track_names(spec: Any, target: str) -> list[str]:
@@ -51,15 +59,30 @@ def track_names(spec: Any, target: str) -> list[str]:
     return list(spec.tracks) or ([target] if width == 1 else [f"{target} {i}" for i in range(width)])
 
 
-def _pieces(reader: Any, target: str, tracks: slice) -> Iterator[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]:
-    """Row ranges with truth, prediction and mask of some tracks."""
+def track_groups(spec: Any, tracks: Sequence[str]) -> list[str]:
+    """Group of each track; empty where the store does not tell."""
+    return list(spec.track_groups) if len(spec.track_groups) == len(tracks) else [""] * len(tracks)
+
+
+def pieces(
+    reader: Any, target: str, tracks: slice, also: Any = None
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]:
+    """Row ranges with truth, prediction and mask (rows, ..., tracks) of some tracks.
+
+    Parameters
+    ----------
+    reader : a predictions store, opened. also : another one, whose mask limits what is known.
+    """
     spec = reader.targets[target]
     width = int(np.prod(spec.shape_per_example, dtype=np.int64))
-    step = max(1, min(8192, SLAB_BYTES // (24 * max(width, 1))))
+    step = max(1, min(8192, SLAB_BYTES // (64 * max(width, 1))))
     for start in range(0, reader.n, step):
         rows = slice(start, min(start + step, reader.n))
-        arrays = (read(target, rows.start, rows.stop) for read in (reader.truth, reader.predicted, reader.mask))
-        truth, predicted, mask = (array[..., tracks] if spec.shape_per_example else array[:, None] for array in arrays)
+        reads = [reader.truth, reader.predicted, reader.mask, *([also.mask] if also else [])]
+        arrays = [read(target, rows.start, rows.stop) for read in reads]
+        truth, predicted, mask, *limit = (x[..., tracks] if spec.shape_per_example else x[:, None] for x in arrays)
+        for other in limit:
+            mask = mask & other
         if truth.dtype.kind == "f":
             mask = mask & ~np.isnan(truth)
         if np.isnan(predicted[mask]).any():
@@ -67,99 +90,179 @@ def _pieces(reader: Any, target: str, tracks: slice) -> Iterator[tuple[slice, np
         yield rows, truth, predicted, mask
 
 
-def _track_slabs(reader: Any, target: str, profile: bool, blocks: int) -> Iterator[slice]:
-    """Ranges of tracks whose columns (or sums for each block) fit into memory together."""
-    tracks = len(track_names(reader.targets[target], target))
-    each = (48 * blocks) if profile else (48 * blocks + 9 * reader.n)
+def _slabs(tracks: int, each: int) -> Iterator[slice]:
+    """Ranges of tracks that fit into memory together, given bytes of one."""
     step = max(1, SLAB_BYTES // max(each, 1))
     for start in range(0, tracks, step):
         yield slice(start, min(start + step, tracks))
 
 
-def _sums(reader: Any, target: str, tracks: slice, blocks: Blocks) -> Sums:
-    sums = None
-    for rows, truth, predicted, mask in _pieces(reader, target, tracks):
-        if sums is None:
-            inner = tuple(range(truth.ndim - 1))
-            present = np.maximum(mask.sum(axis=inner), 1)
-            sums = Sums(blocks.count, np.where(mask, truth, 0).sum(axis=inner, dtype=np.float64) / present)
-        sums.add(truth, predicted, mask, blocks.index[rows])
-    return sums if sums is not None else Sums(blocks.count, np.zeros(tracks.stop - tracks.start))
-
-
-def _columns(reader: Any, target: str, tracks: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    shape = (tracks.stop - tracks.start, reader.n)
-    truth, predicted, mask = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, bool)
-    for rows, *pieces in _pieces(reader, target, tracks):
-        for column, piece in zip((truth, predicted, mask), pieces):
-            column[:, rows] = piece.T
-    return truth, predicted, mask
-
-
-def score_target(reader: Any, target: str, blocks: Blocks, draws: np.ndarray) -> TargetScores:
-    """Score every track of ``target``.
+def score_target(reader: Any, target: str, blocks: Blocks, draws: np.ndarray, also: Any = None) -> list[Scores]:
+    """Score one target by the entry of its kind in `seqmill.evaluation.kinds.KINDS`.
 
     Parameters
     ----------
-    reader : a predictions store, opened.
+    reader : a predictions store, opened. also : another one; only what both know is judged.
     blocks : blocks of its rows. draws : (resamples, blocks) how often each block is drawn.
 
     Returns
     -------
-    `TargetScores`. Binary: AUROC and average precision. Quantity, fraction, count: Pearson's r, Spearman's
-    correlation and R² (1 - residual / total sum of squares). Profile: Pearson's r over all bins of all rows.
+    Scores of the tracks, then of the target as a whole, whichever the kind has; none for a kind that is not judged.
     """
     spec = reader.targets[target]
-    metrics, tracks = METRICS[spec.kind], track_names(spec, target)
-    shape = (len(metrics), len(draws), len(tracks))
-    scores = TargetScores(
-        kind=spec.kind,
-        tracks=tracks,
+    kind = KINDS.get(spec.kind)
+    if kind is None:
+        return []
+    tracks, found = track_names(spec, target), []
+    if kind.ranked or kind.summed():
+        scores = _empty(spec.kind, metrics_of(kind), tracks, track_groups(spec, tracks), False, draws, blocks)
+        _score_tracks(scores, kind, reader, target, blocks, draws, also)
+        found.append(scores)
+    if kind.whole():
+        metrics = tuple(name for statistic in kind.whole() for name in statistic.names)
+        whole = _empty(spec.kind, metrics, [target], [""], True, draws, blocks)
+        sums = [BlockSums(statistic, blocks.count) for statistic in kind.whole()]
+        for rows, truth, predicted, mask in pieces(reader, target, slice(None), also):
+            for one in sums:
+                one.add(truth, predicted, mask, blocks.index[rows])
+        _fill(whole, slice(0, 1), sums, draws)
+        found.append(whole)
+    return found
+
+
+def _empty(
+    kind: str,
+    metrics: tuple[str, ...],
+    tracks: list[str],
+    groups: list[str],
+    whole: bool,
+    draws: np.ndarray,
+    blocks: Blocks,
+) -> Scores:
+    shape = (len(metrics), len(tracks))
+    return Scores(
+        kind=kind,
         metrics=metrics,
-        value=np.full((len(metrics), len(tracks)), np.nan),
-        resampled=np.full(shape, np.nan, np.float32),
-        n=np.zeros(len(tracks), np.int64),
+        tracks=tracks,
+        groups=groups,
+        whole=whole,
+        value=np.full(shape, np.nan),
+        resampled=np.full((len(metrics), len(draws), len(tracks)), np.nan, np.float32),
+        n=np.zeros(shape, np.int64),
         positives=np.full(len(tracks), -1, np.int64),
-        reasons={},
+        blocks=blocks.count,
+        spread=blocks.count >= FEWEST_BLOCKS,
     )
-    profile = len(spec.shape_per_example) > 1
-    for slab in _track_slabs(reader, target, profile, blocks.count):
-        if spec.kind != "binary":
-            _score_sums(scores, slab, _sums(reader, target, slab, blocks), draws)
-        if not profile:
-            for offset, (truth, predicted, mask) in enumerate(zip(*_columns(reader, target, slab))):
-                _score_column(scores, slab.start + offset, truth[mask], predicted[mask], blocks.index[mask], draws)
-    return scores
 
 
-def _score_sums(scores: TargetScores, slab: slice, sums: Sums, draws: np.ndarray) -> None:
-    """Fill in what follows from sums: Pearson's r and R², for scalars and profiles alike."""
-    scores.n[slab] = sums.table[0].sum(axis=0)
-    whole, again = sums.values(np.ones((1, draws.shape[1]))), sums.values(draws)
-    for i, name in enumerate(sums.names):
-        if name in scores.metrics:
-            place = scores.metrics.index(name)
-            scores.value[place, slab], scores.resampled[place, :, slab] = whole[i, 0], again[i]
-            for track in range(slab.start, slab.stop):
-                if np.isnan(scores.value[place, track]):
-                    reason = "truth or prediction is constant" if scores.n[track] else "no values"
-                    scores.reasons[place, track] = reason
-
-
-def _score_column(
-    scores: TargetScores, track: int, truth: np.ndarray, predicted: np.ndarray, block: np.ndarray, draws: np.ndarray
+def _score_tracks(
+    scores: Scores, kind: Kind, reader: Any, target: str, blocks: Blocks, draws: np.ndarray, also: Any
 ) -> None:
-    """Fill in the metrics of one track that need its values ranked."""
-    scores.n[track] = len(truth)
-    if scores.kind == "binary":
+    columns = 9 * reader.n if kind.ranked else 0
+    digest = hashlib.sha256()
+    for slab in _slabs(len(scores.tracks), columns + 64 * blocks.count):
+        sums = [BlockSums(statistic, blocks.count) for statistic in kind.summed()]
+        shape = (slab.stop - slab.start, reader.n if kind.ranked else 0)
+        held = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, bool)
+        for rows, truth, predicted, mask in pieces(reader, target, slab, also):
+            digest.update(np.packbits(mask).tobytes())
+            for one in sums:
+                one.add(truth, predicted, mask, blocks.index[rows])
+            if kind.ranked:
+                for column, piece in zip(held, kind.view(truth, predicted, mask)):
+                    column[:, rows] = piece.T
+        _fill(scores, slab, sums, draws)
+        for offset, (truth, predicted, mask) in enumerate(zip(*held) if kind.ranked else ()):
+            rank = (truth[mask], predicted[mask], blocks.index[mask])
+            _rank(scores, kind, slab.start + offset, *rank, draws)
+    scores.mask = digest.hexdigest()
+
+
+def _fill(scores: Scores, slab: slice, sums: list[BlockSums], draws: np.ndarray) -> None:
+    """Fill in the metrics that follow from sums."""
+    for one in sums:
+        names, places = one.statistic.names, [scores.metrics.index(name) for name in one.statistic.names]
+        if one.table is None:  # no rows at all
+            scores.reasons |= {(place, j): "no values" for place in places for j in range(slab.start, slab.stop)}
+            continue
+        whole, again = one.values(np.ones((1, draws.shape[1]))), one.values(draws)
+        for i, place in enumerate(places[: len(names)]):
+            scores.n[place, slab] = one.judged
+            scores.value[place, slab], scores.resampled[place, :, slab] = whole[i, 0], again[i]
+            for j in range(slab.start, slab.stop):
+                if np.isnan(scores.value[place, j]):
+                    scores.reasons[place, j] = one.statistic.undefined if scores.n[place, j] else "no values"
+
+
+def _rank(
+    scores: Scores,
+    kind: Kind,
+    track: int,
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    block: np.ndarray,
+    draws: np.ndarray,
+) -> None:
+    """Fill in the metrics of one track that need its values in order."""
+    if kind.positives:
         scores.positives[track] = int(truth.sum())
-    for name in scores.metrics:
-        if name in VALUES:
-            place = scores.metrics.index(name)
-            scores.value[place, track], reason = VALUES[name](truth, predicted)
-            if reason:
-                scores.reasons[place, track] = reason
-    scorer = (Ranked if scores.kind == "binary" else Monotone)(truth, predicted, block)
+    scorer = kind.ranked(truth, predicted, block)
     again = np.array([scorer.values(line) for line in draws]).reshape(len(draws), len(scorer.names))
     for i, name in enumerate(scorer.names):
-        scores.resampled[scores.metrics.index(name), :, track] = again[:, i]
+        place = scores.metrics.index(name)
+        scores.n[place, track] = len(truth)
+        scores.value[place, track], reason = VALUES[name](truth, predicted)
+        scores.resampled[place, :, track] = again[:, i]
+        if reason:
+            scores.reasons[place, track] = reason
+
+
+def mean_of(parts: Sequence[Scores], *, folds: bool) -> Scores:
+    """The mean of scores of the same tracks.
+
+    Parameters
+    ----------
+    folds : the parts are of different test rows, whose values and blocks add up; else they are of the same rows.
+
+    A part in which a track is undefined is left out of its mean; so is one that is undefined in a resample. Resamples
+    of parts must have been drawn together (same rows) or independently (folds).
+    """
+    first = parts[0]
+    for part in parts:
+        if (part.tracks, part.metrics) != (first.tracks, first.metrics):
+            raise ValueError("scores of different tracks or metrics have no mean")
+    if len(parts) == 1:
+        return first
+    defined = np.stack([~np.isnan(part.value) for part in parts])
+    value = _nanmean([part.value for part in parts])
+    positives = first.positives
+    if folds:
+        positives = np.where(positives >= 0, np.sum([part.positives for part in parts], axis=0), -1)
+    return Scores(
+        kind=first.kind,
+        metrics=first.metrics,
+        tracks=first.tracks,
+        groups=first.groups,
+        whole=first.whole,
+        value=value,
+        resampled=_nanmean([part.resampled for part in parts]).astype(np.float32),
+        n=np.sum([part.n for part in parts], axis=0) if folds else first.n,
+        positives=positives,
+        blocks=sum(part.blocks for part in parts) if folds else first.blocks,
+        reasons={key: reason for key, reason in first.reasons.items() if np.isnan(value[key])},
+        spread=all(part.spread for part in parts),
+        gaps=(~defined).sum(axis=0) if folds else first.gaps,
+        folds=len(parts) if folds else first.folds,
+        runs=sum(part.runs for part in parts),
+        mask=first.mask,
+    )
+
+
+def _nanmean(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean of arrays of one shape, float64, NaN left out; NaN where all are."""
+    total, count = np.zeros(arrays[0].shape), np.zeros(arrays[0].shape, np.int32)
+    for array in arrays:
+        known = ~np.isnan(array)
+        total += np.where(known, array, 0.0)
+        count += known
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

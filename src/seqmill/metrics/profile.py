@@ -2,6 +2,8 @@
 
 import numpy as np
 
+FLAT_SHARE = 1e-3
+
 
 def _shares(values: np.ndarray) -> np.ndarray:
     """Rows divided by their sums; NaN for rows without counts, or with a missing or negative one."""
@@ -9,11 +11,6 @@ def _shares(values: np.ndarray) -> np.ndarray:
     total = values.sum(axis=-1, keepdims=True)
     usable = (total > 0) & np.isfinite(total) & (values >= 0).all(axis=-1, keepdims=True)
     return np.where(usable, values / np.where(usable, total, 1), np.nan)
-
-
-def _kl_bits(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    safe_p, safe_q = np.where(p > 0, p, 1), np.where(p > 0, q, 1)
-    return np.sum(np.where(p > 0, p * np.log2(safe_p / safe_q), p), axis=-1)
 
 
 def jsd(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -30,9 +27,12 @@ def jsd(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     -------
     float64 (...,); NaN where a row is all zero, or holds NaN or a negative value.
     """
+    from scipy.special import rel_entr
+
     p, q = _shares(truth), _shares(predicted)
     m = (p + q) / 2
-    return np.sqrt(np.maximum((_kl_bits(p, m) + _kl_bits(q, m)) / 2, 0))
+    nats = rel_entr(p, m).sum(axis=-1) + rel_entr(q, m).sum(axis=-1)
+    return np.sqrt(np.maximum(nats / (2 * np.log(2)), 0))
 
 
 def multinomial_log_likelihood(counts: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -58,3 +58,23 @@ def multinomial_log_likelihood(counts: np.ndarray, probabilities: np.ndarray) ->
         terms = np.where(counts > 0, counts * np.log(np.where(counts > 0, shares, 1)), 0.0 * shares)
     known = np.where(counts >= 0, counts, np.nan)
     return gammaln(known.sum(axis=-1) + 1) - gammaln(known + 1).sum(axis=-1) + terms.sum(axis=-1)
+
+
+def shape_log_likelihood(counts: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Log-likelihood in nats of one count of each window, given the predicted shape.
+
+    The multinomial log-likelihood divided by the total, without its coefficient, which is the same for every
+    prediction; so defined for signal that is no whole number, too. Predicted shares are mixed with `FLAT_SHARE` of a
+    flat profile, so that a bin predicted as 0 has a finite cost.
+
+    Parameters
+    ----------
+    counts, predicted : (..., bins), >= 0.
+
+    Returns
+    -------
+    float64 (...,); NaN where a row is all zero, or holds NaN or a negative value.
+    """
+    truth, shares = _shares(counts), _shares(predicted)
+    mixed = (1 - FLAT_SHARE) * shares + FLAT_SHARE / np.shape(predicted)[-1]
+    return np.sum(truth * np.log(mixed), axis=-1)

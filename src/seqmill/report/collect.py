@@ -12,8 +12,9 @@ from seqmill.runtime.marker import RECORD, Marker, read_marker, unseal
 
 DENSITY_ROWS = 2048
 DENSITY_BYTES = 64_000_000
-_NUMBERS = ["value", "n", "n_pos", "prevalence", "ci_low", "ci_high", "blocks"]
+_NUMBERS = ["value", "n", "n_pos", "prevalence", "ci_low", "ci_high", "blocks", "runs"]
 _NUMBERS += ["network_value", "baseline_value", "difference", "tracks", "tracks_better"]
+_NUMBERS += ["tracks_clearly_better", "tracks_clearly_worse"]
 
 
 def _label(folder: Path, marker: Marker) -> str:
@@ -211,10 +212,9 @@ def evaluation(folder: Path) -> dict[str, Any]:
     from seqmill.stores.layout import check_file, open_noun
 
     marker = open_noun(folder, "evaluation")
-    texts = dict.fromkeys(("fold", "model", "track", "target", "metric", "note", "network", "baseline"), str)
     tables = {
         name: pd.read_csv(
-            check_file(folder, marker, f"{name}.tsv"), sep="\t", dtype=texts, keep_default_na=False, na_values={}
+            check_file(folder, marker, f"{name}.tsv"), sep="\t", dtype=str, keep_default_na=False, na_values={}
         )
         for name in ("metrics", "comparison")
     }

@@ -15,33 +15,39 @@ import pandas as pd
 
 from seqmill import __version__
 from seqmill.config.models import Report
+from seqmill.metrics.catalogue import describe
 from seqmill.report import collect, words
 from seqmill.report.figures import Line, dot_plot, training_curves
 from seqmill.runtime.files import atomic_write
 from seqmill.runtime.progress import human_bytes, human_seconds
 
 MAX_LINES = 300
+ALL = "all"
 
 
-def _runs(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Label and lines of each run in a metric table, networks first."""
-    several = table["fold"].nunique() > 1 or table["seed"].nunique() > 1
+def _runs(table: pd.DataFrame) -> Iterator[tuple[str, bool, pd.DataFrame]]:
+    """Name, whether it is the mean of runs, and lines of each model and its runs; a single run is its own mean."""
+    pooled = table[table["fold"] == ALL]
+    several = set(pooled.loc[pooled["runs"] > 1, "model"])
     for (model, fold, seed), lines in table.groupby(["model", "fold", "seed"], sort=False):
-        yield (words.run(model, fold, seed) if several else model), lines
+        if fold == ALL or model in several:
+            yield words.run(model, fold, seed, lines["runs"].iloc[0]), fold == ALL, lines
 
 
 def _metric(table: pd.DataFrame, metric: str) -> dict[str, Any]:
-    """One metric of one target: a line for each run, a figure, and the table of tracks."""
-    label, reading = words.METRICS.get(metric, (metric, ""))
+    """One metric of one target: a line for each model and run, a figure, and the table of tracks."""
+    about = describe(metric)
     lines, dots, columns = [], [], []
-    for name, run in _runs(table[table["metric"] == metric]):
-        mean = run[run["over"] == "mean of tracks"].iloc[0].to_dict()
-        median = run[run["over"] == "median of tracks"].iloc[0].to_dict()
-        tracks = run[run["over"] == "track"]
+    for name, pooled, run in _runs(table[table["metric"] == metric]):
+        over = {key: part.iloc[0].to_dict() for key, part in run.groupby("over", sort=False)}
+        mean = over["target"] if "target" in over else over["mean of tracks"]
+        tracks = run[run["over"] == "track"].set_index("track")
         network = mean["kind"] != "baseline"
-        lines.append({"run": name, "network": network, "mean": mean, "median": median, "tracks": len(tracks)})
+        lines.append({"run": name, "pooled": pooled, "network": network, "mean": mean, "tracks": len(tracks)})
+        lines[-1]["median"] = over.get("median of tracks")
         dots.append(Line(name, mean["value"], mean["ci_low"], mean["ci_high"], list(tracks["value"]), network))
-        columns.append(tracks.set_index("track"))
+        if pooled:
+            columns.append(tracks)
     names = list(columns[0].index)
     guessing = _guessing(metric, columns)
     tracks = [
@@ -53,20 +59,20 @@ def _metric(table: pd.DataFrame, metric: str) -> dict[str, Any]:
         for name in names[:MAX_LINES]
     ]
     return {
-        "label": label,
-        "reading": reading,
+        "label": about.label,
+        "reading": about.reading,
         "lines": lines,
         "tracks": tracks,
         "hidden": max(0, len(names) - MAX_LINES),
         "guessing": guessing is not None,
-        "figure": dot_plot(dots, label, reference=guessing),
+        "figure": dot_plot(dots, about.label, reference=guessing),
     }
 
 
 def _guessing(metric: str, columns: list[pd.DataFrame]) -> float | None:
-    """What guessing gives: 0.5 for AUROC; for AUPRC the share of positives, mean over tracks, as the large mark is."""
+    """What guessing gives; for AUPRC the share of positives, mean over tracks, as the large mark is."""
     if metric != "auprc":
-        return words.GUESSING.get(metric)
+        return describe(metric).guessing
     share = pd.concat(columns)["prevalence"].mean()
     return None if pd.isna(share) else float(share)
 
@@ -86,15 +92,17 @@ def _targets(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _comparisons(table: pd.DataFrame) -> list[dict[str, Any]]:
     """For each target and metric the lines of networks against baselines, with a figure of the differences."""
     found = []
-    for (target, metric), lines in table.groupby(["target", "metric"], sort=False):
-        rows = lines.to_dict("records")
+    several = set(table.loc[table["runs"] > 1, "network"])
+    table = table[(table["fold"] == ALL) | table["network"].isin(several)]
+    for (target, metric), lines in table[table["group"] == ""].groupby(["target", "metric"], sort=False):
+        about, rows = describe(metric), lines.to_dict("records")
         for row in rows:
             row["tone"] = words.VERDICTS.get(row["verdict"], "even")
-            row["run"] = words.run(row["network"], row["fold"], row["seed"])
+            row["run"] = words.run(row["network"], row["fold"], row["seed"], row["runs"])
         dots = [Line(f"{row['run']} − {row['baseline']}", *_bounds(row)) for row in rows]
-        label = words.METRICS.get(metric, (metric, ""))[0]
-        figure = dot_plot(dots, f"difference in {label}", reference=0)
-        found.append({"target": target, "label": label, "rows": rows, "figure": figure})
+        figure = dot_plot(dots, f"difference in {about.label}", reference=0)
+        side = "Left" if about.lower_is_better else "Right"
+        found.append({"target": target, "label": about.label, "rows": rows, "figure": figure, "better_side": side})
     return found
 
 
@@ -110,7 +118,8 @@ def _headlines(evaluations: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for comparison in item["comparisons"]:
             if comparison["target"] not in seen:
                 seen.add(comparison["target"])
-                found += [{"dataset": item["name"], "label": comparison["label"], **row} for row in comparison["rows"]]
+                rows = [row for row in comparison["rows"] if row["fold"] == ALL]
+                found += [{"dataset": item["name"], "label": comparison["label"], **row} for row in rows]
     return found[:20]
 
 

@@ -3,32 +3,6 @@
 import math
 from typing import Any
 
-METRICS = {
-    "auroc": (
-        "AUROC",
-        "The chance that a window with the label gets a higher score than a window without it: 0.5 is guessing, 1 is "
-        "perfect. It hides how rare the label is.",
-    ),
-    "auprc": (
-        "AUPRC",
-        "Average precision: how pure the calls are, averaged over all cut-offs. Guessing gives the share of positives, "
-        "so compare it with that share, not with 0.5.",
-    ),
-    "pearson": (
-        "Pearson r",
-        "How well predicted and measured values lie on one straight line: 0 is no relation, 1 is a perfect line "
-        "whatever its slope.",
-    ),
-    "spearman": (
-        "Spearman ρ",
-        "How well the prediction puts the measured values in order: 0 is no relation, 1 is the same order.",
-    ),
-    "r2": (
-        "R²",
-        "Share of the variance explained: 1 is perfect, 0 is no better than always saying the mean, below 0 is worse.",
-    ),
-}
-GUESSING = {"auroc": 0.5}
 VERDICTS = {
     "better than": "good",
     "worse than": "bad",
@@ -85,9 +59,18 @@ def human_bp(length: int) -> str:
     return f"{length} bp"
 
 
-def run(model: str, fold: str, seed: Any) -> str:
-    """Name of one run of a network or baseline: 'basset, fold 0, seed 1'."""
-    return f"{model}, fold {fold}, seed {seed}"
+def run(model: str, fold: str, seed: Any, runs: Any = 1) -> str:
+    """Name of one run of a network or baseline, or of the mean of its runs.
+
+    >>> run("basset", "0", 1), run("basset", "all", "all", 3), run("basset", "all", "all", 1)
+    ('basset, fold 0, seed 1', 'basset, mean of 3 runs', 'basset')
+    >>> run("basset", "0", "mean"), run("basset", "all", "mean", 5)
+    ('basset, fold 0, seeds averaged', 'basset, seeds averaged, mean of 5 runs')
+    """
+    seeds = {"all": "", "mean": ", seeds averaged"}.get(str(seed), f", seed {seed}")
+    if fold == "all":
+        return f"{model}{seeds}" + (f", mean of {int(runs)} runs" if runs > 1 else "")
+    return f"{model}, fold {fold}{seeds}"
 
 
 # What readers count, where the key does not read well after a number.

@@ -9,6 +9,6 @@ FORMATS = {
     "dataset": 1,
     "model": 1,
     "predictions": 1,
-    "evaluation": 1,
-    "report": 1,
+    "evaluation": 2,
+    "report": 2,
 }

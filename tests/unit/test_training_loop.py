@@ -38,11 +38,11 @@ def batches(step=0):
         step += 1
 
 
-def run(objective, **changes):
+def run(objective, source=batches, **changes):
     settings = {"seed": 0, "steps_per_epoch": 3, "max_epochs": 10, "max_steps": None, "patience": 2}
     state = State(jnp.zeros(()), jnp.zeros(()))
     return fit(
-        objective, state, batches, lambda: iter([({"x": np.zeros(4)}, np.ones(4, bool))]),
+        objective, state, source, lambda: iter([({"x": np.zeros(4)}, np.ones(4, bool))]),
         batch_size=4, label="m/0.0", **(settings | changes),
     )  # fmt: skip
 

@@ -1,0 +1,213 @@
+"""Saved states of a training: bit for bit or not at all; a training goes on as if it had never stopped."""
+
+import logging
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from tests.unit.test_training_loop import Planned, batches, run
+
+from seqmill.training.checkpoint import Checkpoints, StoppedError, changes, resume_folder, stop_signal
+
+KEY = {"model": {"batch_size": 4, "rate": 0.1}, "dataset": "d1"}
+
+
+class Two(NamedTuple):
+    """The state of two players, each with its own optimiser."""
+
+    params: dict
+    rest: tuple
+    optimizers: dict
+
+
+def some_state(value: float = 1.0) -> Two:
+    params = {"generator": {"w": jnp.full((2, 3), value)}, "judge": [jnp.arange(4.0) * value, jnp.float32(value)]}
+    adam, sgd = optax.adam(0.1), optax.sgd(0.1, momentum=0.9)
+    rest = (jnp.asarray([True, False]), jnp.asarray([1, 2], jnp.int8), jnp.zeros((0, 3)), jnp.ones(3, jnp.bfloat16))
+    return Two(params, rest, {"g": adam.init(params["generator"]), "j": sgd.init(params["judge"])})
+
+
+def bits(tree) -> list[tuple]:
+    return [(np.asarray(x).dtype.name, np.shape(x), np.asarray(x).tobytes()) for x in jax.tree.leaves(tree)]
+
+
+def checkpoints(folder: Path, key=KEY, every_s: float = 60.0) -> Checkpoints:
+    return Checkpoints(folder, key, label="m/0.0", every_s=every_s)
+
+
+def saved(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_state_of_any_structure_comes_back(tmp_path):
+    state, counters = some_state(0.1), {"steps": 7, "losses": [0.1, 1e-300], "history": [{"epoch": 1}]}
+    checkpoints(tmp_path / "r").save(7, state, counters)
+    found, again = checkpoints(tmp_path / "r").load(some_state(0.0))
+    assert bits(found) == bits(state)
+    assert jax.tree.structure(found) == jax.tree.structure(state)
+    assert again == counters
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(
+        hnp.arrays(
+            st.sampled_from([np.float32, np.int32, np.uint8, np.bool_, np.float16]),
+            hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+def test_round_trip_of_any_bits(tmp_path_factory, arrays, number):
+    """Also of NaN with its payload, infinities and negative zero."""
+    folder = tmp_path_factory.mktemp("round")
+    tree = {"a": [jnp.asarray(x) for x in arrays]}
+    checkpoints(folder).save(1, tree, {"x": number})
+    found, counters = checkpoints(folder).load(jax.tree.map(jnp.zeros_like, tree))
+    assert bits(found) == bits(tree)
+    assert counters == {"x": number}
+
+
+def test_the_newest_two_are_kept(tmp_path):
+    keeper = checkpoints(tmp_path / "r")
+    for step in (3, 20, 100):
+        keeper.save(step, some_state(float(step)), {"steps": step})
+    assert saved(tmp_path / "r") == ["000000020", "000000100"]
+    assert keeper.load(some_state())[1] == {"steps": 100}
+    keeper.delete()
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "state.json"])
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.5, 0.999])
+def test_a_flipped_bit_falls_back_to_the_state_before(tmp_path, caplog, name, place):
+    keeper = checkpoints(tmp_path / "r")
+    for step in (3, 4):
+        keeper.save(step, some_state(float(step)), {"steps": step})
+    path = tmp_path / "r" / "000000004" / name
+    data = bytearray(path.read_bytes())
+    data[int(place * len(data))] ^= 16
+    path.write_bytes(data)
+    found, counters = checkpoints(tmp_path / "r").load(some_state())
+    assert counters == {"steps": 3}
+    assert bits(found) == bits(some_state(3.0))
+    assert "m/0.0: a saved state is damaged and left out: " in caplog.text
+    assert "000000004" in caplog.text
+
+
+def test_cut_lost_and_half_written_states(tmp_path):
+    keeper = checkpoints(tmp_path / "r")
+    for step in (3, 4):
+        keeper.save(step, some_state(float(step)), {"steps": step})
+    path = tmp_path / "r" / "000000004" / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    (tmp_path / "r" / "000000003" / "state.json").unlink()
+    half = tmp_path / "r" / ".000000005.part-12345678"
+    half.mkdir()
+    assert keeper.load(some_state()) is None
+    assert saved(tmp_path / "r") == []
+
+
+def test_a_network_of_another_shape_is_named(tmp_path, caplog):
+    checkpoints(tmp_path / "r").save(3, {"w": jnp.zeros((2, 3))}, {})
+    assert checkpoints(tmp_path / "r").load({"w": jnp.zeros((3, 3))}) is None
+    assert "holds ['w'] float32 [2, 3] where the training has ['w'] float32 [3, 3]" in caplog.text
+
+
+def test_a_changed_run_is_discarded_and_says_what_changed(tmp_path, caplog):
+    checkpoints(tmp_path / "r").save(3, some_state(), {})
+    other = {"model": {"batch_size": 8, "rate": 0.1}, "dataset": "d2"}
+    assert checkpoints(tmp_path / "r", other).load(some_state()) is None
+    assert (
+        "m/0.0: the unfinished training (step 3) is of another run and is discarded: "
+        'dataset was "d1", is "d2"; model.batch_size was 4, is 8'
+    ) in caplog.text
+    assert not (tmp_path / "r").exists()
+    assert changes({"a": 1}, {"b": [1]}) == ["a was 1, is null", "b was null, is [1]"]
+
+
+def test_when_it_is_time(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("seqmill.training.checkpoint.time.monotonic", lambda: now[0])
+    keeper = checkpoints(tmp_path / "r", every_s=60.0)
+    found = []
+    for at in (5.0, 6.0, 59.0, 60.0):
+        now[0] = at
+        found.append((keeper.due(pass_ended=False), keeper.due(pass_ended=True)))
+    assert found == [(False, False), (False, True), (False, True), (True, True)]
+    keeper.save(1, {}, {})
+    assert not keeper.due(pass_ended=False)
+
+
+class StopAt(Planned):
+    """Asks this process to stop, as a batch system does, while a planned validation or step runs."""
+
+    def __init__(self, valid, at: int):
+        super().__init__(valid)
+        self.at, self.calls = at, 0
+
+    def combine(self, sums):
+        self.calls += 1
+        if self.calls == self.at:
+            os.kill(os.getpid(), 15)
+        return super().combine(sums)
+
+
+def test_sigterm_saves_the_state_and_the_loop_goes_on_from_there(tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="seqmill")
+    valid = [5.0, 3.0, 4.0, 3.5, 9.0]
+    plain = run(Planned(valid))
+    keeper = checkpoints(tmp_path / "r")
+    with pytest.raises(
+        StoppedError, match=r"m/0\.0: stopped by SIGTERM after step 6 of 30; the state is saved, the same command"
+    ) as stopped:
+        run(StopAt(valid, at=2), checkpoints=keeper)
+    assert stopped.value.exit_code == 75
+    again = run(Planned(valid[2:]), checkpoints=checkpoints(tmp_path / "r"))
+    assert "m/0.0: goes on after step 6 of 30" in caplog.text
+    assert bits((again.params, again.rest, again.state)) == bits((plain.params, plain.rest, plain.state))
+    assert (again.history, again.best_epoch, again.steps) == (plain.history, plain.best_epoch, plain.steps)
+
+
+def test_a_state_saved_before_its_validation_is_validated_first(tmp_path):
+    """Every step is saved, and the process is lost at the first, inside, at the end and at the start of a pass."""
+    valid = [5.0, 3.0, 4.0, 3.5]
+    plain = run(Planned(valid))
+    for lost_at in (0, 4, 5, 6, 11):
+        keeper = checkpoints(tmp_path / str(lost_at), every_s=0.0)
+
+        def lost(step=0, lost_at=lost_at):
+            for number, batch in enumerate(batches(step), start=step):
+                if number == lost_at:
+                    raise KeyboardInterrupt
+                yield batch
+
+        with pytest.raises(KeyboardInterrupt):
+            run(Planned(valid), checkpoints=keeper, source=lost)
+        again = run(Planned(valid[lost_at // 3 :]), checkpoints=keeper)
+        assert bits((again.params, again.rest, again.state)) == bits((plain.params, plain.rest, plain.state))
+        assert again.history == plain.history
+
+
+def test_signals_are_as_before_afterwards():
+    import signal
+
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_signal() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(5)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_where_the_state_lies():
+    assert resume_folder("results/models/m/0.1") == Path("results/models/m/.0.1.resume")

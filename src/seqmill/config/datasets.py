@@ -166,7 +166,7 @@ class Dataset(Section):
 
     genomes: list[str] = Field(default_factory=list, description="Assemblies; empty for tables.")
     windows: Windows
-    targets: dict[str, Target] = Field(min_length=1)
+    targets: dict[str, Target] = Field(description="May be {} for objectives that need no labels.")
     split: Split
     margin_bp: int = Field(0, ge=0, description="Extra flank on both sides of every array that jitter moves.")
     control: Control | None = Field(None, description="Tracks given to networks as the input 'control' (tiles, peaks).")

@@ -11,6 +11,8 @@ from pydantic import Field, ValidationError
 from seqmill.config.base import Section
 from seqmill.config.baselines import Baseline
 from seqmill.config.datasets import Control, Dataset, Selector, Target
+from seqmill.config.heads import check_heads
+from seqmill.config.lineage import initial_seed, lineage
 from seqmill.config.models import Model, Report
 from seqmill.config.names import check_collisions, check_label
 from seqmill.config.problems import problems_in_words
@@ -216,7 +218,9 @@ class Project:
     def has_ensemble(self, model: str) -> bool:
         """Whether the mean over seeds of a model's predictions is made, with "mean" in place of the seed."""
         section = self.config.models.get(model)
-        return bool(section and section.prediction.ensemble and len(section.training.seeds) > 1)
+        if section is None or section.objective.name == "autoencoder":  # numbers of its own in each run
+            return False
+        return section.prediction.ensemble and len(section.training.seeds) > 1
 
     def run(self, name: str) -> Model | Baseline | Published:
         """Section of a model, baseline or published prediction."""
@@ -283,6 +287,10 @@ class Project:
         self._check_run(where, name, model.dataset, model.targets or [])
         if not isinstance(model, Model):
             return
+        kinds = {key: target.kind for key, target in self.config.datasets[model.dataset].targets.items()}
+        check_heads(model.targets or {}, kinds, where)
+        if model.objective.name == "supervised" and not (model.targets if model.targets is not None else kinds):
+            raise InputError(where, "objective 'supervised' needs a target to learn; there is none")
         margin_bp, furthest = self.config.datasets[model.dataset].margin_bp, max(map(abs, model.prediction.shifts_bp))
         for key, length in (("max_jitter_bp", model.training.max_jitter_bp), ("prediction.shifts_bp", furthest)):
             if length > margin_bp:
@@ -291,6 +299,18 @@ class Project:
                     f"{key} {length} needs margin_bp of dataset {model.dataset} to be at least as large, "
                     f"it is {margin_bp}",
                 )
+        if model.initial is not None:
+            self._check_initial(where, name)
+
+    def _check_initial(self, where: str, name: str) -> None:
+        before = lineage(self.config.models, name, where)[0]
+        for fold in self.folds(name):
+            if fold not in self.folds(before):
+                raise InputError(
+                    where, f"initial: model {before} has no fold {fold!r}; it has {', '.join(self.folds(before))}"
+                )
+        for seed in self.seeds(name):
+            initial_seed(self.config.models, name, seed, where)
 
     def _check_run(self, where: str, name: str, dataset: str, targets: Iterable[str]) -> None:
         """Dataset, targets and folds of a model, baseline or published prediction exist."""

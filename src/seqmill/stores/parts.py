@@ -16,8 +16,8 @@ def folds_of(reader: Any, fold: str, part: str) -> list[str]:
 
 
 def chosen_targets(reader: Any, wanted: Iterable[str] | None) -> list[str]:
-    """Targets of a model or baseline; all if none are named. Raises InputError for an unknown one."""
-    names = list(reader.targets if wanted is None else wanted)
+    """Targets of a model or baseline; all that can be learned if none are named. InputError for an unknown one."""
+    names = [name for name, spec in reader.targets.items() if spec.kind != "none"] if wanted is None else list(wanted)
     for name in names:
         if name not in reader.targets:
             raise InputError(reader.name, f"has no target {name!r}; it has {', '.join(reader.targets)}")

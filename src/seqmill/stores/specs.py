@@ -11,7 +11,18 @@ from seqmill.runtime.errors import InputError
 ROLES = ("input", "target", "mask")
 RC_RULES = ("sequence", "reverse", "swap", "reverse_swap", "none", "forbidden")
 SHIFT_RULES = ("moves", "fixed", "forbidden")
-TARGET_KINDS = ("binary", "quantity", "fraction", "profile", "count")
+TARGET_KINDS = (
+    "binary",
+    "quantity",
+    "fraction",
+    "count",
+    "profile",
+    "class",
+    "distribution",
+    "beta_binomial",
+    "contact",
+    "none",
+)
 
 
 @dataclass(frozen=True)

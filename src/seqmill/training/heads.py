@@ -78,19 +78,18 @@ class FittedHead:
         weights = {"class_weights": self.class_weights, "track_weights": self.track_weights}
         return {
             "kind": self.kind,
-            "loss": loss_name(self.kind, self.section),
-            "section": self.section.model_dump(mode="json"),
+            "section": {**self.section.model_dump(mode="json"), "loss": loss_name(self.kind, self.section)},
             "scaling": self.scaling.to_json(),
             **{key: None if value is None else value.tolist() for key, value in weights.items()},
         }
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> "FittedHead":
-        section = Head.model_validate({**value["section"], "loss": value["loss"]})
         weights = [
             None if value[key] is None else np.asarray(value[key], np.float32)
             for key in ("class_weights", "track_weights")
         ]
+        section = Head.model_validate(value["section"])
         return FittedHead(value["kind"], section, Scaling.from_json(value["scaling"]), *weights)
 
 

@@ -78,7 +78,7 @@ def _square(raw: Array, truth: Array, fit: Fit) -> Array:
 
 def _huber(raw: Array, truth: Array, fit: Fit) -> Array:
     """Huber's loss of the standardised error: half its square up to 1, linear beyond."""
-    return optax.losses.huber_loss(raw, (truth - fit.centre) / fit.scale, 1.0)
+    return optax.losses.huber_loss(raw, (truth - fit.centre) / fit.scale)
 
 
 def _value(raw: Array, fit: Fit) -> Array:

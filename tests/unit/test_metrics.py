@@ -8,6 +8,7 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from sklearn import metrics as reference
 
+from seqmill.evaluation.kinds import KINDS, metrics_of
 from seqmill.metrics.bootstrap import (
     TOO_FEW,
     bootstrap_difference,
@@ -15,7 +16,10 @@ from seqmill.metrics.bootstrap import (
     genome_blocks,
     table_blocks,
 )
-from seqmill.metrics.profile import jsd, multinomial_log_likelihood
+from seqmill.metrics.catalogue import METRICS, describe
+from seqmill.metrics.classes import class_accuracy, class_matthews, cross_entropy
+from seqmill.metrics.fractions import beta_binomial_log_likelihood
+from seqmill.metrics.profile import FLAT_SHARE, jsd, multinomial_log_likelihood, shape_log_likelihood
 from seqmill.metrics.ranking import accuracy, auprc, auroc, matthews
 from seqmill.metrics.regression import mean_squared_error, pearson, r2, spearman
 from seqmill.metrics.score import average_ranks
@@ -222,3 +226,62 @@ def test_resamples_without_a_value_are_left_out():
     assert found.high < 0.2
     empty = bootstrap_interval(auroc, table_blocks(40), np.zeros(40), score, n=50)
     assert empty == (None, None, 40, "the metric is undefined in most resamples")
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_classes_equal_scikit_learn(classes):
+    rng = np.random.default_rng(classes)
+    which = rng.integers(0, classes, 200)
+    shares = rng.dirichlet(np.ones(classes), 200)
+    truth = np.eye(classes)[which]
+    called = shares.argmax(axis=1)
+    assert class_accuracy(truth, shares).value == pytest.approx(reference.accuracy_score(which, called))
+    assert class_matthews(truth, shares).value == pytest.approx(reference.matthews_corrcoef(which, called))
+    expected = reference.log_loss(which, shares, labels=range(classes))
+    assert cross_entropy(truth, 3 * shares).value == pytest.approx(expected)
+    keep = rng.random(200) < 0.5
+    shares[~keep] = NAN
+    assert cross_entropy(truth, shares).value == cross_entropy(truth, np.nan_to_num(shares), keep).value
+
+
+def test_classes_by_hand():
+    truth = np.array([[1, 0], [0, 1], [0, 1]])
+    assert class_accuracy(truth, [[0.5, 0.5], [0, 1], [1, 0]]).value == pytest.approx(2 / 3)  # the first of equal ones
+    assert cross_entropy(truth[:1], [[0, 1]]).value == pytest.approx(-math.log(1e-7))
+    assert cross_entropy(truth[:1], [[0, 0]]).value == pytest.approx(math.log(2))  # no prediction is a flat one
+    assert class_matthews(truth, [[1, 0], [1, 0], [1, 0]]).reason == "truth or calls are of one class"
+    for metric in (class_accuracy, class_matthews, cross_entropy):
+        assert metric(np.zeros((0, 2)), np.zeros((0, 2))).reason == "no values"
+        with pytest.raises(ValueError, match="expected \\(rows, classes\\) twice"):
+            metric(truth, truth[:2])
+
+
+def test_beta_binomial_equals_scipy():
+    rng = np.random.default_rng(3)
+    n = rng.integers(0, 40, 100)
+    k = rng.binomial(n, 0.4)
+    mean, concentration = rng.uniform(0.01, 0.99, 100), 10 ** rng.uniform(-2, 4, 100)
+    expected = stats.betabinom.logpmf(k, n, mean * concentration, (1 - mean) * concentration)
+    assert beta_binomial_log_likelihood(k, n, mean, concentration) == pytest.approx(expected, rel=1e-7, abs=1e-7)
+    assert np.isnan(beta_binomial_log_likelihood([3, 1, 1, -1], [2, 2, 2, 2], [0.5, 0.0, 0.5, 0.5], [1, 1, 0, 1])).all()
+
+
+def test_shape_log_likelihood_is_the_multinomial_one_of_a_count():
+    """Differences between two predictions are those of the multinomial log-likelihood divided by the total."""
+    rng = np.random.default_rng(4)
+    counts, p, q = rng.poisson(3, (20, 8)), rng.dirichlet(np.ones(8), 20), rng.dirichlet(np.ones(8), 20)
+    mixed = [(1 - FLAT_SHARE) * share + FLAT_SHARE / 8 for share in (p, q)]
+    first, second = (multinomial_log_likelihood(counts, share) for share in mixed)
+    found = shape_log_likelihood(counts, 7 * p) - shape_log_likelihood(counts, q)
+    assert found == pytest.approx((first - second) / counts.sum(axis=1))
+    assert shape_log_likelihood([1, 1, 2], np.ones(3)) == pytest.approx(-math.log(3))
+    assert shape_log_likelihood([4, 0], [0, 1]) == pytest.approx(math.log(FLAT_SHARE / 2))
+    assert np.isnan(shape_log_likelihood([[0, 0], [1, -1], [1, 1], [1, 1]], [[1, 1], [1, 1], [0, 0], [-1, 2]])).all()
+
+
+def test_every_metric_of_the_tables_is_described():
+    named = {name for kind in KINDS.values() for name in metrics_of(kind)}
+    named |= {name for kind in KINDS.values() for statistic in kind.whole() for name in statistic.names}
+    assert named == set(METRICS)
+    assert {name for name in named if describe(name).lower_is_better} == {"jsd", "cross_entropy"}
+    assert describe("other").label == "other"

@@ -191,7 +191,7 @@ def _fill(scores: Scores, slab: slice, sums: list[BlockSums], draws: np.ndarray)
             scores.value[place, slab], scores.resampled[place, :, slab] = whole[i, 0], again[i]
             for j in range(slab.start, slab.stop):
                 if np.isnan(scores.value[place, j]):
-                    scores.reasons[place, j] = one.statistic.undefined if scores.n[place, j] else "no values"
+                    scores.reasons[place, j] = one.statistic.undefined if scores.n[place, j] else one.statistic.empty
 
 
 def _rank(

@@ -20,11 +20,13 @@ class Statistic(Protocol):
 
     Attributes
     ----------
-    names : of the metrics. undefined : why a metric that has values may still be undefined.
+    names : of the metrics. undefined : why a metric that has values may still be undefined. empty : why it may have
+    none.
     """
 
     names: tuple[str, ...]
     undefined: str
+    empty: str
 
     def terms(self, truth: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """(k, n, columns) of rows (n, ..., tracks); the first of the k counts what was judged."""
@@ -90,7 +92,7 @@ class Moments:
     A value near the mean is subtracted first, which keeps the squares exact enough.
     """
 
-    undefined = "truth or prediction is constant"
+    undefined, empty = "truth or prediction is constant", "no values"
 
     def __init__(self, names: tuple[str, ...] = ("pearson", "r2"), view: View = as_is):
         self.names, self.view = names, view
@@ -128,7 +130,7 @@ class Calls:
     """
 
     names = ("matthews", "accuracy")
-    undefined = "truth or calls are of one class"
+    undefined, empty = "truth or calls are of one class", "no values"
 
     def terms(self, truth: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> np.ndarray:
         positive, called = mask & (truth > 0), mask & (predicted >= CALL_AT)
@@ -148,11 +150,13 @@ class WindowMeans:
     ----------
     names : of the metrics.
     of_window : (truth, predicted, mask) to (metrics, n, columns), NaN where a window has none.
-    undefined : why none may have any.
+    empty : why none may have any.
     """
 
-    def __init__(self, names: tuple[str, ...], of_window: Callable[..., np.ndarray], undefined: str):
-        self.names, self.of_window, self.undefined = names, of_window, undefined
+    undefined = ""
+
+    def __init__(self, names: tuple[str, ...], of_window: Callable[..., np.ndarray], empty: str):
+        self.names, self.of_window, self.empty = names, of_window, empty
 
     def terms(self, truth: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> np.ndarray:
         found = self.of_window(truth, predicted, mask)
@@ -170,7 +174,7 @@ class Classes:
     """
 
     names = ("accuracy", "matthews", "cross_entropy")
-    undefined = "truth or calls are of one class"
+    undefined, empty = "truth or calls are of one class", "no values"
 
     def terms(self, truth: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> np.ndarray:
         known = mask.all(axis=1)

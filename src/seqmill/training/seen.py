@@ -1,5 +1,6 @@
 """Which rows of a dataset a model, or one that it started from, has seen in training."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -50,6 +51,12 @@ def rows_seen(reader: Any, rows: pd.DataFrame, link: Link, readers: Mapping[str,
         )
     folds = [*folds_of(other, link["fold"], "train"), *folds_of(other, link["fold"], "valid")]
     earlier = rows_of(other, folds, [pool for pool, _ in link["pools"]] if link["pools"] else None)
+    places = [set(table.loc[table["start"] >= 0, "genome"]) for table in (rows, earlier)]
+    if all(places) and not places[0] & places[1]:
+        logging.getLogger("seqmill").warning(
+            "%s: rows on %s cannot be compared by their places with those on %s that model %s was trained on",
+            where, ", ".join(sorted(places[0])), ", ".join(sorted(places[1])), link["model"],
+        )  # fmt: skip
     shared = overlapping(rows, earlier, reader.margin_bp, other.margin_bp) | _copies(reader, rows, other, earlier)
     return shared | rows.index.isin(earlier.index) if other.digest == reader.digest else shared
 

@@ -119,13 +119,15 @@ def hg38_mini(folder: Path, data: Path, count: int) -> Tally:
     check_sequences(tally, built, picks, read_genome(source / "genome.fa.gz"))
     sheet = csv.DictReader(read_text(source / "tracks.tsv").splitlines(), delimiter="\t")
     files = {row["identifier"]: pyBigWig.open(str(source / "bigwig" / row["file"])) for row in sheet}
-    array, tracks = built.array("targets/profile/main"), built.tracks("targets/profile/main")
-    for pick in picks:
-        row, stored = built.rows.iloc[pick], array[pick]
-        start = int(row["start"]) + 2048
-        for column, track in enumerate(tracks):
-            values = files[track].values(row["contig"], start, start + 2048)
-            tally.compare_all(stored[:, column], bin_values(values, 32, "nan"), f"{track} of row {pick}")
+    for target in ("dnase", "cage", "rna"):
+        array, tracks = built.array(f"targets/{target}/main"), built.tracks(f"targets/{target}/main")
+        for pick in picks:
+            row, stored = built.rows.iloc[pick], array[pick]
+            # labels lie in the central 2,048 bp of the window, and 1,024 bp more on both sides for shifts
+            start = int(row["start"]) + 1024
+            for column, track in enumerate(tracks):
+                values = files[track].values(row["contig"], start, start + 4096)
+                tally.compare_all(stored[:, column], bin_values(values, 128, "nan"), f"{track} of row {pick}")
     return tally
 
 

@@ -170,7 +170,8 @@ def peak_files(data: Path) -> dict[str, Path]:
 
 def chr1_bins(folder: Path, data: Path, count: int) -> Tally:
     built, tally = Built(folder), Tally("chr1_bins")
-    tracks, labels = built.tracks("targets/bound/main"), built.array("targets/bound/main")[:]
+    tracks = [*built.tracks("targets/bound/main"), *built.tracks("targets/broad/main")]
+    labels = np.concatenate([built.array(f"targets/{name}/main")[:] for name in ("bound", "broad")], axis=1)
     # positives are rare: half of the rows that are checked have a label
     labelled = np.flatnonzero(labels.any(axis=1)).tolist()
     picks = sorted({*draw(built, count), *random.Random(1).sample(labelled, min(count, len(labelled)))})
@@ -228,7 +229,8 @@ def chr1_merged(folder: Path, data: Path, count: int) -> Tally:
     genome = read_genome(data / "hg19_chr1/genome/chr1_10MB.fasta.gz")
     size = len(genome["1"])
     check_sequences(tally, built, draw(built, count), genome)
-    tracks, labels = built.tracks("targets/bound/main"), built.array("targets/bound/main")[:]
+    tracks = [*built.tracks("targets/bound/main"), *built.tracks("targets/broad/main")]
+    labels = np.concatenate([built.array(f"targets/{name}/main")[:] for name in ("bound", "broad")], axis=1)
     files, peaks = peak_files(data), []
     for number, track in enumerate(tracks):
         for left, right in read_bed(files[track])["1"]:

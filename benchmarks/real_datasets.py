@@ -6,11 +6,8 @@ Reads SEQMILL_TEST_DATA. One dataset at a time: snakemake --cores 2 --configfile
 import argparse
 import json
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from common import write_result
+from runs import run_workflow
 
 CONFIGS = ("deepbind_srf", "rbp31_qki", "yeast", "hg38_mini", "hg19_chr1")
 WINDOWS = 200
@@ -25,20 +23,6 @@ WINDOWS = 200
 
 def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def build(config: str, work: Path, cores: int) -> float:
-    """Run the documented command in an empty folder; its wall seconds, Snakemake's start included."""
-    shutil.copytree(ROOT / "benchmarks/real", work / "benchmarks/real")
-    file = f"benchmarks/real/{config}.yaml"
-    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--directory", str(work), "--configfile", file, "--quiet", "rules", "host", "--", "datasets"]
-    start = time.monotonic()
-    with open(work / "output.txt", "w") as output:
-        done = subprocess.run(command, cwd=work, stdout=output, stderr=subprocess.STDOUT)
-    if done.returncode:
-        raise SystemExit(f"{config} failed:\n" + "\n".join((work / "output.txt").read_text().splitlines()[-30:]))
-    return time.monotonic() - start
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -56,7 +40,7 @@ def measure(config: str, data: Path, cores: int) -> list[dict[str, Any]]:
 
     with tempfile.TemporaryDirectory(prefix="seqmill-real-") as temporary:
         work = Path(temporary).resolve()
-        seconds = build(config, work, cores)
+        seconds = run_workflow(config, work, cores, "datasets")
         results = work / "results"
         jobs = [json.loads(path.read_text()) for path in results.rglob("run.json")]
         run = {

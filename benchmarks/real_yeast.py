@@ -17,8 +17,9 @@ def main() -> None:
     differences = lines(compared, metric="pearson", over="mean of tracks", fold="all", baseline_kind="baseline")
     each = lines(table(results, DATASET, "comparison_tracks"), metric="pearson", seed="all", baseline="kmer")
     worst = each.loc[each["difference"].idxmin()]
+    unit = f"Pearson's r, network less k-mer ridge, worst track ({worst['track']})"
     write_result(
-        "real_yeast", float(worst["difference"]), f"Pearson's r, network less k-mer ridge, worst track ({worst['track']})",
+        "real_yeast", float(worst["difference"]), unit,
         "> 0", int(worst["n"]), records(tracks), reached=bool(worst["ci_low"] > 0), differences=records(differences),
         tracks=records(each), split="test: chromosome XVI; the inner validation part is 10 % of the others", run=run,
     )  # fmt: skip

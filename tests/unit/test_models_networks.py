@@ -160,7 +160,7 @@ def test_profile_cnn_gives_the_bins_of_the_target():
 
 def test_networks_refuse_what_does_not_fit():
     spec = {"sequence": toys.sequence_spec(80)}
-    with pytest.raises(InputError, match=r"'basett' is unknown; known: basset, .*, profile_cnn, or path"):
+    with pytest.raises(InputError, match=r"'basett' is unknown; known: autoencoder, basset, .*, profile_cnn, or path"):
         find("basett")
     with pytest.raises(InputError, match=r"unknown key 'filter'; did you mean 'filters'\?"):
         build("basset", {"filter": [3]}, spec, {"y": target("y", 1)}, 0)

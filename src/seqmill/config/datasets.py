@@ -104,9 +104,16 @@ Windows = Annotated[
 class Target(Section):
     """One named target of a dataset."""
 
-    kind: Literal["binary", "quantity", "fraction", "profile", "count"]
+    kind: Literal["binary", "quantity", "fraction", "profile", "count", "class", "distribution", "beta_binomial"]
     tracks: Selector | None = None
-    column: str | list[str] | None = Field(None, description="Value columns of a sequence table.")
+    column: str | list[str] | None = Field(
+        None,
+        description="Value columns of a sequence table. Of 'class' one, of names or numbers; of 'distribution' the "
+        "shares, which sum to 1; of 'beta_binomial' successes and trials in turn.",
+    )
+    classes: list[str | int] | None = Field(
+        None, min_length=2, description="Names of the classes in their order; those of the column, sorted, if none."
+    )
     rule: Literal["overlap", "merged"] = Field("overlap", description="'merged' with Basset's merged peak lists.")
     min_overlap: float = Field(0.5, gt=0, le=1, description="Least overlap for a positive binary label.")
     overlap_of: Literal["label", "peak", "either"] = Field("label", description="Fraction of what must overlap.")
@@ -117,6 +124,21 @@ class Target(Section):
     def _one_source(self):
         if self.tracks is not None and self.column is not None:
             raise ValueError("give 'tracks' or 'column', not both")
+        return self
+
+    @model_validator(mode="after")
+    def _columns(self):
+        count = len(self.column) if isinstance(self.column, list) else int(self.column is not None)
+        if self.tracks is not None and self.kind in ("class", "distribution", "beta_binomial"):
+            raise ValueError(f"kind '{self.kind}' is for sequence tables: give 'column', not 'tracks'")
+        if self.kind == "class" and count > 1:
+            raise ValueError(f"kind 'class' takes one column, found {count}")
+        if self.kind == "distribution" and count < 2:
+            raise ValueError("kind 'distribution' takes two or more columns")
+        if self.kind == "beta_binomial" and (count == 0 or count % 2):
+            raise ValueError("kind 'beta_binomial' takes pairs of columns: successes, trials, successes, trials, ...")
+        if self.classes is not None and (self.kind != "class" or len(set(map(str, self.classes))) < len(self.classes)):
+            raise ValueError("'classes' names each class of a target of kind 'class' once")
         return self
 
 

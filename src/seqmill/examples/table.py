@@ -19,8 +19,9 @@ from seqmill.examples.audit import foreign_copies
 from seqmill.examples.order import ordered_rows
 from seqmill.examples.scatter import RecordFile
 from seqmill.examples.sources import Array, Rows, Sources, check_files, section
-from seqmill.examples.table_files import Record, read_records, target_columns, target_values
+from seqmill.examples.table_files import Record, read_records
 from seqmill.examples.table_split import split_table
+from seqmill.examples.table_values import TableTarget
 from seqmill.examples.tally import Tally
 from seqmill.genome.sequence import dinucleotide_shuffle, reverse_complement
 from seqmill.runtime.errors import InputError
@@ -87,14 +88,15 @@ def _read(dataset: Dataset, where: str, tally: Tally) -> pd.DataFrame:
             raise InputError(
                 f"{where}.targets.{key}", "a table has no profiles; use quantity, count, fraction or binary"
             )
+    targets = [TableTarget.of(key, target, windows) for key, target in dataset.targets.items()]
     for index, record in enumerate(read_records(windows)):
         file = windows.files[record.source]
         pool = file.pool or POOL
         tally.add("found", "records", pool, 1)
-        values = {key: target_values(record, target, key, windows) for key, target in dataset.targets.items()}
+        values = [target.values(record) for target in targets]
         if np.count_nonzero(record.codes == PAD) > dataset.max_n_fraction * len(record.codes):
             tally.add("filters", "too many N", pool, 1)
-        elif all(np.isnan(value) for found in values.values() for value in found):
+        elif values and all(np.isnan(found).all() for found in values):
             tally.add("filters", "no value", pool, 1)
         else:
             for column, value in (
@@ -105,7 +107,7 @@ def _read(dataset: Dataset, where: str, tally: Tally) -> pd.DataFrame:
                 ("source_row", index),
                 ("length", len(record.codes)),
                 ("key", sequence_key(record.codes, may_reverse(dataset))),
-                ("positive", any(value == 1 for found in values.values() for value in found)),
+                ("positive", any((found == 1).any() for found in values)),
             ):
                 columns.setdefault(column, []).append(value)
     return pd.DataFrame(columns)
@@ -232,7 +234,10 @@ def target_array(
     track_stores: dict[str, Path],
     genomes: dict[str, Path],
 ) -> Array:
-    """Values of the target's columns, or of the label; shuffled negatives are 0. Missing ones are NaN or masked."""
+    """Values of the target's columns, or of the label; shuffled negatives are 0. Missing ones are NaN or masked.
+
+    Classes are one-hot, a column for each; successes and trials are (2, track).
+    """
     check_files(dataset, rows_attrs)
     target, windows, where = (
         dataset.targets[target_name],
@@ -241,22 +246,23 @@ def target_array(
     )
     if target.tracks is not None:
         raise InputError(where, "a target of a table takes 'column' or the label of its files, not 'tracks'")
-    names = tuple(target_columns(target)) or (target_name,)
-    binary = target.kind == "binary"
+    column = TableTarget.of(target_name, target, windows)
+    column = column.with_classes(record for _, record, _ in visit_rows(rows, windows))
+    whole = target.kind in ("binary", "class")
     spec = ArraySpec(
         role="target",
         name=target_name,
         group=group,
-        axes=("example", "tracks"),
-        dtype="uint8" if binary else "float32",
-        shape_per_example=(len(names),),
+        axes=column.axes,
+        dtype="uint8" if whole else "float32",
+        shape_per_example=column.shape,
         kind=target.kind,
-        tracks=names,
+        tracks=column.tracks,
         missing="nan",
     )
 
     def values(record: Record, copy: int) -> np.ndarray:
-        found = np.array(target_values(record, target, target_name, windows), dtype=np.float64)
+        found = column.values(record)
         return np.where(np.isnan(found), np.nan, 0.0) if copy >= 0 else found
 
     def labels(record: Record, copy: int) -> np.ndarray:
@@ -265,8 +271,8 @@ def target_array(
     def present(record: Record, copy: int) -> np.ndarray:
         return ~np.isnan(values(record, copy))
 
-    shape = (len(names),)
-    if not binary:
+    shape = column.shape
+    if not whole:
         return Array(spec, _scattered(rows, windows, shape, "float32", values))
     gaps = any(not present(record, copy).all() for _, record, copy in visit_rows(rows, windows))
     mask = _scattered(rows, windows, shape, "bool", present) if gaps else None

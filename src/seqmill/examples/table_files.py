@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqmill.config.datasets import TableFile, TableWindows, Target
+from seqmill.config.datasets import TableFile, TableWindows
 from seqmill.formats.fasta import read_fasta
 from seqmill.formats.lines import text_lines
 from seqmill.genome.sequence import encode
@@ -134,33 +134,3 @@ def _cells(file: TableFile, windows: TableWindows, number: int) -> Iterator[Reco
         label = np.nan if file.label is None else file.label
         codes = _encode(row[windows.sequence_column], windows, file.path, line)
         yield Record(codes, name, label, row, number, line)
-
-
-def target_columns(target: Target) -> list[str]:
-    """Value columns of a target, none where the value is the label of file or header."""
-    return [target.column] if isinstance(target.column, str) else list(target.column or [])
-
-
-def target_values(record: Record, target: Target, name: str, windows: TableWindows) -> list[float]:
-    """Values of one target, NaN where missing. Raises InputError for a value that the target's kind cannot have."""
-    path = windows.files[record.source].path
-    columns = target_columns(target)
-    for column in columns:
-        if column not in record.cells:
-            found = ", ".join(record.cells)[:120] or "none"
-            raise InputError(path, f"target {name}: column '{column}' missing, found: {found}", record=record.line)
-    values = [number_of(record.cells[c], path, record.line, f"column '{c}'") for c in columns] or [record.label]
-    for value in values:
-        bad = {
-            "binary": value not in (0, 1),
-            "fraction": not 0 <= value <= 1,
-            "count": value < 0,
-        }.get(target.kind, False)
-        if bad and not np.isnan(value):
-            expected = {"binary": "0 or 1", "fraction": "0 to 1", "count": "0 or more"}[target.kind]
-            raise InputError(
-                path,
-                f"target {name} has the value {value:g}; kind '{target.kind}' takes {expected}",
-                record=record.line,
-            )
-    return values

@@ -18,6 +18,7 @@ from seqmill.runtime.marker import file_digest
 from seqmill.runtime.plugins import load_named
 
 _BUILT_IN = (
+    "autoencoder",
     "basset",
     "bpnet",
     "danq",

@@ -15,7 +15,7 @@ optimizer, settings)`` (see `Supervised`) and has
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -175,7 +175,13 @@ class Supervised:
                 means.append(self.heads[name].weight * loss.total / labels)
             return jnp.sum(jnp.stack(means)), rest
 
-        (loss, rest), gradient = jax.value_and_grad(total, has_aux=True)(state.params)
+        return self._update(state, total)
+
+    def _update(
+        self, state: TrainState, loss_of: Callable[[Any], tuple[Array, Any]]
+    ) -> tuple[Array, TrainState, dict[str, Array]]:
+        """One step of the optimiser down ``loss_of(params) -> (loss, rest)``."""
+        (loss, rest), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
         updates, optimizer = self.optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         return loss, TrainState(params, rest, optimizer), {"gradient_norm": optax.tree.norm(gradient)}

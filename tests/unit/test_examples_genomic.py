@@ -234,6 +234,22 @@ def test_labelled_tiles_as_deepsea(world):
     assert {(r.contig, r.start): x.tolist() for r, x in zip(rows.itertuples(), labels)} == expected
 
 
+def test_labels_divide_tiles_into_pools(world):
+    windows = {"kind": "tiles", "window_bp": 400, "stride_bp": 80, "label_bp": 80}
+    target = {"bound": {"kind": "binary", "tracks": "all", "min_overlap": 0.5}}
+    names = ["p0", "p1"]
+    whole = world.build("whole", dataset(windows, target), {"bound": names})
+    divided = dataset({**windows, "keep": "pools"}, target)
+    reader = world.build("pools", divided, {"bound": names}, **{"targets/bound": names})
+    rows, labels = reader.rows(), reader.read("targets/bound", 0, reader.n)
+    assert (rows["pool"] == np.where(labels.any(axis=1), "labelled", "unlabelled")).all()
+    place = ["genome", "contig", "start", "fold"]
+    pd.testing.assert_frame_equal(
+        rows[place].sort_values(place, ignore_index=True), whole.rows()[place].sort_values(place, ignore_index=True)
+    )
+    assert {part["pool"] for part in reader.parts} == {"labelled", "unlabelled"}
+
+
 def test_merged_peaks_carry_the_labels_of_all_their_peaks(world):
     section = dataset(
         {"kind": "peaks", "window_bp": 300, "tracks": "all", "merge": "basset", "merge_overlap_bp": 100},

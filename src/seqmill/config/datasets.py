@@ -20,7 +20,16 @@ class TileWindows(Section):
     stride_bp: int | None = Field(None, ge=1, description="Step between windows; window_bp if not given.")
     within: File | None = Field(None, description="BED file: the label_bp at a window's centre must lie inside it.")
     label_bp: int | None = Field(None, ge=1, description="Central part that carries labels; window_bp if not given.")
-    keep: Literal["all", "labelled"] = Field("all", description="'labelled' keeps windows with a positive label only.")
+    keep: Literal["all", "labelled", "pools"] = Field(
+        "all",
+        description="'labelled' keeps windows with a positive label only; 'pools' keeps all: pool 'labelled' has those "
+        "with a positive label, 'unlabelled' the others, so that a batch can hold more of the rare ones.",
+    )
+
+    @property
+    def by_label(self) -> bool:
+        """Whether labels decide which windows there are, or in which pool."""
+        return self.keep != "all"
 
 
 class PeakWindows(Section):

@@ -42,6 +42,9 @@ class Training(Section):
 
     batch_size: int = Field(128, ge=1)
     max_epochs: int = Field(10, ge=1, description="Passes over the largest pool's training rows.")
+    epoch_steps: int | None = Field(
+        None, ge=1, description="Steps between two validations, if they are not to be those of such a pass."
+    )
     max_steps: int | None = Field(None, ge=1)
     patience: int = Field(3, ge=1, description="Passes without a better validation loss before training stops.")
     optimizer: Optimizer = Optimizer()

@@ -173,7 +173,7 @@ class Project:
         where = f"{self.where}: datasets.{dataset}"
         names: dict[str, Track] = {}
         selectors = [getattr(section.windows, "tracks", None), section.negatives.avoid if section.negatives else None]
-        if getattr(section.windows, "keep", "all") == "labelled":
+        if getattr(section.windows, "by_label", False):
             selectors += [t.tracks for t in section.targets.values() if t.kind == "binary"]
         for selector in selectors:
             if selector is not None:
@@ -186,7 +186,7 @@ class Project:
         where = f"{self.where}: datasets.{dataset}"
         roles = {"windows": getattr(section.windows, "tracks", None)}
         roles["avoid"] = section.negatives.avoid if section.negatives else None
-        if getattr(section.windows, "keep", "all") == "labelled":
+        if getattr(section.windows, "by_label", False):
             roles |= {f"targets/{key}": t.tracks for key, t in section.targets.items() if t.kind == "binary"}
         return {
             role: [track.track for track in self.select(selector, where)]

@@ -28,7 +28,7 @@ def track_scope(track: Track) -> Track:
 def rows_scope(section: Dataset) -> Dataset:
     """A dataset's section for its rows: without control and tracks of targets, unless labels choose windows."""
     section = section.model_copy(update={"control": None})
-    if getattr(section.windows, "keep", "all") == "labelled":
+    if getattr(section.windows, "by_label", False):
         return section
     targets = {name: target.model_copy(update={"tracks": None}) for name, target in section.targets.items()}
     return section.model_copy(update={"targets": targets})

@@ -91,11 +91,11 @@ def passing(choice: Choice, place: Place, starts: np.ndarray, pool: str) -> np.n
     unknown[keep] = composition(reader, contig, starts[keep], windows.window_bp)[0]
     drop("filters", "too many N", unknown > choice.dataset.max_n_fraction * windows.window_bp)
     if isinstance(windows, TileWindows) and windows.keep == "labelled" and pool != NEGATIVES:
-        drop("filters", "no label", ~_labelled(choice, place, starts))
+        drop("filters", "no label", ~labelled(choice, place, starts))
     return keep
 
 
-def _labelled(choice: Choice, place: Place, starts: np.ndarray) -> np.ndarray:
+def labelled(choice: Choice, place: Place, starts: np.ndarray) -> np.ndarray:
     """Which windows have at least one positive label of a binary target."""
     low, positive = choice.label_starts(starts), np.zeros(len(starts), dtype=bool)
     for key, target in choice.dataset.targets.items():

@@ -61,6 +61,12 @@ class Choice:
         return self.windows.kind
 
     @property
+    def pools(self) -> tuple[str, ...]:
+        """Pools of the windows: their kind; or those with a positive label and the others."""
+        by_label = isinstance(self.windows, TileWindows) and self.windows.keep == "pools"
+        return ("labelled", "unlabelled") if by_label else (self.pool,)
+
+    @property
     def windows(self) -> TileWindows | PeakWindows:
         return genomic_section(self.dataset)
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from seqmill.config.datasets import Dataset
 from seqmill.examples.audit import check_extents
-from seqmill.examples.candidates import candidates, passing
+from seqmill.examples.candidates import candidates, labelled, passing
 from seqmill.examples.choice import NEGATIVES, Choice
 from seqmill.examples.gc_negatives import gc_negatives
 from seqmill.examples.genomic_arrays import control_array, input_array, target_array
@@ -36,7 +36,8 @@ def choose_rows(*, name: str, dataset: Dataset, sources: Sources) -> Rows:
             )
         chosen = gc_negatives(choice, dataset.negatives, plan, found)
         frames += [_frame(choice, plan, place, starts, NEGATIVES) for place, starts in chosen.items()]
-    rows = ordered_rows(pd.concat(frames, ignore_index=True), [choice.pool, NEGATIVES], plan.folds, dataset.seed)
+    pools = [*choice.pools, NEGATIVES]
+    rows = ordered_rows(pd.concat(frames, ignore_index=True), pools, plan.folds, dataset.seed)
     check_extents(rows, dataset.margin_bp)
     choice.tally.add_kept(rows)
     merged = {"merged_tracks": list(sources.tracks)} if members else {}
@@ -88,6 +89,9 @@ def _frame(
         choice.tally.add("split", "crosses the border of a part", pool, int(np.count_nonzero(number == BORDER)))
         choice.tally.add("split", "in no part of the split", pool, int(np.count_nonzero(number == NOWHERE)))
     kept = np.flatnonzero(number >= 0)
+    pools: str | np.ndarray = pool
+    if pool != NEGATIVES and len(choice.pools) > 1:
+        pools = np.where(labelled(choice, place, starts[kept]), *choice.pools)
     return pd.DataFrame(
         {
             "genome": place[0],
@@ -95,7 +99,7 @@ def _frame(
             "start": starts[kept],
             "end": starts[kept] + choice.windows.window_bp,
             "strand": np.int8(1),
-            "pool": pool,
+            "pool": pools,
             "fold": pd.Categorical.from_codes(number[kept], plan.folds).astype("str"),
             "group": "",
             "name": [names[i] for i in kept] if names else "",

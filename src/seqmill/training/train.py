@@ -126,7 +126,7 @@ def train_model(
         params, rest, start = start_from(
             initial, initial_datasets, params, rest, heads=heads_too, reader=reader, fold=fold, label=label
         )
-    epoch_steps = steps_per_epoch(streams)
+    epoch_steps = training.epoch_steps or steps_per_epoch(streams)
     steps = min(training.max_epochs * epoch_steps, training.max_steps or training.max_epochs * epoch_steps)
     predicted = objective_class.predicted(view.network_targets(), output_shapes(graph, params, rest, view))
     objective = objective_class(graph, view, heads, make_optimizer(training.optimizer, steps), objective_settings)

@@ -9,6 +9,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
+from seqmill.config.lineage import initial_seed, lineage
 from seqmill.config.names import label_of, slug
 from seqmill.config.project import Project
 from seqmill.config.scope import (
@@ -221,6 +222,28 @@ def dataset_marker_of(wildcards):
 
 def run_names(models):
     """Slug, fold and seed of every run of the given models or baselines."""
+def models_before(wildcards):
+    """Models that a model starts from, the nearest first."""
+    return lineage(PROJECT.config.models, MODELS[wildcards.model], PROJECT.where)
+
+
+def initial_markers(wildcards):
+    """The run that a model starts from, if any."""
+    name, models = MODELS[wildcards.model], PROJECT.config.models
+    before = models_before(wildcards)
+    if not before:
+        return []
+    seed = initial_seed(models, name, int(wildcards.seed), PROJECT.where)
+    return [f"results/models/{slug(before[0])}/{wildcards.fold}.{seed}/marker.json"]
+
+
+def initial_dataset_markers(wildcards):
+    return [
+        f"results/datasets/{slug(PROJECT.config.models[name].dataset)}.zarr/marker.json"
+        for name in models_before(wildcards)
+    ]
+
+
     return [
         (key, fold, seed)
         for key, name in models.items()

@@ -5,7 +5,9 @@
 rule train:
     """One network, on one fold with one seed."""
     input:
-        lambda wildcards: dataset_marker_of(wildcards),
+        dataset=lambda wildcards: dataset_marker_of(wildcards),
+        initial=lambda wildcards: initial_markers(wildcards),
+        initial_datasets=lambda wildcards: initial_dataset_markers(wildcards),
     output:
         "results/models/{model}/{fold}.{seed}/marker.json",
     log:

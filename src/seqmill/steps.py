@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from seqmill.config.datasets import Dataset
+from seqmill.config.lineage import initial_seed, lineage
 from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.scope import (
@@ -267,17 +268,22 @@ class Steps:
         model, dataset = run_scope(models[name]), self.dataset(models[name].dataset)
         place = f"models/{slug(name)}/{fold}.{seed}"
 
+        before = lineage(models, name, self.project.where)
+        seen = [self.dataset(models[earlier].dataset) for earlier in before]
+        initial = self.train(before[0], fold, initial_seed(models, name, seed, self.project.where)) if before else None
+        start = (initial.folder, [step.folder for step in seen]) if initial else None
         def build() -> None:
             announce_driver()  # the training process stops when this one is killed
             text = model.model_dump_json()
             try:
                 with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                    pool.submit(_train, self.results / place, name, text, dataset.folder, fold, seed).result()
+                    pool.submit(_train, self.results / place, name, text, dataset.folder, fold, seed, start).result()
             except BrokenProcessPool:
                 raise WorkerError(f"training of {name} {fold}.{seed} was killed; it may need more memory") from None
 
         settings = {"model": model.model_dump(mode="json"), "fold": fold, "seed": seed, "format": FORMATS["model"]}
-        return self._step(place, f"model {name}, fold {fold}, seed {seed}", settings, build, needs=[dataset])
+        needs = [dataset, *([initial] if initial else []), *seen]
+        return self._step(place, f"model {name}, fold {fold}, seed {seed}", settings, build, needs=needs)
 
     def in_order(self, wanted: list[Step]) -> list[Step]:
         """``wanted`` and all they need, each once, needs first."""
@@ -356,8 +362,10 @@ class Steps:
         return all(path.stat().st_mtime_ns <= made for path in [*step.sources, *configuration, *needs])
 
 
-def _train(out: Path, name: str, model: str, dataset: Path, fold: str, seed: int) -> None:
-    """Body of the training process."""
+def _train(
+    out: Path, name: str, model: str, dataset: Path, fold: str, seed: int, start: tuple[Path, list[Path]] | None
+) -> None:
+    """Body of the training process; ``start`` is the folder of the initial model and those of its datasets."""
     from seqmill.config.models import Model
     from seqmill.runtime.device import choose_device
     from seqmill.runtime.job import start_logging, watch_driver
@@ -369,7 +377,17 @@ def _train(out: Path, name: str, model: str, dataset: Path, fold: str, seed: int
 
     from seqmill.training.train import train_model
 
-    train_model(out, name=name, model=section, dataset=dataset, fold=fold, seed=seed)
+    initial, seen = start or (None, [])
+    train_model(
+        out,
+        name=name,
+        model=section,
+        dataset=dataset,
+        fold=fold,
+        seed=seed,
+        initial=initial,
+        initial_datasets=seen,
+    )
 
 
 def _some(names: Any) -> str:

@@ -18,4 +18,6 @@ with job(snakemake):
         dataset=noun(snakemake.input[0]),
         fold=snakemake.wildcards.fold,
         seed=int(snakemake.wildcards.seed),
+        initial=noun(snakemake.input.initial[0]) if snakemake.input.initial else None,
+        initial_datasets=[noun(marker) for marker in snakemake.input.initial_datasets],
     )

@@ -15,7 +15,7 @@ with job(snakemake):
         noun(snakemake.output[0]),
         name=snakemake.params.name,
         model=model,
-        dataset=noun(snakemake.input[0]),
+        dataset=noun(snakemake.input.dataset),
         fold=snakemake.wildcards.fold,
         seed=int(snakemake.wildcards.seed),
         initial=noun(snakemake.input.initial[0]) if snakemake.input.initial else None,

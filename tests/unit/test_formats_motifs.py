@@ -1,9 +1,9 @@
-"""MEME motif files."""
+"""MEME and JASPAR motif files."""
 
 import numpy as np
 import pytest
 
-from seqmill.formats.motifs import read_meme
+from seqmill.formats.motifs import read_jaspar, read_meme, read_motifs
 from seqmill.runtime.errors import InputError
 
 HEAD = "MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\n"
@@ -55,3 +55,43 @@ def test_published_motifs(test_data):
     motifs = read_meme(path)
     assert len(motifs) == sum(line.startswith("MOTIF") for line in path.read_text().splitlines())
     np.testing.assert_allclose(motifs[0].pwm[2], [0.004784, 0.213834, 0.753855, 0.027528], rtol=1e-5)
+
+
+JASPAR = ">MA0004.1\tArnt and more\nA  [ 4 0  0 ]\nC [16 0 20]\nG [0 10 0]\nT [0 10 0]\n"
+
+
+def test_counts_become_probabilities(tmp_path):
+    first, second = read_jaspar(write(tmp_path, JASPAR + "\n>b\n1 0\n1 0\n1 2\n1 0.5\n"))
+    assert (first.name, first.alias, second.name, second.alias) == ("MA0004.1", "Arnt and more", "b", "")
+    np.testing.assert_allclose(first.pwm, [[0.2, 0.8, 0, 0], [0, 0, 0.5, 0.5], [0, 1, 0, 0]])
+    np.testing.assert_allclose(second.pwm, [[0.25] * 4, [0, 0, 0.8, 0.2]])
+
+
+def test_the_format_is_told_by_the_first_line(tmp_path):
+    assert read_motifs(write(tmp_path, "\n" + JASPAR))[0].name == "MA0004.1"
+    assert read_motifs(write(tmp_path, HEAD + ONE))[0].name == "MA1.1"
+    with pytest.raises(InputError, match="not a MEME motif file"):
+        read_motifs(write(tmp_path, "A C G T\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", ": no motifs"),
+        ("A [ 1 2 ]\n" + JASPAR, ":1: expected '>ID NAME', found 'A [ 1 2 ]'"),
+        (">\n", ":1: motif without a name"),
+        (JASPAR + JASPAR, ":6: motif 'MA0004.1' comes twice"),
+        (">a\n1\n1\n>b\n", ":4: motif 'a' has 2 of 4 rows"),
+        (">a\n1\n1\n", ": truncated: motif 'a' has 2 of 4 rows"),
+        (JASPAR.replace("C [", "G ["), ":3: expected the counts of C, found 'G [16 0 20]'"),
+        (JASPAR.replace("10 0]", "10]"), ":4: expected 3 counts of G, found 'G [0 10]'"),
+        (JASPAR.replace("16", "-16"), ":3: expected 3 counts of C, found 'C [-16 0 20]'"),
+        (JASPAR.replace("4 0  0", "x"), ":2: expected counts of A, found 'A  [ x ]'"),
+        (JASPAR.replace("10", "0"), ":5: motif 'MA0004.1' has a column without counts"),
+    ],
+)
+def test_bad_count_matrices(tmp_path, text, message):
+    path = write(tmp_path, text)
+    with pytest.raises(InputError) as error:
+        read_jaspar(path)
+    assert str(error.value).startswith(f"{path}{message}")

@@ -10,7 +10,8 @@ from seqmill.runtime.errors import InputError
 
 PATIENCE = 50  # trees without a better validation loss before it stops
 MIN_ROWS = 20  # training rows of a leaf
-FEATURES_OF_A_TREE = 0.3
+FEATURES_OF_A_TREE = 0.3  # of many: of few, at least this number
+FEW_FEATURES = 30
 OBJECTIVES = {
     "binary": "binary",
     "fraction": "cross_entropy",
@@ -95,7 +96,7 @@ def fit_boosting(
             "num_leaves": leaves,
             "learning_rate": baseline.learning_rate,
             "min_data_in_leaf": MIN_ROWS,
-            "feature_fraction": FEATURES_OF_A_TREE,
+            "feature_fraction": min(1.0, max(FEATURES_OF_A_TREE, FEW_FEATURES / max(1, x.shape[1]))),
             "num_threads": 1,
             "deterministic": True,
             "force_row_wise": True,
@@ -109,7 +110,8 @@ def fit_boosting(
             if not len(labels) or np.ptp(labels) == 0 or not len(truth):
                 boosters += _constants(labels, kind, y.shape[1])
                 continue
-            data = lightgbm.Dataset(x[keep], labels, free_raw_data=True)
+            # without gaps the features are taken as they are, a copy would double the memory
+            data = lightgbm.Dataset(x if keep.all() else x[keep], labels, free_raw_data=True)
             inner = lightgbm.Dataset(valid[0][check], truth, reference=data)
             stop = lightgbm.early_stopping(PATIENCE, verbose=False)
             booster = lightgbm.train(settings, data, baseline.max_trees, valid_sets=[inner], callbacks=[stop])

@@ -15,7 +15,7 @@ from seqmill.baselines.rows import Rows, first_rows
 from seqmill.config.baselines import Baseline
 from seqmill.stores.parts import Block
 
-HELD_BYTES = 512_000_000  # of features that a fit holds at once; more rows than fit into it are left out
+HELD_BYTES = 1_000_000_000  # of features that a fit holds at once; more rows than fit into it are left out
 VALID_ROWS = 20_000  # for the choice of settings
 BIN_ROWS = 400_000  # bins that a fit of a profile uses; each window then gives every second, third, ... bin
 GRAM_BYTES = 1_000_000_000

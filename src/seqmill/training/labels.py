@@ -6,6 +6,7 @@ from typing import Any
 
 from seqmill.config.heads import Head, check_heads
 from seqmill.runtime.errors import InputError
+from seqmill.stores.geometry import crop_margin
 from seqmill.training.heads import FittedHead, fit_weights
 from seqmill.training.kinds import Statistics, check_labels, fit_scaling
 from seqmill.training.loader import batch_keys, plain_batches
@@ -18,7 +19,7 @@ _NAMED = 5
 
 
 def label_statistics(reader: Any, name: str, ranges: Sequence[tuple[int, int]]) -> Statistics:
-    """Statistics of one target over (at most about `STATISTICS_ROWS` of) some rows."""
+    """Statistics of one target over (at most about `STATISTICS_ROWS` of) some rows, as they are judged: no margins."""
     rows = sum(stop - start for start, stop in ranges)
     share = min(1.0, STATISTICS_ROWS / max(rows, 1))
     sample = [(start, start + max(1, round(share * (stop - start)))) for start, stop in ranges]
@@ -27,7 +28,8 @@ def label_statistics(reader: Any, name: str, ranges: Sequence[tuple[int, int]]) 
     keys = [key for key in batch_keys(reader, [name]) if not key.startswith("inputs/")]
     for batch, count in plain_batches(reader, sample, batch_size=_STATISTICS_BATCH, keys=keys):
         mask = batch.get(f"mask/{name}")
-        statistics.add(batch[f"targets/{name}"][:count], None if mask is None else mask[:count])
+        values = crop_margin(batch[f"targets/{name}"][:count], spec)
+        statistics.add(values, None if mask is None else crop_margin(mask[:count], spec))
     return statistics
 
 

@@ -12,7 +12,16 @@ from seqmill.runtime.errors import InputError
 from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.parts import cut_blocks, part_ranges
 from seqmill.training.loader import ahead, batch_keys, plain_batches, training_batches
-from seqmill.training.order import Order, Stream, block_rows, deal, make_streams, shares_of, steps_per_epoch
+from seqmill.training.order import (
+    Order,
+    Stream,
+    block_rows,
+    deal,
+    make_streams,
+    shares_of,
+    steps_per_epoch,
+    validation_ranges,
+)
 
 
 def taken(order: Order, position: int, count: int) -> list[int]:
@@ -122,6 +131,21 @@ def test_pools_of_one_stream_are_in_proportion_in_every_group():
     for r in rows:
         counts = [(r[first : first + chunk] < 415).sum() for first in range(0, len(r) - chunk, chunk)]
         assert 12 <= min(counts) <= max(counts) <= 40  # 25 expected; whole blocks would give 0 or 100 at the end
+
+
+def test_validation_rows_keep_the_ratios_of_the_pools():
+    parts = [
+        {"pool": "rare", "fold": "valid", "start": 0, "stop": 40},
+        {"pool": "rare", "fold": "train", "start": 40, "stop": 400},
+        {"pool": "common", "fold": "valid", "start": 400, "stop": 1400},
+        {"pool": "common", "fold": "inner", "start": 1400, "stop": 2400},
+    ]
+    assert validation_ranges(parts, ["valid"], None) == [(0, 40), (400, 1400)]
+    # 40 rare rows ask for 120 of the 2,000 common ones: the same share of both parts
+    mixed = validation_ranges(parts, ["valid", "inner"], [("rare", 1.0), ("common", 3.0)])
+    assert mixed == [(0, 40), (400, 460), (1400, 1460)]
+    assert validation_ranges(parts, ["inner"], [("rare", 1.0), ("common", 3.0)]) == [(1400, 2400)]
+    assert validation_ranges(parts, ["other"], [("rare", 1.0)]) == []
 
 
 def test_pools_that_cannot_be():

@@ -97,6 +97,26 @@ def make_streams(
     return streams
 
 
+def validation_ranges(
+    parts: Sequence[dict[str, Any]], folds: Sequence[str], pools: Sequence[tuple[str, float]] | None
+) -> list[Block]:
+    """Rows that a training is validated on: all of ``folds``, or as many of each pool as keeps the pools' ratios.
+
+    A network that is shown pools in other proportions than the data's learns other frequencies of its labels; its
+    loss in the data's own proportions would not tell how well it learned them. Rows are shuffled inside each part, so
+    the first ones are a sample.
+    """
+    if pools is None:
+        return part_ranges(parts, folds)
+    rows = {name: sum(stop - start for start, stop in part_ranges(parts, folds, [name])) for name, _ in pools}
+    scale = min((rows[name] / ratio for name, ratio in pools if rows[name]), default=0.0)
+    found: list[Block] = []
+    for name, ratio in pools:
+        if rows[name]:
+            found += part_ranges(parts, folds, [name], min(1.0, scale * ratio / rows[name]))
+    return found
+
+
 def group_size(bytes_per_example: int, chunk: int) -> int:
     """Blocks that are mixed together: at most 8, about 64 MB; it depends on the dataset alone."""
     return max(1, min(GROUP_BLOCKS, GROUP_BYTES // max(1, bytes_per_example * chunk)))

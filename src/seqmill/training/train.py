@@ -20,7 +20,7 @@ from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.geometry import reverse_complement_allowed
 from seqmill.stores.layout import upstream
 from seqmill.stores.model import write_model
-from seqmill.stores.parts import chosen_targets, folds_of, part_ranges
+from seqmill.stores.parts import chosen_targets, folds_of
 from seqmill.training.artefact import describe, output_shapes, tensors_of
 from seqmill.training.augment import View
 from seqmill.training.checkpoint import Checkpoints, resume_folder
@@ -33,7 +33,7 @@ from seqmill.training.loop import DivergedError, fit
 from seqmill.training.notes import learning_notes, mean_loss
 from seqmill.training.objectives import Supervised, read_objective, split_module
 from seqmill.training.optimizers import make_optimizer
-from seqmill.training.order import make_streams, steps_per_epoch
+from seqmill.training.order import make_streams, steps_per_epoch, validation_ranges
 
 # Settings that change no bit of a trained model: a stopped training goes on when they change.
 _NO_MATTER = {"folds": True, "prediction": True, "training": {"seeds", "checkpoint_seconds"}}
@@ -106,8 +106,7 @@ def train_model(
         chunk=reader.chunk_examples,
         fraction=training.train_fraction,
     )
-    pool_names = [pool for pool, _ in pools] if pools else None
-    valid = part_ranges(reader.parts, folds["valid"], pool_names)
+    valid = validation_ranges(reader.parts, folds["valid"], pools)
     if not valid:
         raise InputError(
             reader.name, f"run {fold} has no validation rows for early stopping; set split.valid or split.inner_valid"

@@ -16,6 +16,7 @@ from seqmill.config.scope import (
     blacklists,
     dataset_files,
     input_scope,
+    prediction_scope,
     rows_scope,
     run_scope,
     target_scope,
@@ -58,6 +59,8 @@ GENOMES = {
 DATASETS = {slug(name): name for name in PROJECT.config.datasets}
 MODELS = {slug(name): name for name in PROJECT.config.models}
 BASELINES = {slug(name): name for name in PROJECT.config.baselines}
+PUBLISHED = {slug(name): name for name in PROJECT.config.published}
+JUDGED = {**MODELS, **BASELINES, **PUBLISHED}
 
 
 wildcard_constraints:
@@ -207,9 +210,8 @@ def model_of(wildcards):
 
 
 def run_of(wildcards):
-    """Section of the network or baseline that a path names."""
-    sections = {**PROJECT.config.models, **PROJECT.config.baselines}
-    return sections[{**MODELS, **BASELINES}[wildcards.model]]
+    """Section of the network, baseline or published prediction that a path names."""
+    return PROJECT.run(JUDGED[wildcards.model])
 
 
 def run_section(wildcards):
@@ -220,8 +222,6 @@ def dataset_marker_of(wildcards):
     return f"results/datasets/{slug(run_of(wildcards).dataset)}.zarr/marker.json"
 
 
-def run_names(models):
-    """Slug, fold and seed of every run of the given models or baselines."""
 def models_before(wildcards):
     """Models that a model starts from, the nearest first."""
     return lineage(PROJECT.config.models, MODELS[wildcards.model], PROJECT.where)
@@ -244,6 +244,8 @@ def initial_dataset_markers(wildcards):
     ]
 
 
+def run_names(models):
+    """Slug, fold and seed of every run of the given models, baselines or published predictions."""
     return [
         (key, fold, seed)
         for key, name in models.items()
@@ -252,13 +254,30 @@ def initial_dataset_markers(wildcards):
     ]
 
 
+def prediction_section(wildcards):
+    return prediction_scope(model_of(wildcards)).model_dump_json()
+
+
+def member_markers(wildcards):
+    """Predictions of every seed of one fold of a network."""
+    seeds = PROJECT.seeds(MODELS[wildcards.model])
+    root = f"results/predictions/{wildcards.model}/{wildcards.fold}"
+    return [f"{root}.{seed}.zarr/marker.json" for seed in seeds]
+
+
 def prediction_markers(dataset):
-    """Predictions of every network and baseline on one dataset."""
-    sections = {**PROJECT.config.models, **PROJECT.config.baselines}
+    """Predictions of every network (and their means over seeds), baseline and publication on one dataset."""
+    runs = run_names(JUDGED)
+    runs += [
+        (key, fold, "mean")
+        for key, name in MODELS.items()
+        for fold in PROJECT.folds(name)
+        if PROJECT.has_ensemble(name)
+    ]
     return [
         f"results/predictions/{key}/{fold}.{seed}.zarr/marker.json"
-        for key, fold, seed in run_names({**MODELS, **BASELINES})
-        if slug(sections[{**MODELS, **BASELINES}[key]].dataset) == dataset
+        for key, fold, seed in runs
+        if slug(PROJECT.run(JUDGED[key]).dataset) == dataset
     ]
 
 

@@ -30,7 +30,7 @@ rule train:
 
 
 rule predict:
-    """Predictions of one trained network on its test part."""
+    """Predictions of one trained network on its test part, averaged over strands and shifts."""
     input:
         model="results/models/{model}/{fold}.{seed}/marker.json",
         dataset=lambda wildcards: dataset_marker_of(wildcards),
@@ -48,9 +48,58 @@ rule predict:
         runtime=240,
         gpu=lambda wildcards: int(model_of(wildcards).training.device == "gpu"),
     params:
+        section=lambda wildcards: prediction_section(wildcards),
         format=FORMATS["predictions"],
     script:
         "../workflow/scripts/predict.py"
+
+
+rule ensemble:
+    """The mean over the seeds of a network's predictions, with their spread."""
+    input:
+        lambda wildcards: member_markers(wildcards),
+    output:
+        "results/predictions/{model}/{fold}.mean.zarr/marker.json",
+    log:
+        "logs/predictions/{model}/{fold}.mean.log",
+    benchmark:
+        "results/benchmarks/predictions/{model}/{fold}.mean.tsv"
+    wildcard_constraints:
+        model=one_of(MODELS),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        format=FORMATS["predictions"],
+    script:
+        "../workflow/scripts/ensemble.py"
+
+
+rule published:
+    """Predictions that others published, on the test part of a dataset."""
+    input:
+        dataset=lambda wildcards: dataset_marker_of(wildcards),
+        file=lambda wildcards: str(run_of(wildcards).file),
+    output:
+        "results/predictions/{model}/{fold}.{seed}.zarr/marker.json",
+    log:
+        "logs/predictions/{model}/{fold}.{seed}.log",
+    benchmark:
+        "results/benchmarks/predictions/{model}/{fold}.{seed}.tsv"
+    wildcard_constraints:
+        model=one_of(PUBLISHED),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        name=lambda wildcards: PUBLISHED[wildcards.model],
+        section=lambda wildcards: run_section(wildcards),
+        stamps=lambda wildcards: stamps([run_of(wildcards).file]),
+        format=FORMATS["predictions"],
+    script:
+        "../workflow/scripts/published.py"
 
 
 rule baseline:

@@ -69,6 +69,20 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("model", metavar="MODEL")
     train.add_argument("--fold", help="one fold (default: all of the configuration)")
     train.add_argument("--seed", type=int, help="one seed (default: all of the configuration)")
+    predict = verb(
+        "predict", "predict with a network: its test parts, or with --out the rows of any dataset", configured, _predict
+    )
+    predict.add_argument("model", metavar="MODEL", help="a network, or published predictions")
+    predict.add_argument("--fold", help="one fold (default: all of the configuration)")
+    predict.add_argument("--seed", type=int, help="one seed (default: all of the configuration)")
+    predict.add_argument(
+        "--out", type=Path, metavar="FOLDER",
+        help="write the mean over the trained folds and seeds here; each row only by runs that never saw it",
+    )  # fmt: skip
+    predict.add_argument("--dataset", metavar="NAME", help="with --out: whose rows (default: the model's dataset)")
+    predict.add_argument(
+        "--part", choices=["test", "valid", "train", "all"], help="with --out: which rows (default: test)"
+    )
     export = verb(
         "export", "write the field's own files: targets.txt, or fold_N.json of a built dataset", configured, _export
     )
@@ -126,8 +140,11 @@ def _project(arguments: argparse.Namespace) -> Any:
     return Project.load(list(_files(arguments)), overrides(arguments.config or []))
 
 
-def _build(arguments: argparse.Namespace, project: Any, choose: Any) -> int:
-    """Build the steps that ``choose`` names while holding the lock of the working folder."""
+def _build(arguments: argparse.Namespace, project: Any, choose: Any, then: Any = None) -> int:
+    """Build the steps that ``choose`` names while holding the lock of the working folder; print what they wrote.
+
+    ``then`` is called afterwards under the same lock, and what it returns is printed instead.
+    """
     from seqmill.runtime.locks import acquire
     from seqmill.steps import Steps
 
@@ -140,10 +157,11 @@ def _build(arguments: argparse.Namespace, project: Any, choose: Any) -> int:
     lock = acquire(RESULTS / ".run.lock", f"the working folder {Path.cwd()}")
     try:
         built = steps.run(wanted, configuration=configuration)
+        written = [step.folder for step in wanted] if then is None else [then()]
     finally:
         lock.release()
-    for step in wanted:
-        print(step.folder)
+    for folder in written:
+        print(folder)
     print(f"{built} built, {len(steps.in_order(wanted)) - built} up to date", file=sys.stderr)
     return 0
 
@@ -160,19 +178,53 @@ def _dataset(arguments: argparse.Namespace) -> int:
     return _build(arguments, _project(arguments), lambda steps: [steps.dataset(arguments.name)])
 
 
+def _folds(arguments: argparse.Namespace, project: Any, name: str) -> list[str]:
+    """Folds of a run that are asked for."""
+    folds = project.folds(name)
+    if arguments.fold is None:
+        return folds
+    if arguments.fold not in folds:
+        raise InputError(project.where, f"{name}: fold {arguments.fold!r} is none of {', '.join(folds)}")
+    return [arguments.fold]
+
+
+def _model(arguments: argparse.Namespace, project: Any) -> str:
+    if arguments.model not in project.config.models:
+        known = ", ".join(project.config.models) or "none"
+        raise InputError(project.where, f"model {arguments.model!r} is not configured; known: {known}")
+    return arguments.model
+
+
 def _train(arguments: argparse.Namespace) -> int:
     project = _project(arguments)
-    name = arguments.model
-    if name not in project.config.models:
-        known = ", ".join(project.config.models) or "none"
-        raise InputError(project.where, f"model {name!r} is not configured; known: {known}")
-    folds, seeds = project.folds(name), project.seeds(name)
-    if arguments.fold is not None:
-        if arguments.fold not in folds:
-            raise InputError(project.where, f"{name}: fold {arguments.fold!r} is none of {', '.join(folds)}")
-        folds = [arguments.fold]
-    seeds = seeds if arguments.seed is None else [arguments.seed]
+    name = _model(arguments, project)
+    folds = _folds(arguments, project, name)
+    seeds = project.seeds(name) if arguments.seed is None else [arguments.seed]
     return _build(arguments, project, lambda steps: [steps.train(name, fold, seed) for fold in folds for seed in seeds])
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from seqmill import prediction_steps
+
+    project = _project(arguments)
+    seeds = None if arguments.seed is None else [arguments.seed]
+    if arguments.out is None:
+        if arguments.dataset or arguments.part:
+            raise InputError("--out", "name the folder to write; without it the test parts of the model are predicted")
+        name = arguments.model if arguments.model in project.config.published else _model(arguments, project)
+        folds = _folds(arguments, project, name)
+        return _build(arguments, project, lambda steps: prediction_steps.of_run(steps, name, folds, seeds))
+    name = _model(arguments, project)
+    dataset = arguments.dataset or project.config.models[name].dataset
+    trained = prediction_steps.trained_runs(project, RESULTS, name, _folds(arguments, project, name), seeds)
+    runs = [arguments.fold] if arguments.fold is not None and dataset == project.config.models[name].dataset else None
+
+    def then() -> Path:
+        part = arguments.part or "test"
+        prediction_steps.across(project, RESULTS, name, trained, arguments.out, dataset=dataset, part=part, runs=runs)
+        return arguments.out
+
+    return _build(arguments, project, lambda steps: [steps.dataset(dataset)], then)
 
 
 def _export(arguments: argparse.Namespace) -> int:

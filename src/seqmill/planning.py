@@ -159,24 +159,28 @@ def _dataset_entries(project: Project, results: Path, lengths: dict[str, int]) -
 
 
 def _run_entries(project: Project, results: Path, shapes: dict[str, Any]) -> list[dict[str, Any]]:
-    entries = []
-    on = {name: section.dataset for name, section in project.config.models.items()}
-    on |= {name: section.dataset for name, section in project.config.baselines.items()}
-    for name, dataset in on.items():
-        n, width, values, item = shapes[dataset]
-        network = name in project.config.models
+    entries, config = [], project.config
+    for name in [*config.models, *config.baselines, *config.published]:
+        n, width, values, item = shapes[project.run(name).dataset]
+        network, published = name in config.models, name in config.published
         kept = TEST_SHARE * n * values * PACKED["predictions"] * (5 + item)
         for fold in project.folds(name):
             for seed in project.seeds(name):
                 run = f"{name} {fold}.{seed}"
                 place = results / f"predictions/{slug(name)}/{fold}.{seed}.zarr"
                 if network:
-                    passes = project.config.models[name].training.max_epochs
+                    passes = config.models[name].training.max_epochs
                     seconds = passes * n * (1 - TEST_SHARE) * width / _rate("training")
                     folder = results / f"models/{slug(name)}/{fold}.{seed}"
                     entries.append(_entry("model", run, folder, PARAMETER_BYTES, seconds))
-                seconds = TEST_SHARE * n * width / _rate("prediction") if network else n * width / _rate("baseline")
-                entries.append(_entry("predictions", run, place, kept, seconds))
+                seconds = n * width / _rate("baseline")
+                if network:
+                    passes = len(config.models[name].prediction.shifts_bp)
+                    seconds = passes * TEST_SHARE * n * width / _rate("prediction")
+                entries.append(_entry("predictions", run, place, kept, 0.0 if published else seconds))
+            if project.has_ensemble(name):
+                place = results / f"predictions/{slug(name)}/{fold}.mean.zarr"
+                entries.append(_entry("predictions", f"{name} {fold}.mean", place, 2 * kept, 0.0))
     return entries
 
 

@@ -70,7 +70,8 @@ class Steps:
         self.project, self.results = project, Path(results)
         self._made: dict[Path, Step] = {}
 
-    def _step(self, place: str, what: str, settings: dict[str, Any], build: Callable[[], Any], **more: Any) -> Step:
+    def step(self, place: str, what: str, settings: dict[str, Any], build: Callable[[], Any], **more: Any) -> Step:
+        """The step whose noun lies at ``place`` below the results; made once."""
         folder = self.results / place
         return self._made.setdefault(folder, Step(folder, what, settings, build, **more))
 
@@ -86,7 +87,7 @@ class Steps:
             simulate_world(folder, section)
 
         settings = {"simulation": section.model_dump(mode="json"), "format": FORMATS["world"]}
-        return [self._step("simulation", "the simulated world", settings, build)]
+        return [self.step("simulation", "the simulated world", settings, build)]
 
     def genome(self, name: str) -> Step:
         """One genome store."""
@@ -100,7 +101,7 @@ class Steps:
 
         sources = section.source_files()
         settings = {"genome": section.model_dump(mode="json"), "format": FORMATS["genome"]}
-        return self._step(place, f"genome {name}", settings, build, sources=sources, needs=self._world(sources))
+        return self.step(place, f"genome {name}", settings, build, sources=sources, needs=self._world(sources))
 
     def track(self, name: str) -> Step:
         """One track store."""
@@ -133,7 +134,7 @@ class Steps:
             "format": FORMATS["track"],
         }
         needs = [*self._world([row.path]), genome]
-        return self._step(place, f"track {name}", settings, build, sources=[row.path], needs=needs)
+        return self.step(place, f"track {name}", settings, build, sources=[row.path], needs=needs)
 
     def dataset(self, name: str) -> Step:
         """A whole dataset; its parts are among its needs."""
@@ -148,7 +149,7 @@ class Steps:
             finish_dataset(self.results / place, name=name, arrays=arrays)
 
         settings = {"arrays": arrays, "format": FORMATS["dataset"]}
-        return self._step(place, f"dataset {name}", settings, build, needs=[self._rows(name, section), *parts])
+        return self.step(place, f"dataset {name}", settings, build, needs=[self._rows(name, section), *parts])
 
     def section(self, name: str) -> Dataset:
         """Section of a dataset. Raises InputError for an unknown name."""
@@ -189,7 +190,7 @@ class Steps:
             "format": FORMATS["dataset"],
         }
         needs = [*self._world(sources), *genomes.values(), *tracks.values()]
-        return self._step(place, f"rows of dataset {name}", settings, build, sources=sources, needs=needs)
+        return self.step(place, f"rows of dataset {name}", settings, build, sources=sources, needs=needs)
 
     def _inputs(self, name: str, section: Dataset) -> Iterator[Step]:
         from seqmill.examples.kinds import CONTROL, input_names
@@ -223,7 +224,7 @@ class Steps:
             }
             what = f"input {key} of dataset {name}"
             needs = [*genomes.values(), rows, *stores.values()]
-            yield self._step(place, what, settings, build, sources=section.source_files(), needs=needs)
+            yield self.step(place, what, settings, build, sources=section.source_files(), needs=needs)
 
     def _targets(self, name: str, section: Dataset) -> Iterator[Step]:
         rows = self._rows(name, section)
@@ -258,7 +259,7 @@ class Steps:
                 }
                 what = f"target {target} of dataset {name}, group {group}"
                 needs = [*genomes.values(), rows, *stores.values()]
-                yield self._step(place, what, settings, build, sources=section.source_files(), needs=needs)
+                yield self.step(place, what, settings, build, sources=section.source_files(), needs=needs)
 
     def train(self, name: str, fold: str, seed: int) -> Step:
         """One run of one network, trained in a process of its own (the device is chosen before jax is imported)."""
@@ -267,11 +268,11 @@ class Steps:
             raise InputError(self.project.where, f"model {name!r} is not configured; known: {_some(models)}")
         model, dataset = run_scope(models[name]), self.dataset(models[name].dataset)
         place = f"models/{slug(name)}/{fold}.{seed}"
-
         before = lineage(models, name, self.project.where)
         seen = [self.dataset(models[earlier].dataset) for earlier in before]
         initial = self.train(before[0], fold, initial_seed(models, name, seed, self.project.where)) if before else None
         start = (initial.folder, [step.folder for step in seen]) if initial else None
+
         def build() -> None:
             announce_driver()  # the training process stops when this one is killed
             text = model.model_dump_json()
@@ -283,7 +284,7 @@ class Steps:
 
         settings = {"model": model.model_dump(mode="json"), "fold": fold, "seed": seed, "format": FORMATS["model"]}
         needs = [dataset, *([initial] if initial else []), *seen]
-        return self._step(place, f"model {name}, fold {fold}, seed {seed}", settings, build, needs=needs)
+        return self.step(place, f"model {name}, fold {fold}, seed {seed}", settings, build, needs=needs)
 
     def in_order(self, wanted: list[Step]) -> list[Step]:
         """``wanted`` and all they need, each once, needs first."""

@@ -10,6 +10,12 @@ with job(snakemake):
     training = ModelReader(folder).info["training"]
     choose_device(training["device"], training["xla_threads"])  # before jax is imported
 
+    from seqmill.config.models import Prediction
     from seqmill.training.predict import predict
 
-    predict(noun(snakemake.output[0]), model_folder=folder, dataset=noun(snakemake.input.dataset))
+    predict(
+        noun(snakemake.output[0]),
+        model_folder=folder,
+        dataset=noun(snakemake.input.dataset),
+        prediction=Prediction.model_validate_json(snakemake.params.section),
+    )

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from seqmill.config.project import Project, merge, parse
-from seqmill.config.schema import as_text
+from seqmill.config.schema import as_text, config_schema
 from seqmill.config.yamlfile import read_yaml
 from seqmill.runtime.errors import InputError
 
@@ -208,3 +208,20 @@ def test_a_missing_key_is_named_without_the_kind_of_its_section():
     values["datasets"]["d"] = BASE["datasets"]["d"] | {"windows": {"kind": "tiles"}}
     with pytest.raises(InputError, match=r"^c.yaml: datasets.d.windows.window_bp: Field required$"):
         parse(values, "c.yaml")
+
+
+def test_the_schema_takes_the_short_forms_of_heads_and_objectives():
+    """Snakemake checks the configuration by the schema before our sections see it."""
+    import jsonschema
+
+    model = {"architecture": "basset", "dataset": "peaks"}
+    schema = config_schema()
+
+    def problems(**more):
+        section = {"models": {"m": {**model, **more}}}
+        return list(jsonschema.Draft202012Validator(schema).iter_errors(section))
+
+    assert not problems(targets={"bound": 1, "other": 0.5}, objective="autoencoder")
+    assert not problems(targets={"bound": {"weight": 2, "label_smoothing": 0.1}}, objective={"name": "supervised"})
+    assert problems(targets={"bound": "much"})
+    assert problems(targets={"bound": {"wieght": 2}})

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from seqmill.config.base import Section
 from seqmill.runtime.errors import InputError
@@ -51,6 +52,10 @@ class Head(Section):
     @classmethod
     def _plain_weight(cls, value: Any) -> Any:
         return {"weight": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "number", "minimum": 0}, handler(core)]}
 
 
 def loss_name(kind: str, head: Head) -> str:

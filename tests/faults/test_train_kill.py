@@ -4,9 +4,12 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from tests.unit import training_toys as toys
 
 from seqmill.stores.specs import ArraySpec
+
+pytestmark = pytest.mark.faults
 
 FILES = ("model.safetensors", "history.jsonl", "model.json")
 

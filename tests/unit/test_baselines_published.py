@@ -198,3 +198,30 @@ def test_real_splicing_predictions_of_three_tissues(test_data, tmp_path):
         predicted += found.predicted("psi")[mask].tolist()
     assert len(truth) == long[["psi", "TrASPr"]].notna().all(axis=1).sum() == 52
     assert np.corrcoef(truth, predicted)[0, 1] == pytest.approx(long["psi"].corr(long["TrASPr"]), abs=1e-5)
+
+
+def test_real_promoter_predictions_have_the_published_correlation(test_data, tmp_path):
+    """Expression of 2,983 yeast promoters, keyed by their sequences: r = .98 (Vaishnav et al. 2022, Nature 603:455)."""
+    file = test_data / "tasks/yeast_promoters_vaishnav2022/complex_medium_drift_res.tsv.gz"
+    promoters = Dataset.model_validate(
+        {
+            "windows": {
+                "kind": "table", "files": [{"path": file, "format": "tsv"}], "sequence_column": "seq",
+                "name_column": "seq", "length_bp": 110,
+            },
+            "targets": {"expression": {"kind": "quantity", "column": "evol_measured"}},
+            "split": {"kind": "folds", "k": 2, "by": "row"},
+        }
+    )  # fmt: skip
+    folder = build(tmp_path / "real.zarr", promoters)
+    columns = {"expression": "evol_predicted"}
+    published = Published(dataset="real", file=file, key_column="seq", columns=columns)
+    truth, predicted = [], []
+    for fold in "01":
+        run_published(tmp_path / f"p/{fold}.0.zarr", name="them", published=published, dataset=folder, fold=fold)
+        found = PredictionsReader(tmp_path / f"p/{fold}.0.zarr")
+        assert found.mask("expression").all()
+        truth += found.truth("expression")[:, 0].tolist()
+        predicted += found.predicted("expression")[:, 0].tolist()
+    assert len(truth) == 2983
+    assert np.corrcoef(truth, predicted)[0, 1] == pytest.approx(0.9817, abs=1e-4)

@@ -6,7 +6,9 @@ from itertools import product
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from sklearn.linear_model import Ridge
 from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.preprocessing import StandardScaler
 from tests.unit import training_toys as toys
 
 from seqmill.baselines import tune
@@ -41,6 +43,8 @@ def test_settings_are_chosen_without_a_test_row(tmp_path, fit):
         kind="kmer", dataset="toy", k=3, min_k=1, fit=fit, leaves=[2, 8], max_trees=60, central_bp=[60, 20]
     )
     guarded = OnlyRows(reader, [*train, *valid])
+    tune.fit_target(guarded, "bound", baseline, True, train, valid)
+    baseline = baseline.model_copy(update={"refit": False})
     chosen = tune.fit_target(guarded, "bound", baseline, True, train, valid)
     with pytest.raises(AssertionError, match="1100-1200"):
         chosen.predict(1100, 1200)
@@ -200,3 +204,24 @@ def test_kinds_that_cannot_be_fitted(tmp_path, caplog):
 def test_refused_sections(settings, message):
     with pytest.raises(ValidationError, match=message):
         Baseline(dataset="d", **settings)
+
+
+def test_the_chosen_model_is_fitted_again_with_the_validation_rows(tmp_path):
+    """Two tracks with different penalties: each is scikit-learn's fit of all rows that are no test rows."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 30)).astype(np.float32)
+    weights = rng.normal(size=30)
+    y = np.stack([x @ weights, 0.02 * x @ weights + rng.normal(size=400)], axis=1).astype(np.float32)
+    arrays = {
+        "inputs/features": (ArraySpec("input", "features", ("example", "n"), "float32", (30,), "features"), x),
+        "targets/value/main": (toys.label_spec("value", ["v", "w"], "quantity", "float32"), y),
+    }
+    parts = [("all", "train", 200), ("all", "valid", 100), ("all", "test", 100)]
+    dataset = toys.write_dataset(tmp_path / "f.zarr", parts, arrays, reverse_complement=False)
+    found = run(tmp_path, dataset, kind="kmer")
+    alphas = found.attrs["chosen"]["value"]["alpha"]
+    assert alphas[0] < alphas[1]
+    scaler = StandardScaler().fit(x[:300].astype(np.float64))
+    for track, alpha in enumerate(alphas):
+        expected = Ridge(alpha=alpha).fit(scaler.transform(x[:300]), y[:300, track]).predict(scaler.transform(x[300:]))
+        np.testing.assert_allclose(found.predicted("value")[:, track], expected, atol=1e-3)

@@ -75,11 +75,12 @@ def fit_target(
 
     Penalty, share of l1 and leaves are chosen for each track by its validation loss (for classes together). The extent
     of the sequence is chosen for the target: by the mean over tracks of the loss as a part of the first extent's.
+    Then linear models are fitted once more, to training and validation rows; trees are not, as they stop by the latter.
     """
     binned = "bins" in reader.targets[name].axes
     extents: Sequence[int | None] = baseline.context_bp if binned else (baseline.central_bp or [None])
     key = "context_bp" if binned else "central_bp"
-    best: tuple[float, Chosen] | None = None
+    best: tuple[float, Rows, Fit, list[dict[str, float]]] | None = None
     reference = None
     for extent in extents:
         features = Features(reader.inputs, baseline, both_strands, **{key: extent})  # type: ignore[arg-type]
@@ -90,44 +91,74 @@ def fit_target(
         reference = np.maximum(reached, 1e-30) if reference is None else reference
         score = float(np.mean(reached / reference))
         if best is None or score < best[0]:
-            fit = fits[0].joined(fits, picks)
-            told: dict[str, Any] = {"features": features.width, **({} if extent is None else {key: extent})}
-            told |= {label: [settings[pick][label] for pick in picks] for label in settings[0]}
-            if isinstance(fit, Boosted):
-                told["trees"] = fit.trees
-            best = score, Chosen(rows, fit, told)
+            best = score, rows, fits[0].joined(fits, picks), [settings[pick] for pick in picks]
     assert best is not None  # there is at least one extent
-    return best[1]
+    _, rows, fit, each = best
+    told: dict[str, Any] = {"features": rows.features.width}
+    told |= {label: [setting[label] for setting in each] for label in each[0]}
+    extent = rows.features.context_bp if binned else rows.features.central_bp
+    if extent is not None:
+        told[key] = extent
+    if isinstance(fit, Boosted):
+        told["trees"] = fit.trees
+    elif baseline.refit:
+        fit = _fit_again(rows, [*train, *valid], baseline, each)
+    return Chosen(rows, fit, told)
 
 
 def _fit_all(
     rows: Rows, train: Sequence[Block], valid: Sequence[Block], baseline: Baseline
 ) -> tuple[list[Fit], list[dict[str, float]], np.ndarray]:
     """A fit for each setting, the settings, and the validation loss float64 (fit, track)."""
-    values = rows.spec.kind in VALUES and baseline.fit != "boosting"
-    held = None if values else HELD_BYTES // (4 * rows.features.width * rows.per_example)
-    used = first_rows(train, None if held is None else max(1, held))
+    used, every = _limited(rows, train, baseline)
     left_out = sum(b - a for a, b in train) - sum(b - a for a, b in used)
     if left_out > 0:
         logging.getLogger("seqmill").warning(
             "%s: target %s: %d training rows left out to bound memory", rows.features.where, rows.name, left_out
         )
-    bins = sum(stop - start for start, stop in used) * rows.per_example
-    every = -(-bins // BIN_ROWS) if rows.binned else 1
     checked = first_rows(valid, max(1, VALID_ROWS // max(1, rows.per_example // every)))
-    classes = rows.spec.kind in CLASSES
     fits: list[Fit] = []
     settings: list[dict[str, float]] = []
     if baseline.fit == "boosting":
         fits += fit_boosting(rows.together(used, every), rows.together(checked, every), rows.spec.kind, baseline)
         settings += [{"leaves": leaves} for leaves in baseline.leaves]
     else:
-        alphas = baseline.penalties
-        solve = _ridge_or_sparse(rows, used, every) if values else _logistic_or_sparse(rows, used, every, classes)
-        for ratio in {"lasso": [1.0], "elastic_net": baseline.l1_ratios}.get(baseline.fit, [None]):
-            fits += solve(alphas, ratio)
-            settings += [{"alpha": alpha, **({} if ratio is None else {"l1_ratio": ratio})} for alpha in alphas]
+        ratios = {"lasso": [1.0], "elastic_net": baseline.l1_ratios}.get(baseline.fit, [None])
+        linear, settings = _fit_linear(rows, used, every, baseline.penalties, ratios)
+        fits += linear
     return fits, settings, _losses(rows, checked, every, fits)
+
+
+def _fit_again(rows: Rows, ranges: Sequence[Block], baseline: Baseline, chosen: Sequence[dict[str, float]]) -> Linear:
+    """Linear fits of all rows that are no test rows, with the settings chosen for each track."""
+    alphas = sorted({setting["alpha"] for setting in chosen})
+    ratios = sorted({setting["l1_ratio"] for setting in chosen if "l1_ratio" in setting})
+    used, every = _limited(rows, ranges, baseline)
+    fits, settings = _fit_linear(rows, used, every, alphas, ratios or [None])
+    return Linear.joined(fits, np.array([settings.index(setting) for setting in chosen]))
+
+
+def _limited(rows: Rows, ranges: Sequence[Block], baseline: Baseline) -> tuple[list[Block], int]:
+    """Rows that fit into memory, and 2, 3, ... if only every second, third, ... bin does."""
+    sums = rows.spec.kind in VALUES and baseline.fit != "boosting"
+    most = None if sums else max(1, HELD_BYTES // (4 * rows.features.width * rows.per_example))
+    used = first_rows(ranges, most)
+    bins = sum(stop - start for start, stop in used) * rows.per_example
+    return used, max(1, -(-bins // BIN_ROWS)) if rows.binned else 1
+
+
+def _fit_linear(
+    rows: Rows, ranges: Sequence[Block], every: int, alphas: Sequence[float], ratios: Sequence[float | None]
+) -> tuple[list[Linear], list[dict[str, float]]]:
+    """A fit for each share of l1 (None: ridge) and penalty, and these settings."""
+    values, classes = rows.spec.kind in VALUES, rows.spec.kind in CLASSES
+    solve = _ridge_or_sparse(rows, ranges, every) if values else _logistic_or_sparse(rows, ranges, every, classes)
+    fits: list[Linear] = []
+    settings: list[dict[str, float]] = []
+    for ratio in ratios:
+        fits += solve(alphas, ratio)
+        settings += [{"alpha": alpha, **({} if ratio is None else {"l1_ratio": ratio})} for alpha in alphas]
+    return fits, settings
 
 
 Solve = Callable[[Sequence[float], float | None], list[Linear]]

@@ -51,6 +51,9 @@ class Baseline(Section):
     )
     learning_rate: float = Field(0.05, gt=0, le=1, description="With 'boosting'.")
     max_trees: int = Field(1000, ge=1, description="With 'boosting': it stops early on the validation rows.")
+    refit: bool = Field(
+        True, description="Fit linear models once more, to training and validation rows, with the settings chosen."
+    )
     max_train_rows: int | None = Field(None, ge=1)
     folds: list[str] | None = None
     seed: int = Field(0, ge=0, description="With 'boosting': of the choice of features for each tree.")

@@ -13,7 +13,7 @@ from seqmill.metrics.profile import multinomial_log_likelihood
 from seqmill.runtime.errors import InputError
 from seqmill.stores.specs import TARGET_KINDS, TargetSpec
 from seqmill.training.heads import FittedHead, fit_weights, predictions_of
-from seqmill.training.kinds import Scaling, Statistics
+from seqmill.training.kinds import Scaling, Statistics, check_labels
 from seqmill.training.losses import Fit, loss_of
 
 PLAIN = Fit(0.0, 1.0)
@@ -273,3 +273,18 @@ def test_heads_survive_their_description():
     assert again.to_json() == fitted.to_json()
     assert (again.kind, again.section.loss, again.weight) == ("binary", "cross_entropy", 3)
     assert again.track_weights is None
+
+
+def test_one_class_is_nothing_to_learn():
+    classes = spec_of("class", ("a", "b", "c"))
+    with pytest.raises(InputError, match="d:y: target 'y': all training rows are of class 'b'"):
+        check_labels("y", classes, loss_of("class"), statistics_of([[0, 1, 0], [0, 1, 0]]), "d")
+    assert check_labels("y", classes, loss_of("class"), statistics_of([[0, 1, 0], [1, 0, 0]]), "d") == ["c"]
+
+
+def test_normalised_tracks_are_told_from_counts():
+    statistics = Statistics(3, bin_bp=4)
+    statistics.add(np.array([[0.25, 0.3, 7.0], [1.5, 1.0, np.nan]], np.float32), None)
+    assert statistics.whole.tolist() == [True, False, True]  # a mean of counts over a bin of 4 bp is a quarter of one
+    assert loss_of("profile", "multinomial").counts
+    assert not loss_of("profile").counts

@@ -45,7 +45,7 @@ def test_means_over_runs_are_means_over_seeds_then_folds_on_the_same_resamples(t
     net = runs_of(tmp_path, "net", "network", 1.0, seeds=(0, 1, 2))
     # one seed of fold 1 is missing: each fold counts the same all the same
     paths = [path for path in net if path.name != "1.2.zarr"] + runs_of(tmp_path, "base", "baseline", 0.4)
-    evaluate(tmp_path / "toy", name="toy", predictions=paths)
+    evaluate(tmp_path / "toy", name="toy", predictions=paths, figures=False)
     lines = lines_of(open_runs(paths, "toy"))
     ours, theirs = (side[0] for side in pooled_pair(*lines, "peaks"))
     assert [line.model for line in lines] == ["net", "base"]
@@ -72,7 +72,7 @@ def test_means_over_runs_are_means_over_seeds_then_folds_on_the_same_resamples(t
 
 def test_ensembles_are_models_of_their_own(tmp_path):
     paths = runs_of(tmp_path, "net", "network", 1.0, seeds=(0, 1, "mean")) + runs_of(tmp_path, "base", "baseline", 0.4)
-    evaluate(tmp_path / "toy", name="toy", predictions=paths)
+    evaluate(tmp_path / "toy", name="toy", predictions=paths, figures=False)
     found = (
         pooled(tmp_path / "toy").query("over == 'mean of tracks' and metric == 'auroc'").set_index(["model", "seed"])
     )
@@ -88,7 +88,7 @@ def test_ensembles_are_models_of_their_own(tmp_path):
 
 def test_only_folds_that_both_have_are_compared(tmp_path):
     paths = runs_of(tmp_path, "net", "network", 1.0) + runs_of(tmp_path, "base", "baseline", 0.4, folds=("1",))
-    evaluate(tmp_path / "toy", name="toy", predictions=paths)
+    evaluate(tmp_path / "toy", name="toy", predictions=paths, figures=False)
     found = table(tmp_path / "toy", "comparison").query("metric == 'auroc'")
     assert found["fold"].tolist() == ["all", "1"]
     assert found["runs"].tolist() == [1, 1]
@@ -101,7 +101,7 @@ def test_comparison_says_better_worse_and_no_difference(tmp_path):
     weak = write(tmp_path, {"peaks": binary(np.random.default_rng(6), 0.1)}, PEAKS, model="weak", kind="baseline")
     strong = write(tmp_path, {"peaks": binary(np.random.default_rng(7), 3.0)}, PEAKS, model="strong", kind="baseline")
     same = write(tmp_path, {"peaks": binary(np.random.default_rng(5), 1.0)}, PEAKS, model="same", kind="baseline")
-    evaluate(tmp_path / "toy", name="toy", predictions=[weak, net, strong, same])
+    evaluate(tmp_path / "toy", name="toy", predictions=[weak, net, strong, same], figures=False)
     found = pooled(tmp_path / "toy", "comparison").set_index(["baseline", "metric"])
     assert found.loc[("weak", "auroc"), "verdict"] == "better than"
     assert found.loc[("strong", "auroc"), "verdict"] == "worse than"
@@ -122,7 +122,7 @@ def test_each_track_has_its_own_verdict(tmp_path):
     mask[:, 2] = False
     net = write(tmp_path, {"peaks": (predicted, truth, mask)}, PEAKS)
     base = write(tmp_path, {"peaks": (other, truth, mask)}, PEAKS, model="base", kind="baseline")
-    evaluate(tmp_path / "toy", name="toy", predictions=[net, base])
+    evaluate(tmp_path / "toy", name="toy", predictions=[net, base], figures=False)
     found = table(tmp_path / "toy", "comparison_tracks").query("metric == 'auroc'").set_index("track")
     assert found["verdict"].to_dict() == {"a": "better than", "b": "worse than", "c": "undefined: no values"}
     values = pooled(tmp_path / "toy").query("metric == 'auroc' and over == 'track'").set_index(["model", "track"])
@@ -141,7 +141,7 @@ def test_groups_of_tracks_are_averaged_apart(tmp_path):
     grouped = {"peaks": spec("binary", ["a", "b", "c"], dtype="uint8", groups=("tf", "tf", "histone"))}
     net = write(tmp_path, {"peaks": binary(np.random.default_rng(5), np.array([2.0, 1.0, 0.0]))}, grouped)
     base = write(tmp_path, {"peaks": binary(np.random.default_rng(6), 0.3)}, grouped, model="base", kind="baseline")
-    evaluate(tmp_path / "toy", name="toy", predictions=[net, base])
+    evaluate(tmp_path / "toy", name="toy", predictions=[net, base], figures=False)
     found = pooled(tmp_path / "toy").query("metric == 'auroc' and model == 'net'")
     each = found[found["over"] == "track"].set_index("track")
     assert each["group"].to_dict() == {"a": "tf", "b": "tf", "c": "histone"}
@@ -163,7 +163,7 @@ def test_paired_interval_is_narrower_than_unpaired(tmp_path):
     nudged = predicted + np.random.default_rng(9).normal(size=predicted.shape).astype(np.float32) * 0.02
     net = write(tmp_path, {"peaks": (predicted, truth, mask)}, specs)
     base = write(tmp_path, {"peaks": (nudged, truth, mask)}, specs, model="base", kind="baseline")
-    evaluate(tmp_path / "toy", name="toy", predictions=[net, base])
+    evaluate(tmp_path / "toy", name="toy", predictions=[net, base], figures=False)
     paired = pooled(tmp_path / "toy", "comparison").query("metric == 'auroc'").iloc[0]
     alone = pooled(tmp_path / "toy").query("metric == 'auroc' and over == 'track' and model == 'net'").iloc[0]
     assert paired["ci_high"] - paired["ci_low"] < 0.5 * (alone["ci_high"] - alone["ci_low"])
@@ -173,7 +173,7 @@ def test_few_blocks_give_words_instead_of_an_interval(tmp_path):
     rows = rows_of(contigs=3)  # each short of 200 kb: one stretch of 100 kb or more a contig
     net = write(tmp_path, {"peaks": binary(np.random.default_rng(1), 1)}, PEAKS, rows=rows)
     base = write(tmp_path, {"peaks": binary(np.random.default_rng(2), 0)}, PEAKS, rows=rows, model="b", kind="baseline")
-    evaluate(tmp_path / "toy", name="toy", predictions=[net, base])
+    evaluate(tmp_path / "toy", name="toy", predictions=[net, base], figures=False)
     found = table(tmp_path / "toy")
     assert set(found["blocks"]) == {3}
     assert set(found["note"]) == {"too few blocks for an interval"}
@@ -194,7 +194,7 @@ def test_a_fold_of_a_single_block_cannot_vary(tmp_path, contigs, interval):
         rows = rows_of(40, contigs=contigs).assign(source_row=np.arange(40) + 40 * fold)
         values = {"peaks": binary(np.random.default_rng(fold), 1, n=40, mask=False, truth_seed=fold)}
         paths.append(write(tmp_path, values, PEAKS, fold=str(fold), rows=rows))
-    evaluate(tmp_path / "toy", name="toy", predictions=paths)
+    evaluate(tmp_path / "toy", name="toy", predictions=paths, figures=False)
     found = pooled(tmp_path / "toy").query("metric == 'accuracy'")
     assert set(found["blocks"]) == {10 * contigs}
     assert found["ci_low"].notna().all() == interval
@@ -209,7 +209,7 @@ def test_a_track_without_labels_in_one_fold_is_the_mean_of_the_others(tmp_path):
             truth[:, 0] = 0
         rows = rows_of().assign(source_row=np.arange(N) + N * int(fold))
         paths.append(write(tmp_path, {"peaks": (predicted, truth, mask)}, PEAKS, fold=fold, rows=rows))
-    evaluate(tmp_path / "toy", name="toy", predictions=paths)
+    evaluate(tmp_path / "toy", name="toy", predictions=paths, figures=False)
     found = table(tmp_path / "toy").query("metric == 'auroc' and track == 'a'").set_index("fold")
     assert found.loc["all", "value"] == pytest.approx(found.loc[["0", "2"], "value"].mean(), rel=1e-5)
     assert found.loc["all", "note"] == "undefined in 1 of 3 folds"
@@ -222,7 +222,7 @@ def test_other_rows_or_tracks_are_not_compared(tmp_path):
     base = write(tmp_path, values, PEAKS, model="b", kind="baseline", rows=rows_of().assign(source_row=7))
     named = {"peaks": spec("binary", ["a", "b", "x"], dtype="uint8")}
     other = write(tmp_path, values, named, model="c", kind="baseline")
-    evaluate(tmp_path / "toy", name="toy", predictions=[net, base, other])
+    evaluate(tmp_path / "toy", name="toy", predictions=[net, base, other], figures=False)
     found = table(tmp_path / "toy", "comparison").groupby("baseline")["verdict"].unique()
     assert found["b"].tolist() == ["not comparable: the predictions are of different rows"]
     assert found["c"].tolist() == ["not comparable: the predictions are of different tracks"]
@@ -237,7 +237,7 @@ def test_published_predictions_of_some_rows_are_compared_on_those(tmp_path):
     net = write(tmp_path, {"peaks": (predicted, truth, mask)}, PEAKS)
     paper = write(tmp_path, {"peaks": (theirs, truth, known)}, PEAKS, model="paper", kind="published", seed="paper")
     base = write(tmp_path, {"peaks": (theirs, truth, mask)}, PEAKS, model="base", kind="baseline")
-    evaluate(tmp_path / "toy", name="toy", predictions=[net, paper, base])
+    evaluate(tmp_path / "toy", name="toy", predictions=[net, paper, base], figures=False)
     found = pooled(tmp_path / "toy", "comparison").query("metric == 'auroc'").set_index(["network", "baseline"])
     assert list(found.index) == [("net", "paper"), ("net", "base"), ("paper", "base")]
     assert found["baseline_kind"].tolist() == ["published", "baseline", "baseline"]

@@ -62,7 +62,7 @@ def judged(tmp_path_factory):
         "code": spec("none", list("vwxyz")),
     }
     path = write(folder, values, specs, rows=rows_of(N))
-    evaluate(folder / "toy", name="toy", predictions=[path])
+    evaluate(folder / "toy", name="toy", predictions=[path], figures=False)
     found = pooled(folder / "toy")
     assert set(found["target"]) == set(specs) - {"code"}
     defined = found[found["value"].notna()]
@@ -164,7 +164,7 @@ def test_signal_below_zero_has_no_shape(tmp_path):
         {"ratio": spec("profile", ["a"], (6, 1))},
         rows=rows_of(N),
     )
-    evaluate(tmp_path / "toy", name="toy", predictions=[path])
+    evaluate(tmp_path / "toy", name="toy", predictions=[path], figures=False)
     found = pooled(tmp_path / "toy").query("over == 'track'").set_index("metric")
     assert found.loc["pearson", "value"] == pytest.approx(1)
     assert found.loc[["jsd", "multinomial", "counts_pearson"], "value"].isna().all()
@@ -178,7 +178,7 @@ def test_bins_without_data_do_not_count(tmp_path):
     for hidden in (np.nan, 1e6):
         truth, guess = np.where(mask, SIGNAL, hidden).astype(np.float32), np.where(mask, EXPECTED, 7).astype(np.float32)
         path = write(tmp_path / str(hidden), {"signal": (guess, truth, mask)}, specs, rows=rows_of(N))
-        evaluate(tmp_path / f"out{hidden}", name="toy", predictions=[path])
+        evaluate(tmp_path / f"out{hidden}", name="toy", predictions=[path], figures=False)
         found.append((tmp_path / f"out{hidden}/metrics.tsv").read_bytes())
     assert found[0] == found[1]
     line = pooled(tmp_path / "outnan").query("track == 'plus'").set_index("metric")["value"]

@@ -15,7 +15,7 @@ from seqmill.stores.specs import TargetSpec
 def test_binary_values_equal_scikit_learn_and_masked_labels_do_not_count(tmp_path):
     values = binary(np.random.default_rng(3), 1.0)
     path = write(tmp_path, {"peaks": values}, {"peaks": spec("binary", ["a", "b", "c"], dtype="uint8")})
-    evaluate(tmp_path / "toy", name="toy", predictions=[path])
+    evaluate(tmp_path / "toy", name="toy", predictions=[path], figures=False)
     found = pooled(tmp_path / "toy")
     predicted, truth, mask = values
     lines = found.set_index(["track", "metric"])
@@ -48,7 +48,7 @@ def test_quantities_and_profiles_equal_scipy(tmp_path):
         {"level": (predicted, truth, ~np.isnan(truth)), "shape": (expected, bins, np.ones(bins.shape, bool))},
         {"level": spec("quantity", ["a", "b"]), "shape": spec("profile", ["a", "b"], (5, 2))},
     )
-    evaluate(tmp_path / "toy", name="toy", predictions=[path])
+    evaluate(tmp_path / "toy", name="toy", predictions=[path], figures=False)
     found = pooled(tmp_path / "toy").query("over == 'track'").set_index(["target", "track", "metric"])
     for i, track in enumerate("ab"):
         keep = ~np.isnan(truth[:, i])
@@ -69,7 +69,7 @@ def test_undefined_tracks_are_named_and_left_out_of_the_summary(tmp_path):
     path = write(
         tmp_path, {"peaks": (predicted, truth, mask)}, {"peaks": spec("binary", ["a", "b", "c"], dtype="uint8")}
     )
-    evaluate(tmp_path / "toy", name="toy", predictions=[path])
+    evaluate(tmp_path / "toy", name="toy", predictions=[path], figures=False)
     found = pooled(tmp_path / "toy").query("metric == 'auroc'").set_index("track")
     assert found.loc["b", "note"] == "undefined: no positives"
     assert found.loc["c", "note"] == "undefined: no values"
@@ -83,7 +83,7 @@ def test_predictions_of_two_dataset_versions_are_refused(tmp_path):
     values = {"peaks": binary(np.random.default_rng(1), 1)}
     first, second = write(tmp_path, values, specs), write(tmp_path, values, specs, model="other", digest="e")
     with pytest.raises(InputError, match=r"toy: predictions \(net 0.0, other 0.0\) were made from different versions"):
-        evaluate(tmp_path / "toy", name="toy", predictions=[first, second])
+        evaluate(tmp_path / "toy", name="toy", predictions=[first, second], figures=False)
     assert not (tmp_path / "toy").exists()
 
 
@@ -92,7 +92,7 @@ def test_an_empty_test_part_is_said_not_crashed_on(tmp_path):
     level = (np.zeros((0, 1), np.float32), np.zeros((0, 1), np.float32), np.zeros((0, 1), bool))
     specs = {"peaks": spec("binary", ["a", "b", "c"], dtype="uint8"), "level": spec("quantity", ["x"])}
     path = write(tmp_path, {**values, "level": level}, specs, rows=rows_of()[:0])
-    evaluate(tmp_path / "toy", name="toy", predictions=[path])
+    evaluate(tmp_path / "toy", name="toy", predictions=[path], figures=False)
     found = pooled(tmp_path / "toy").query("over == 'track'")
     assert set(found["note"]) == {"undefined: no values", "undefined: fewer than two values"}
     assert set(found["n"]) == {0}
@@ -106,7 +106,7 @@ def test_nan_predictions_are_refused(tmp_path):
         tmp_path, {"peaks": (predicted, truth, mask)}, {"peaks": spec("binary", ["a", "b", "c"], dtype="uint8")}
     )
     with pytest.raises(InputError, match="predictions of target peaks hold NaN"):
-        evaluate(tmp_path / "toy", name="toy", predictions=[path])
+        evaluate(tmp_path / "toy", name="toy", predictions=[path], figures=False)
 
 
 def test_bytes_are_the_same_again_and_the_marker_fits(tmp_path):
@@ -114,7 +114,7 @@ def test_bytes_are_the_same_again_and_the_marker_fits(tmp_path):
     net = write(tmp_path, {"peaks": binary(np.random.default_rng(5), 1.0)}, specs)
     digests = []
     for _ in range(2):
-        evaluate(tmp_path / "evaluation" / "toy", name="toy", predictions=[net])
+        evaluate(tmp_path / "evaluation" / "toy", name="toy", predictions=[net], figures=False)
         digests.append(read_marker(tmp_path / "evaluation" / "toy", noun="evaluation").digest)
     assert digests[0] == digests[1]
     assert verify_folder(tmp_path / "evaluation" / "toy") == []
@@ -127,7 +127,7 @@ def test_scalar_target_without_tracks_has_its_own_name(tmp_path):
     truth = rng.normal(size=N).astype(np.float32)
     one = TargetSpec("score", "quantity", "float32", ("example",), ())
     path = write(tmp_path, {"score": (truth + 1, truth, np.ones(N, bool))}, {"score": one}, unit="row")
-    evaluate(tmp_path / "toy", name="toy", predictions=[path])
+    evaluate(tmp_path / "toy", name="toy", predictions=[path], figures=False)
     found = pooled(tmp_path / "toy").query("over == 'track'").set_index("metric")
     assert set(found["track"]) == {"score"}
     assert found.loc["pearson", "value"] == pytest.approx(1)

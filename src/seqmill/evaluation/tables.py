@@ -10,11 +10,13 @@ from typing import Any
 import pandas as pd
 
 from seqmill.evaluation.compare import COMPARED, COMPARED_TRACKS, compare, compare_tracks, opponents, sentence
+from seqmill.evaluation.figures import draw_target
 from seqmill.evaluation.resample import RESAMPLES
 from seqmill.evaluation.runs import ALL, SEED, Line, Run, lines_of, open_runs, pooled
 from seqmill.evaluation.summaries import COLUMNS, metric_rows
 
 WHOLE = ("runs", "n", "n_pos", "blocks", "tracks", "tracks_better", "tracks_clearly_better", "tracks_clearly_worse")
+TABLES = {"metrics": COLUMNS, "comparison": COMPARED, "comparison_tracks": COMPARED_TRACKS}
 Row = dict[str, Any]
 
 
@@ -61,11 +63,16 @@ def _table(rows: list[Row], columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
+def _join(tables: list[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else _table([], columns)
+
+
 def _write(part: Path, name: str, table: pd.DataFrame) -> None:
     table.to_csv(part / f"{name}.tsv", sep="\t", index=False, lineterminator="\n", float_format="%.6g")
 
 
-def evaluate(out: Path, *, name: str, predictions: Sequence[Path]) -> None:
+def evaluate(out: Path, *, name: str, predictions: Sequence[Path], figures: bool = True) -> None:
     """Judge all predictions on one dataset.
 
     Parameters
@@ -76,6 +83,7 @@ def evaluate(out: Path, *, name: str, predictions: Sequence[Path]) -> None:
         track), ``figures/``; their columns stand in ``docs/output.md``.
     name : of the dataset.
     predictions : predictions stores, all of this dataset.
+    figures : draw them, too.
 
     Raises
     ------
@@ -90,18 +98,26 @@ def evaluate(out: Path, *, name: str, predictions: Sequence[Path]) -> None:
     with noun_folder(out, noun="evaluation", label=name, inputs=made_from, parameters=parameters) as (part, attrs, _):
         runs = open_runs(predictions, name)
         lines = lines_of(runs)
-        rows: dict[str, list[Row]] = {"metrics": [], "comparison": [], "comparison_tracks": []}
+        tables: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
+        drawn: list[dict[str, str]] = []
         for target in dict.fromkeys(target for run in runs for target in run.reader.targets):
             judged = [run for run in runs if target in run.reader.targets]
-            rows["metrics"] += _metrics(judged, lines, target)
-            rows["comparison"] += _comparison(lines, target)
-            rows["comparison_tracks"] += _track_rows(lines, target)
+            made = {
+                "metrics": _table(list(_metrics(judged, lines, target)), COLUMNS),
+                "comparison": _table(list(_comparison(lines, target)), COMPARED),
+                "comparison_tracks": _table(list(_track_rows(lines, target)), COMPARED_TRACKS),
+            }
+            for key, table in made.items():
+                tables[key].append(table)
             for run in judged:
                 run.forget()
-        for table, columns in (("metrics", COLUMNS), ("comparison", COMPARED), ("comparison_tracks", COMPARED_TRACKS)):
-            frame = _table(rows[table], columns)
-            _write(part, table, frame)
-            if table == "metrics":
-                write_table(part / "metrics.parquet", frame)
+            if figures:
+                drawn += draw_target(part / "figures", target, lines, made["metrics"], made["comparison_tracks"])
+        for key, found in tables.items():
+            table = _join(found, TABLES[key])
+            _write(part, key, table)
+            if key == "metrics":
+                write_table(part / "metrics.parquet", table)
         units = sorted({run.blocks.unit for run in runs})
         attrs |= {"resamples": RESAMPLES, "seed": SEED, "block_units": units}
+        attrs["figures"] = [{**figure, "file": f"figures/{figure['file']}"} for figure in drawn]

@@ -1,7 +1,7 @@
 """Train one network on one fold of a dataset with one seed, and write its model folder."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from seqmill.config.heads import Head
-from seqmill.config.models import Model
+from seqmill.config.models import Model, Training
 from seqmill.models.blocks import count_parameters
 from seqmill.models.registry import build, source_digest
 from seqmill.runtime.errors import InputError
@@ -36,7 +36,7 @@ from seqmill.training.optimizers import make_optimizer
 from seqmill.training.order import make_streams, steps_per_epoch, validation_ranges
 
 # Settings that change no bit of a trained model: a stopped training goes on when they change.
-_NO_MATTER = {"folds": True, "prediction": True, "training": {"seeds", "checkpoint_seconds"}}
+_NO_MATTER: Any = {"folds": True, "prediction": True, "training": {"seeds", "checkpoint_seconds"}}
 
 
 def _to_device(batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -44,11 +44,36 @@ def _to_device(batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 def _valid_batches(reader: Any, ranges: Sequence[tuple[int, int]], size: int, keys: Sequence[str]) -> Callable:
-    def start() -> Iterator[tuple[dict[str, Any], np.ndarray]]:
-        for batch, count in plain_batches(reader, ranges, batch_size=size, keys=keys):
-            yield {k: v for k, v in _to_device(batch).items() if k != "row"}, np.arange(size) < count
+    def prepare(item: tuple[Mapping[str, np.ndarray], int]) -> tuple[dict[str, Any], np.ndarray]:
+        batch, count = item
+        return {k: v for k, v in _to_device(batch).items() if k != "row"}, np.arange(size) < count
 
-    return start
+    return lambda: ahead(plain_batches(reader, ranges, batch_size=size, keys=keys), prepare)
+
+
+def _view(reader: Any, targets: Sequence[str], training: Training) -> View:
+    """What a network is shown of a dataset in this training."""
+    arrays = {**reader.inputs, **{f"target {key}": reader.targets[key] for key in targets}}
+    return View(
+        inputs=reader.inputs,
+        targets={key: reader.targets[key] for key in targets},
+        jitter=jitter_of(arrays.values(), training.max_jitter_bp),
+        strands=training.reverse_complement and reader.reverse_complement and reverse_complement_allowed(arrays),
+    )
+
+
+def _run_key(model: Model, dataset: str, initial: str | None, fold: str, seed: int, device: str) -> dict[str, Any]:
+    """Everything that decides the bits of a training; ``dataset`` and ``initial`` are digests."""
+    return {
+        "model": model.model_dump(mode="json", exclude=_NO_MATTER),
+        "sources": {path: source_digest(path) for path in (model.architecture, model.objective.name)},
+        "dataset": dataset,
+        "initial": initial,
+        "fold": fold,
+        "seed": seed,
+        "device": device,
+        "versions": versions("jax", "jaxlib", "flax", "optax"),
+    }
 
 
 def train_model(
@@ -89,13 +114,7 @@ def train_model(
     label = f"{name}/{fold}.{seed}"
     sections = {key: (model.targets or {}).get(key, Head()) for key in chosen_targets(reader, model.targets)}
     targets = list(sections)
-    arrays = {**reader.inputs, **{f"target {key}": reader.targets[key] for key in targets}}
-    view = View(
-        inputs=reader.inputs,
-        targets={key: reader.targets[key] for key in targets},
-        jitter=jitter_of(arrays.values(), training.max_jitter_bp),
-        strands=training.reverse_complement and reader.reverse_complement and reverse_complement_allowed(arrays),
-    )
+    view = _view(reader, targets, training)
     folds = {part: folds_of(reader, fold, part) for part in ("train", "valid")}
     pools = [(share.pool, share.ratio) for share in model.pools] if model.pools else None
     streams = make_streams(
@@ -136,18 +155,9 @@ def train_model(
         label, model.architecture, f"{parameters:,}", f"{sum(s.rows for s in streams):,}", epoch_steps,
     )  # fmt: skip
     keys = batch_keys(reader, targets)
-    key = {
-        "model": model.model_dump(mode="json", exclude=_NO_MATTER),
-        "sources": {path: source_digest(path) for path in (model.architecture, model.objective.name)},
-        "dataset": reader.digest,
-        "initial": start and start["digest"],
-        "fold": fold,
-        "seed": seed,
-        "device": kind,
-        "versions": versions("jax", "jaxlib", "flax", "optax"),
-    }
     resume = resume_folder(out)
     with artefact_lock(resume):
+        key = _run_key(model, reader.digest, start and start["digest"], fold, seed, kind)
         checkpoints = Checkpoints(resume, key, label=label, every_s=training.checkpoint_seconds)
         try:
             result = fit(
@@ -174,10 +184,9 @@ def train_model(
             labels = [key for key in keys if not key.startswith("inputs/")]
             batches = plain_batches(reader, valid, batch_size=batch_size, keys=labels)
             mean = mean_loss(view, heads, statistics, batches)
-        learned = learning_notes(result.history, mean, training.optimizer.learning_rate)
-        for note in learned:
+        for note in learning_notes(result.history, mean, training.optimizer.learning_rate):
             log.warning("%s: %s", label, note)
-        notes += learned
+            notes.append(note)
         info = {
             "architecture": model.architecture,
             "settings": dict(model.settings),

@@ -23,7 +23,12 @@ def slow_deepbind(model, codes: np.ndarray) -> np.ndarray:
     width = model.settings.width
     quarter = np.full((width - 1, 4), 0.25)
     bases = np.array([np.eye(4)[code] if code < 4 else np.full(4, 0.25) for code in codes])
-    responses = net.relu(net.slow_conv(np.concatenate([quarter, bases, quarter]), model.conv))
+    whole = np.concatenate([quarter, bases, quarter])
+    responses = net.slow_conv(whole, model.conv)
+    if model.settings.both_strands:
+        turned = whole[::-1][:, [3, 2, 1, 0]]  # T for A, G for C, C for G, A for T
+        responses = np.maximum(responses, net.slow_conv(turned, model.conv)[::-1])
+    responses = net.relu(responses)
     h = np.concatenate([responses.max(axis=0), responses.mean(axis=0)])
     if model.hidden is not None:
         h = net.relu(net.slow_dense(h, model.hidden))
@@ -49,10 +54,10 @@ def test_published_parameters_layer_by_layer():
     assert count_parameters(model) == 2_641
 
 
-@pytest.mark.parametrize("hidden", [5, 0])
-def test_padding_changes_nothing(hidden):
+@pytest.mark.parametrize(("hidden", "both_strands"), [(5, False), (0, False), (5, True)])
+def test_padding_changes_nothing(hidden, both_strands):
     """Sequences of 3 to 20 bp, padded to 20 and to 33, against each alone by slow loops."""
-    settings, y = SMALL | {"hidden": hidden}, {"y": net.target("y", 2)}
+    settings, y = SMALL | {"hidden": hidden, "both_strands": both_strands}, {"y": net.target("y", 2)}
     rng = np.random.default_rng(0)
     sequences = [rng.integers(0, 5, n) for n in (3, 11, 20)]
     model = build("deepbind", settings, inputs(20), y, 3)
@@ -60,6 +65,17 @@ def test_padding_changes_nothing(hidden):
     for bp in (20, 33):
         found = build("deepbind", settings, inputs(bp), y, 3)(padded(sequences, bp), train=False)["y"]
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_both_strands_say_the_same():
+    model = build("deepbind", SMALL | {"both_strands": True}, inputs(20), {"y": net.target("y", 2)}, 3)
+    rng = np.random.default_rng(2)
+    sequences = [rng.integers(0, 4, n) for n in (9, 20)]
+    turned = [3 - codes[::-1] for codes in sequences]
+    found, other = (model(padded(each, 20), train=False)["y"] for each in (sequences, turned))
+    np.testing.assert_allclose(found, other, rtol=1e-5, atol=1e-6)
+    one_strand = build("deepbind", SMALL, inputs(20), {"y": net.target("y", 2)}, 3)
+    assert np.abs(one_strand(padded(sequences, 20), train=False)["y"] - found).max() > 1e-4
 
 
 def test_without_lengths_the_whole_window_counts():
@@ -84,11 +100,30 @@ def test_a_motif_at_either_end_is_found():
     np.testing.assert_allclose(found, [3.75, 3.75, 3.75, 2.25], atol=1e-6)
 
 
-def test_learns():
+def test_normalised_maxima_and_means():
+    """Batch normalisation of the pooled values, by hand, in training and after it."""
+    settings = SMALL | {"batch_norm": True, "hidden": 0}
+    model = build("deepbind", settings, inputs(20), {"y": net.target("y", 2)}, 3)
+    rng = np.random.default_rng(4)
+    sequences = [rng.integers(0, 4, 20) for _ in range(6)]
+    plain = build("deepbind", SMALL | {"hidden": 0}, inputs(20), {"y": net.target("y", 6)}, 3)
+    plain.conv.kernel[...] = model.conv.kernel[...]
+    plain.conv.bias[...] = model.conv.bias[...]
+    plain.heads.layers["y"].kernel[...] = jnp.eye(6)
+    plain.heads.layers["y"].bias[...] = jnp.zeros(6)
+    pooled = np.asarray(plain(padded(sequences, 20), train=False)["y"], np.float64)
+    scaled = (pooled - pooled.mean(axis=0)) / np.sqrt(pooled.var(axis=0) + 1e-5)
+    head = model.heads.layers["y"]
+    found = model(padded(sequences, 20), train=True)["y"]
+    np.testing.assert_allclose(found, scaled @ head.kernel[...] + head.bias[...], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("more", [{}, {"both_strands": True, "batch_norm": True, "pooled_dropout": 0.1}])
+def test_learns(more):
     rng = np.random.default_rng(1)
     batch = {
         "inputs/sequence": rng.integers(0, 4, (16, 30), np.uint8),
         "inputs/length": rng.integers(10, 31, 16).astype(np.int32),
         "targets/y": rng.random((16, 2)) < 0.5,
     }
-    net.check_learns("deepbind", {"dropout": 0.2}, inputs(30), {"y": net.target("y", 2)}, batch)
+    net.check_learns("deepbind", {"dropout": 0.2} | more, inputs(30), {"y": net.target("y", 2)}, batch)

@@ -39,6 +39,7 @@ def test_quick_values_are_those_of_repeated_rows(case):
     pearson, r2 = moments.values(draws)[..., 0]
     matthews, accuracy = calls.values(draws)[..., 0]
     mean = means.values(draws)[0, :, 0]
+    together = ranked.resampled(draws)
     for i, weights in enumerate(draws):
         again = np.repeat(np.arange(len(score)), weights[block])
         y, x, z = truth[again], score[again], label[again]
@@ -54,6 +55,7 @@ def test_quick_values_are_those_of_repeated_rows(case):
         if (y > 0).any():
             assert mean[i] == pytest.approx(x[y > 0].mean())
         auroc, auprc = ranked.values(weights)
+        assert together[i] == pytest.approx([auroc, auprc], abs=1e-12, nan_ok=True)
         assert np.isnan(auroc) == (len(set(z)) < 2)
         if len(set(z)) == 2:
             assert auroc == pytest.approx(roc_auc_score(z, x), abs=1e-12)

@@ -45,6 +45,21 @@ def test_ranking_equals_metric_on_repeated_rows(tied):
         assert auprc == pytest.approx(average_precision_score(truth[again], score[again]), abs=1e-12)
 
 
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize(("worth", "cells"), [(20, 4_000_000), (1e9, 40), (0, 1)])
+def test_all_resamples_together_are_those_one_by_one(monkeypatch, tied, worth, cells):
+    """By matrices in one piece or many, and by cumulative sums."""
+    monkeypatch.setattr("seqmill.evaluation.ranked.WORTH", worth)
+    monkeypatch.setattr("seqmill.evaluation.ranked.CELLS", cells)
+    rng = np.random.default_rng(4)
+    truth = (rng.random(400) < 0.1).astype(np.float32)
+    score = np.round(rng.normal(size=400) + truth, 1 if tied else 12)
+    block = rng.integers(0, 15, 400)
+    draws = draw(Blocks(block, 15, "row"), 1, resamples=30)
+    scorer = Ranked(truth, score, block)
+    assert scorer.resampled(draws) == pytest.approx(np.array([scorer.values(line) for line in draws]), abs=1e-12)
+
+
 def test_ranking_of_one_class_is_undefined():
     ones = np.ones(5, np.int64)
     assert np.isnan(Ranked(np.zeros(5), np.arange(5.0), np.arange(5)).values(ones)).all()

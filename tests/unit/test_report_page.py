@@ -83,7 +83,8 @@ def test_policy_forbids_script_and_fits_the_style(results):
 def test_every_image_says_what_it_shows(results):
     page = (results[0] / "index.html").read_text()
     images = re.findall(r"<img [^>]*>", page)
-    assert len(images) == 1 + 7 + 7  # training; metrics and differences of four and three metrics
+    # training; curves or scatter, and tracks; metrics and differences of four and three metrics
+    assert len(images) == 1 + 2 * 2 + 7 + 7
     assert all(len(re.search(r'alt="([^"]*)"', image)[1]) > 20 for image in images)
 
 

@@ -7,6 +7,9 @@ repeated rows.
 
 import numpy as np
 
+WORTH = 20  # a product of matrices beats cumulative sums up to about this many multiplications a row
+CELLS = 4_000_000
+
 
 def _ties(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Last place of each run of equal values, and the run of each place; None if all values differ."""
@@ -46,6 +49,44 @@ class Ranked:
         negatives = np.diff(every - positives, prepend=0)
         wins = float(np.sum(negatives * (positives - step / 2)))
         return wins / (n_positive * n_negative), precision
+
+    def resampled(self, draws: np.ndarray) -> np.ndarray:
+        """`values` of every line of (resamples, blocks), float64 (resamples, 2).
+
+        Both metrics are sums over the places of positives, and need only how often each block occurs up to there: where
+        places times blocks are few, that is a product of matrices (of whole numbers, so exact in any order).
+        """
+        last = np.arange(len(self.block)) if self.ties is None else self.ties[1]
+        runs = np.unique(last[self.positive == 1])  # runs of equal scores that hold a positive
+        if not len(runs) or len(runs) * draws.shape[1] > WORTH * len(last):
+            return np.array([self.values(line) for line in draws]).reshape(len(draws), 2)
+        weights, blocks = draws.T.astype(np.float64), draws.shape[1]
+        run = np.searchsorted(runs, last)  # of each place: the first run with a positive that is not before it
+        inside = last == runs[np.minimum(run, len(runs) - 1)]
+
+        def counted(rows: np.ndarray, start: int, stop: int) -> np.ndarray:
+            cells = (run[rows] - start) * blocks + self.block[rows]
+            return np.bincount(cells, minlength=(stop - start) * blocks).reshape(-1, blocks) @ weights
+
+        every_positive = np.bincount(self.block[self.positive == 1], minlength=blocks) @ weights
+        negatives = np.bincount(self.block, minlength=blocks) @ weights - every_positive
+        above, positives = np.zeros(len(draws)), np.zeros(len(draws))
+        wins, precision = np.zeros(len(draws)), np.zeros(len(draws))
+        step = max(1, CELLS // max(blocks, len(draws)))
+        for start in range(0, len(runs), step):
+            stop = min(start + step, len(runs))
+            rows = np.arange(*np.searchsorted(run, [start, stop]))
+            positive = self.positive[rows] == 1
+            found = counted(rows[positive], start, stop)
+            called = above + np.cumsum(counted(rows, start, stop), axis=0)
+            right = positives + np.cumsum(found, axis=0)
+            tied = counted(rows[~positive & inside[rows]], start, stop)
+            precision += np.sum(found * right / np.maximum(called, 1), axis=0)
+            wins += np.sum(found * (negatives - (called - right) + tied / 2), axis=0)
+            above, positives = called[-1], right[-1]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            area = np.where(negatives > 0, wins / (every_positive * negatives), np.nan)
+            return np.stack([area, np.where(every_positive > 0, precision / every_positive, np.nan)], axis=1)
 
 
 def _midranks(weights: np.ndarray, ties: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
@@ -88,3 +129,7 @@ class Monotone:
         w *= x
         spread = float(np.dot(weighted, y)) * float(np.dot(w, x))
         return (float(np.dot(weighted, x)) / np.sqrt(spread) if spread > 0 else np.nan,)
+
+    def resampled(self, draws: np.ndarray) -> np.ndarray:
+        """`values` of every line of (resamples, blocks), float64 (resamples, 1)."""
+        return np.array([self.values(line) for line in draws]).reshape(len(draws), 1)

@@ -207,7 +207,7 @@ def _rank(
     if kind.positives:
         scores.positives[track] = int(truth.sum())
     scorer = kind.ranked(truth, predicted, block)
-    again = np.array([scorer.values(line) for line in draws]).reshape(len(draws), len(scorer.names))
+    again = scorer.resampled(draws)
     for i, name in enumerate(scorer.names):
         place = scores.metrics.index(name)
         scores.n[place, track] = len(truth)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from seqmill.report.figures import svg_uri
 from seqmill.report.split import missing_negatives, parts_of, split_in_words
 from seqmill.report.words import records
 from seqmill.runtime.errors import DamageError
@@ -208,7 +209,7 @@ def models(folders: list[Path]) -> list[dict[str, Any]]:
 
 
 def evaluation(folder: Path) -> dict[str, Any]:
-    """Metric and comparison tables of one dataset as data frames, with how their intervals were made."""
+    """Metric and comparison tables of one dataset as data frames, figures, and how the intervals were made."""
     from seqmill.stores.layout import check_file, open_noun
 
     marker = open_noun(folder, "evaluation")
@@ -222,4 +223,9 @@ def evaluation(folder: Path) -> dict[str, Any]:
         for column in set(table.columns) & set(_NUMBERS):
             table[column] = pd.to_numeric(table[column], errors="coerce")
     attrs = marker.attrs
-    return {"name": attrs["name"], "resamples": attrs["resamples"], "block_units": attrs["block_units"], **tables}
+    figures = [
+        {**figure, "source": svg_uri(check_file(folder, marker, figure["file"]).read_bytes())}
+        for figure in attrs["figures"]
+    ]
+    shown = {key: attrs[key] for key in ("name", "resamples", "block_units")}
+    return {**shown, "figures": figures, **tables}

@@ -1,16 +1,13 @@
 """Figures of the report as data URIs: vector graphics without script, the same bytes for the same numbers."""
 
 import base64
-import io
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Okabe & Ito's colour-blind-safe palette (Okabe and Ito 2008, Color Universal Design).
-BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#007a5a", "#8a8f98"
-INK, RULE = "#22272e", "#d7dade"
+from seqmill.evaluation.drawing import BLUE, GREEN, GREY, INK, ORANGE, RULE, new_figure, plain, style, svg
+
 MAX_DOTS = 400
 
 
@@ -32,36 +29,16 @@ class Line:
     network: bool = True
 
 
-def plain(text: Any, limit: int = 60) -> str:
-    """``text`` fit for a figure: printable characters only, shortened."""
-    clean = "".join(c if c.isprintable() else " " for c in str(text).encode("utf-8", "replace").decode())
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
-
-
 def _axes(width: float, height: float) -> tuple[Any, Any]:
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    matplotlib.rcParams["svg.hashsalt"] = "seqmill"
-    matplotlib.rcParams["svg.fonttype"] = "path"
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasSVG(figure)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(RULE)
-    axes.tick_params(colors=INK, labelsize=10, length=3, color=RULE)
-    axes.grid(axis="x", color=RULE, linewidth=0.6)
-    axes.set_axisbelow(True)
+    figure = new_figure(width, height)
+    axes = style(figure.add_subplot(), grid="x")
+    axes.tick_params(labelsize=10)
     return figure, axes
 
 
-def _uri(figure: Any) -> str:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+def svg_uri(drawing: bytes) -> str:
+    """Data URI of an SVG image."""
+    return "data:image/svg+xml;base64," + base64.b64encode(drawing).decode()
 
 
 def dot_plot(lines: Sequence[Line], label: str, *, reference: float | None = None) -> str:
@@ -91,7 +68,7 @@ def dot_plot(lines: Sequence[Line], label: str, *, reference: float | None = Non
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.margins(x=0.06)
     _name_axes(axes, label, "")
-    return _uri(figure)
+    return svg_uri(svg(figure))
 
 
 def _name_axes(axes: Any, x: str, y: str) -> None:
@@ -118,13 +95,13 @@ def training_curves(runs: Sequence[dict[str, Any]]) -> str:
     faint = 1.0 if len(runs) == 1 else max(0.35, 1 - 0.12 * len(runs))
     for i, run in enumerate(runs):
         epochs = [entry["epoch"] for entry in run["history"]]
-        for key, colour, style, name in (
+        for key, colour, dashes, name in (
             ("train_loss", BLUE, "-", "training"),
             ("valid_loss", ORANGE, "--", "validation"),
         ):
             losses = [entry[key] for entry in run["history"]]
             axes.plot(
-                epochs, losses, style, color=colour, linewidth=1.8, alpha=faint, marker=".", label="" if i else name
+                epochs, losses, dashes, color=colour, linewidth=1.8, alpha=faint, marker=".", label="" if i else name
             )
         best = [entry["valid_loss"] for entry in run["history"] if entry["epoch"] == run["best_epoch"]]
         if best:
@@ -135,4 +112,4 @@ def training_curves(runs: Sequence[dict[str, Any]]) -> str:
     axes.grid(axis="x", visible=False)
     _name_axes(axes, "pass over the training examples", "loss")
     axes.legend(frameon=False, fontsize=10, labelcolor=INK)
-    return _uri(figure)
+    return svg_uri(svg(figure))

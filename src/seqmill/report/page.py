@@ -77,13 +77,14 @@ def _guessing(metric: str, columns: list[pd.DataFrame]) -> float | None:
     return None if pd.isna(share) else float(share)
 
 
-def _targets(table: pd.DataFrame) -> list[dict[str, Any]]:
+def _targets(table: pd.DataFrame, figures: list[dict[str, str]]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
             "kind": lines["target_kind"].iloc[0],
             "tracks": lines.loc[lines["over"] == "track", "track"].nunique(),
             "metrics": [_metric(lines, metric) for metric in lines["metric"].unique()],
+            "figures": [figure for figure in figures if figure["target"] == name],
         }
         for name, lines in table.groupby("target", sort=False)
     ]
@@ -156,7 +157,7 @@ def gather(
     """Everything the template shows."""
     judged = [collect.evaluation(folder) for folder in evaluations]
     for item in judged:
-        item["targets"] = _targets(item.pop("metrics"))
+        item["targets"] = _targets(item.pop("metrics"), item.pop("figures"))
         item["comparisons"] = _comparisons(item.pop("comparison"))
     upstream = list(collect.upstream_folders(datasets))
     parts = [folder / part for folder in datasets for part in collect.read_marker(folder).parts]

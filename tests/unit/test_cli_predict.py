@@ -1,6 +1,7 @@
 """`seqmill predict`: standard predictions with their mean, published ones, and rows of another dataset."""
 
 import json
+from concurrent.futures import Future
 
 import pytest
 from tests.unit.cli_world import config, write_world
@@ -37,12 +38,33 @@ def inside(folder, monkeypatch):
     monkeypatch.chdir(folder)
 
 
+class Inline:
+    """In place of an executor: the work is done here and now, without the start of a process."""
+
+    def __init__(self, *arguments, **more):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def submit(self, body, *arguments):
+        done = Future()
+        done.set_result(body(*arguments))
+        return done
+
+
 def last(capsys):
     return capsys.readouterr().err.strip().splitlines()[-1]
 
 
-def test_all_runs_their_mean_and_another_dataset(folder, capsys):
-    assert main(["predict", "small"]) == 0
+def test_all_runs_their_mean_and_another_dataset(folder, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        for module in ("steps", "prediction_steps"):
+            patch.setattr(f"seqmill.{module}.ProcessPoolExecutor", Inline)
+        assert main(["predict", "small"]) == 0
     printed = capsys.readouterr()
     seeds = [f"results/predictions/small/0.{seed}.zarr" for seed in (0, 1, "mean")]
     assert printed.out.split() == seeds

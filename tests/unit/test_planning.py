@@ -41,10 +41,11 @@ def test_counts_lengths_and_examples(folder):
         ("predictions", "small 0.0"),
         ("model", "small 0.1"),
         ("predictions", "small 0.1"),
+        ("predictions", "small 0.mean"),
     ]
     assert entry(plan, "genome", "toy")["bp"] == 3 * SIZE
     assert entry(plan, "dataset", "peaks")["examples"] == 3 * SIZE // 100
-    assert plan["to_build"] == 8
+    assert plan["to_build"] == 9
     assert plan["enough"]
     assert not (folder / "results").exists()
 
@@ -127,9 +128,9 @@ def test_plan_command_without_a_workflow(folder, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "dataset peaks: at most 1,200 examples" in out
     assert "what snakemake would run is not known: no Snakefile here or beside the installed seqmill" in out
-    assert "to build: 8 nouns, about" in out
+    assert "to build: 9 nouns, about" in out
     assert main(["plan", "--json", "--no-dry-run"]) == 0
-    assert json.loads(capsys.readouterr().out)["to_build"] == 8
+    assert json.loads(capsys.readouterr().out)["to_build"] == 9
 
 
 def test_plan_command_asks_snakemake(folder, capsys):

@@ -48,8 +48,8 @@ def world(tmp_path_factory) -> Path:
         part = ("train", "test", "valid")[i % 3] if i < 60 else "train"
         sequence = "".join(rng.choice(list("ACGT"), 24))
         strength = sequence.count("G") + rng.normal()
-        lines.append(f"g{i}\t{sequence}\t{part}\t{strength:.3f}\t{strength + rng.normal():.3f}" if i % 9 else
-                     f"g{i}\t{sequence}\t{part}\t{strength:.3f}\t")  # fmt: skip
+        theirs = "" if i % 9 == 4 else f"{strength + rng.normal():.3f}"
+        lines.append(f"g{i}\t{sequence}\t{part}\t{strength:.3f}\t{theirs}")
     (folder / "promoters.tsv").write_text("\n".join(lines) + "\n")
     (folder / "config.yaml").write_text(json.dumps(CONFIG))
     succeed(folder)
@@ -66,6 +66,8 @@ def test_the_mean_and_the_publication_are_judged_beside_the_runs(world):
     metrics = pd.read_csv(world / "results/evaluation/promoters/metrics.tsv", sep="\t", dtype=str)
     runs = set(zip(metrics["model"], metrics["fold"], metrics["seed"]))
     assert {("net", "0", "0"), ("net", "0", "1"), ("net", "0", "mean"), ("them", "0", "0")} <= runs
+    counts = metrics[(metrics["metric"] == "pearson") & (metrics["over"] == "track")].groupby("model")["n"].unique()
+    assert {name: n.tolist() for name, n in counts.items()} == {"net": ["20"], "them": ["13"]}
     compared = pd.read_csv(world / "results/evaluation/promoters/comparison.tsv", sep="\t", dtype=str)
     assert {("net", "0"), ("net", "1"), ("net", "mean")} <= set(zip(compared["network"], compared["seed"]))
     assert set(compared["baseline"]) == {"them"}

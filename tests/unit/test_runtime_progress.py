@@ -76,3 +76,21 @@ def test_a_bar_on_a_terminal(clock, caplog):
         bar.add(1)
     assert screen.getvalue() == "\r\x1b[Kx: 2 bp of 10 bp (20 %), 8 bp/s, 1 s left\r\x1b[K"
     assert [record.getMessage() for record in caplog.records] == ["x: 2 bp in 0 s"]
+
+
+def test_what_was_done_before_does_not_count_for_the_rate(clock):
+    """A job that goes on from 4,000 examples and compiles for 50 s first."""
+    bar = Progress("train", 10_000, "examples", done=4000, stream=io.StringIO())
+    clock.now += 50
+    bar.begin()
+    bar.done, clock.now = 5000, clock.now + 10
+    assert bar.line() == "train: 5,000 examples of 10,000 examples (50 %), 100 examples/s, 50 s left"
+
+
+def test_the_bar_makes_room_for_other_lines(clock):
+    terminal = Terminal()
+    Progress("x", 10, "bp", stream=terminal).clear()
+    assert terminal.getvalue() == "\r\x1b[K"
+    silent = io.StringIO()
+    Progress("x", 10, "bp", stream=silent).clear()
+    assert silent.getvalue() == ""

@@ -70,10 +70,18 @@ class Progress:
             else:
                 self.log.info(text)
 
-    def close(self) -> None:
+    def begin(self) -> None:
+        """Take rate and time left from now on: what came before was preparation, e.g. compilation."""
+        self.start, self.before = time.monotonic(), self.done
+
+    def clear(self) -> None:
+        """Take the bar away, before another line is written."""
         if self.terminal:
             self.stream.write("\r\x1b[K")
             self.stream.flush()
+
+    def close(self) -> None:
+        self.clear()
         done = self._amount(self.done - self.before)
         self.log.info("%s: %s in %s", self.what, done, human_seconds(time.monotonic() - self.start))
 

@@ -89,7 +89,7 @@ def fit(
     steps = min(max_epochs * steps_per_epoch, max_steps or max_epochs * steps_per_epoch)
     run = _start(state, checkpoints, label, steps)
     pending: tuple[int, Any, Mapping[str, Any]] | None = None
-    start = time.monotonic() - run.seconds
+    first, start = run.steps, time.monotonic() - run.seconds
 
     def settle() -> None:
         """Take the loss of the step before, while the device is busy with this one."""
@@ -130,6 +130,7 @@ def fit(
                         stop_if_asked()
                         sums.append(evaluate(run.state, batch, rows))
                         jax.block_until_ready(sums[-2:-1])  # one batch ahead, not all of them in memory
+                    progress.clear()
                     _end_pass(run, objective.combine(jax.device_get(sums)), -(-run.steps // steps_per_epoch), label)
                 if run.steps == steps or int(run.history[-1]["epoch"]) - run.best_epoch >= patience:
                     break
@@ -139,6 +140,8 @@ def fit(
             batch = next(source)
             arrays = {name: array for name, array in batch.items() if name != "row"}
             loss, run.state, _ = step_function(run.state, arrays, np.uint32(run.steps))
+            if run.steps == first:
+                progress.begin()  # the step is compiled
             settle()
             pending = (run.steps, loss, batch)
             run.steps += 1

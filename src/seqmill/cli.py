@@ -83,6 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--part", choices=["test", "valid", "train", "all"], help="with --out: which rows (default: test)"
     )
+    evaluate = verb(
+        "evaluate", "judge all models and baselines of a dataset, after making what that needs", configured, _evaluate
+    )
+    evaluate.add_argument("name", metavar="DATASET")
     export = verb(
         "export", "write the field's own files: targets.txt, or fold_N.json of a built dataset", configured, _export
     )
@@ -225,6 +229,12 @@ def _predict(arguments: argparse.Namespace) -> int:
         return arguments.out
 
     return _build(arguments, project, lambda steps: [steps.dataset(dataset)], then)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from seqmill import evaluation_steps
+
+    return _build(arguments, _project(arguments), lambda steps: [evaluation_steps.of_dataset(steps, arguments.name)])
 
 
 def _export(arguments: argparse.Namespace) -> int:

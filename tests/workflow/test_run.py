@@ -19,8 +19,11 @@ from seqmill.stores.verify import verify
 
 pytestmark = pytest.mark.workflow
 WORLD = ("fault_world.yaml", "more.yaml")
-# One baseline on the other dataset too, so that both are judged.
-MORE = {"baselines": {"kmer_signal": {"kind": "kmer", "dataset": "signal", "k": 2}}}
+# One baseline on the other dataset too, so that both are judged; that one has a control.
+MORE = {
+    "datasets": {"signal": {"control": {"tracks": {"track": ["chip_myc"]}, "bin_bp": 64}}},
+    "baselines": {"kmer_signal": {"kind": "kmer", "dataset": "signal", "k": 2}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,7 @@ def test_every_noun_is_there_and_whole(world):
         *(f"tracks/{track}.zarr" for track in tracks),
         *(f"datasets/{dataset}.zarr{part}" for dataset in ("peaks", "signal") for part in parts),
         "datasets/peaks.zarr/targets/bound/main",
+        "datasets/signal.zarr/inputs/control",
         "datasets/signal.zarr/targets/coverage/main",
         "models/net/0.0",
         "predictions/net/0.0.zarr",
@@ -66,7 +70,7 @@ def test_every_job_left_its_log_and_its_benchmark(world):
     logs = {str(path.relative_to(world / "logs").with_suffix("")) for path in (world / "logs").rglob("*.log")}
     folder = world / "results" / "benchmarks"
     benchmarks = {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.tsv")}
-    assert len(logs) == 24
+    assert len(logs) == 25
     assert logs == benchmarks
 
 
@@ -110,6 +114,18 @@ def test_a_track_of_a_new_group_leaves_rows_inputs_and_other_groups(world):
         ]
     finally:
         sheet.write_text(text)
+
+
+def test_a_changed_control_leaves_rows_sequence_and_targets(world):
+    changed = {"datasets": {"signal": {"control": {"tracks": {"track": ["atac_cuts"]}}}}}
+    (world / "control.yaml").write_text(json.dumps(changed))
+    assert planned(world, config=(*WORLD, "control.yaml")) == [
+        "baseline model=kmer_signal, fold=0, seed=0",
+        "dataset dataset=signal",
+        "dataset_input dataset=signal, input=control",
+        "evaluate dataset=signal",
+        "report",
+    ]
 
 
 def test_a_changed_network_re_runs_training_and_what_follows(world):

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tests.unit.test_training_loop import Planned, batches, run
 
+from seqmill.config.models import Model, Prediction
 from seqmill.training.checkpoint import Checkpoints, StoppedError, changes, resume_folder, stop_signal
+from seqmill.training.train import run_key
 
 KEY = {"model": {"batch_size": 4, "rate": 0.1}, "dataset": "d1"}
 
@@ -211,3 +213,23 @@ def test_signals_are_as_before_afterwards():
 
 def test_where_the_state_lies():
     assert resume_folder("results/models/m/0.1") == Path("results/models/m/.0.1.resume")
+
+
+def test_what_makes_it_another_run():
+    model = Model.model_validate({"architecture": "dense", "dataset": "d", "training": {"seeds": [0, 1]}})
+
+    def key(**changes) -> dict:
+        return run_key(model.model_copy(update=changes), "digest", None, "0", 1, "cpu")
+
+    def training(**changes) -> dict:
+        return {"training": model.training.model_copy(update=changes)}
+
+    assert (
+        key(folds=["0"], prediction=Prediction(shifts_bp=[0, 4]), **training(seeds=[1], checkpoint_seconds=5.0))
+        == key()
+    )
+    assert changes(key(), key(**training(batch_size=7, xla_threads=2))) == [
+        "model.training.batch_size was 128, is 7",
+        "model.training.xla_threads was 1, is 2",
+    ]
+    assert changes(key(), run_key(model, "other", None, "0", 1, "cpu")) == ['dataset was "digest", is "other"']

@@ -169,16 +169,14 @@ class Checkpoints:
         if hashlib.sha256(data).hexdigest() != body["sha256"]:
             raise DamageError(f"{place / _ARRAYS}: content changed (SHA-256 differs from {_STATE})")
         names, leaves, structure = _leaves(like)
-        expected = [
-            [name, np.dtype(jnp.result_type(leaf)).name, list(np.shape(leaf))] for name, leaf in zip(names, leaves)
-        ]
+        expected = [[name, jnp.result_type(leaf).name, list(np.shape(leaf))] for name, leaf in zip(names, leaves)]
         if body["arrays"] != expected:
             raise DamageError(f"{place / _STATE}: {_first_difference(body['arrays'], expected)}")
         stored = load(data)
         restored = [
             # a copy: the step takes the buffers it is given
-            jnp.array(stored[str(number)].view(jnp.dtype(dtype)).reshape(shape), copy=True)
-            for number, (_, dtype, shape) in enumerate(expected)
+            jnp.array(stored[str(number)].view(jnp.result_type(leaf)).reshape(np.shape(leaf)), copy=True)
+            for number, leaf in enumerate(leaves)
         ]
         return jax.tree_util.tree_unflatten(structure, restored)
 

@@ -38,8 +38,9 @@ def mean_loss(
 
     It is the weighted sum over the targets of their mean losses, as of `Supervised`; None if that cannot be said.
     """
-    raw = {name: mean_output(head, statistics[name]) for name, head in heads.items()}
-    if not heads or any(value is None for value in raw.values()):
+    outputs = {name: mean_output(head, statistics[name]) for name, head in heads.items()}
+    raw = {name: output for name, output in outputs.items() if output is not None}
+    if not heads or len(raw) < len(heads):
         return None
 
     @jax.jit

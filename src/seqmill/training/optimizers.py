@@ -74,7 +74,7 @@ def _schedule(section: Optimizer, steps: int) -> float | optax.Schedule:
     where = "training.optimizer.schedule"
     rate, warmup = section.learning_rate, min(section.warmup_steps, steps - 1)
     name = _SCHEDULES.get(section.schedule, section.schedule)
-    factory = getattr(optax.schedules, name, None)
+    factory: Any = getattr(optax.schedules, name, None)
     parameters = inspect.signature(factory).parameters if inspect.isfunction(factory) else {}
     of_rate = next((key for key in _RATES if key in parameters), None)
     if of_rate is None or name.startswith("piecewise"):

@@ -62,7 +62,7 @@ def _view(reader: Any, targets: Sequence[str], training: Training) -> View:
     )
 
 
-def _run_key(model: Model, dataset: str, initial: str | None, fold: str, seed: int, device: str) -> dict[str, Any]:
+def run_key(model: Model, dataset: str, initial: str | None, fold: str, seed: int, device: str) -> dict[str, Any]:
     """Everything that decides the bits of a training; ``dataset`` and ``initial`` are digests."""
     return {
         "model": model.model_dump(mode="json", exclude=_NO_MATTER),
@@ -112,7 +112,9 @@ def train_model(
     kind = require_device(training.device, training.xla_threads)
     reader = DatasetReader(dataset)
     label = f"{name}/{fold}.{seed}"
-    sections = {key: (model.targets or {}).get(key, Head()) for key in chosen_targets(reader, model.targets)}
+    objective_class, objective_settings = read_objective(model.objective.name, model.objective.settings)
+    learned = chosen_targets(reader, model.targets) if objective_class.learns_targets else []
+    sections = {key: (model.targets or {}).get(key, Head()) for key in learned}
     targets = list(sections)
     view = _view(reader, targets, training)
     folds = {part: folds_of(reader, fold, part) for part in ("train", "valid")}
@@ -131,7 +133,6 @@ def train_model(
             reader.name, f"run {fold} has no validation rows for early stopping; set split.valid or split.inner_valid"
         )
     ranges = [block for stream in streams for block in stream.blocks]
-    objective_class, objective_settings = read_objective(model.objective.name, model.objective.settings)
     heads, statistics, notes = fit_heads(reader, sections, ranges, label)
     check_valid_labels(reader, targets, valid, fold)
     module = build(model.architecture, model.settings, view.network_inputs(), view.network_targets(), seed)
@@ -157,7 +158,7 @@ def train_model(
     keys = batch_keys(reader, targets)
     resume = resume_folder(out)
     with artefact_lock(resume):
-        key = _run_key(model, reader.digest, start and start["digest"], fold, seed, kind)
+        key = run_key(model, reader.digest, start["digest"] if start else None, fold, seed, kind)
         checkpoints = Checkpoints(resume, key, label=label, every_s=training.checkpoint_seconds)
         try:
             result = fit(
@@ -180,7 +181,7 @@ def train_model(
             checkpoints.delete()  # it would end in the same way again
             raise
         mean = None
-        if isinstance(objective, Supervised):
+        if type(objective) is Supervised:  # others, also its descendants, have losses of their own
             labels = [key for key in keys if not key.startswith("inputs/")]
             batches = plain_batches(reader, valid, batch_size=batch_size, keys=labels)
             mean = mean_loss(view, heads, statistics, batches)

@@ -153,17 +153,21 @@ def test_objectives_that_do_not_fit(tmp_path):
         read_objective("autoencoder", {"nimbers": 1})
     file = tmp_path / "mine.py"
     file.write_text("class Half:\n    def init(self): ...\n")
-    with pytest.raises(InputError, match="has no class 'Half' with Settings, step, evaluate, combine, predicted, pred"):
+    with pytest.raises(InputError, match="has no class 'Half' with Settings, learns_targets, step, evaluate, combine"):
         find_objective(f"{file}:Half")
-    with pytest.raises(InputError, match="has no class 'Whole'; an objective has Settings, init"):
+    with pytest.raises(InputError, match="has no class 'Whole'; an objective has Settings, learns"):
         find_objective(f"{file}:Whole")
     values = project_of(tmp_path).config.model_dump(mode="json", exclude_none=True)
     values["models"] = {"m": {"architecture": "basset", "dataset": "sequences"}}
     with pytest.raises(InputError, match=r"config.yaml: models.m: objective 'supervised' needs a target to learn"):
         Project.of(values, "config.yaml")
+    values["models"]["m"] |= {"objective": "autoencoder", "targets": {"y": 1}}
+    values["datasets"]["sequences"]["targets"] = {"y": {"kind": "quantity", "column": "y"}}
+    with pytest.raises(InputError, match=r"models.m: objective 'autoencoder' learns no targets; leave 'targets' out"):
+        Project.of(values, "config.yaml")
     dataset = toys.motif_dataset(tmp_path / "toy.zarr")
     wrong = Model(architecture="dense", dataset="toy", settings={"hidden": []}, objective="autoencoder")
-    with pytest.raises(InputError, match=r"needs the outputs 'embedding' and 'reconstruction' .*; found bound"):
+    with pytest.raises(InputError, match=r"needs the outputs 'embedding' and 'reconstruction' .*; found none"):
         train_model(tmp_path / "m", name="m", model=wrong, dataset=dataset, fold="0", seed=0)
 
 
@@ -216,6 +220,7 @@ class Adversarial:
     """Judge and generator take turns, each with an optimiser of its own."""
 
     Settings = Rates
+    learns_targets = False
 
     def __init__(self, graph, view, heads, optimizer, settings):
         self.graph, self.view = graph, view

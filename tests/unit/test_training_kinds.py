@@ -5,10 +5,13 @@ import pytest
 from scipy.special import expit, softmax
 from tests.unit import training_toys as toys
 
+from seqmill.config.heads import Head
 from seqmill.config.models import Model
+from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.model import ModelReader
 from seqmill.stores.predictions import PredictionsReader
 from seqmill.stores.specs import ArraySpec
+from seqmill.training.labels import fit_heads
 from seqmill.training.predict import predict
 from seqmill.training.train import train_model
 
@@ -113,3 +116,21 @@ def test_the_model_keeps_its_heads(predictions):
     assert len(heads["class"]["class_weights"]) == 3
     assert heads["methylated"]["track_weights"] == [2]
     assert (info["objective"], list(info["predicted"])) == ("supervised", list(heads))
+
+
+def test_normalised_tracks_and_the_multinomial_loss(tmp_path, caplog):
+    counts = np.random.default_rng(3).poisson(5, (40, BINS, 2)).astype(np.float32)
+    counts[..., 1] /= 7
+    dataset = toys.write_dataset(
+        tmp_path / "d.zarr",
+        [("rows", "train", 40)],
+        {
+            "inputs/x": (ArraySpec("input", "x", ("example", "n"), "float32", (2,), "features"), counts[:, 0]),
+            "targets/p/main": (target("p", "profile", ("raw", "scaled"), extra={"bins": BINS}), counts),
+        },
+    )
+    reader = DatasetReader(dataset)
+    _, _, notes = fit_heads(reader, {"p": Head(loss="multinomial")}, [(0, 40)], "m/0.0")
+    assert notes == ["target p: loss multinomial is for raw counts; normalised tracks: scaled"]
+    assert f"m/0.0: {notes[0]}" in caplog.text
+    assert fit_heads(reader, {"p": Head()}, [(0, 40)], "m/0.0")[2] == []

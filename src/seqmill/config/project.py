@@ -291,6 +291,8 @@ class Project:
         check_heads(model.targets or {}, kinds, where)
         if model.objective.name == "supervised" and not (model.targets if model.targets is not None else kinds):
             raise InputError(where, "objective 'supervised' needs a target to learn; there is none")
+        if model.objective.name == "autoencoder" and model.targets:
+            raise InputError(where, "objective 'autoencoder' learns no targets; leave 'targets' out")
         margin_bp, furthest = self.config.datasets[model.dataset].margin_bp, max(map(abs, model.prediction.shifts_bp))
         for key, length in (("max_jitter_bp", model.training.max_jitter_bp), ("prediction.shifts_bp", furthest)):
             if length > margin_bp:

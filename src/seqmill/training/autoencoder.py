@@ -23,6 +23,8 @@ class Autoencoder(Supervised):
     (example, n). The embedding is what is predicted; targets are not used.
     """
 
+    learns_targets = False
+
     @classmethod
     def predicted(cls, targets: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
         """One array of kind "none", "embedding" (example, n)."""

@@ -4,6 +4,7 @@ An objective is a class in the registry, or "path/to/file.py:Class", that is mad
 optimizer, settings)`` (see `Supervised`) and has
 
 - ``Settings``, a configuration section: unknown keys are refused;
+- ``learns_targets``: whether it reads the targets of the dataset; if not, it has no heads and batches no labels;
 - ``init(params, rest)`` to a state: any tree of arrays with attributes ``params`` and ``rest``, which become the model;
 - ``step(state, batch, key)`` to (loss, new state, aux), ``evaluate(state, batch, rows)`` to a tree of arrays, and
   ``combine`` from the list of these trees to the validation loss. The first two are compiled;
@@ -36,7 +37,7 @@ BUILT_IN = {
     "supervised": "seqmill.training.objectives:Supervised",
     "autoencoder": "seqmill.training.autoencoder:Autoencoder",
 }
-NEEDED = ("Settings", "init", "step", "evaluate", "combine", "predicted", "predictions")
+NEEDED = ("Settings", "learns_targets", "init", "step", "evaluate", "combine", "predicted", "predictions")
 Objective = type[Any]  # with what the head of this file asks for
 
 
@@ -106,6 +107,7 @@ class Supervised:
     """
 
     Settings: Any = NoSettings
+    learns_targets = True
 
     def __init__(
         self,

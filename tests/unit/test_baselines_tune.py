@@ -192,6 +192,7 @@ def test_kinds_that_cannot_be_fitted(tmp_path, caplog):
     [
         ({"kind": "kmer", "min_k": 6}, "min_k 6 is above k 5"),
         ({"kind": "gapped_kmer", "k": 8, "word_bp": 6}, "k 8 letters within word_bp 6"),
+        ({"kind": "gc", "positions": True}, "'positions' goes with 'kmer' and 'gapped_kmer'"),
         ({"kind": "pwm"}, "'motifs' names the motifs of kind 'pwm'"),
         ({"kind": "kmer", "motifs": "x.meme"}, "'motifs' names the motifs of kind 'pwm'"),
         ({"kind": "kmer", "fit": "lasso", "alphas": [1.0]}, "above 0 and, with 'lasso' and 'elastic_net', below 1"),

@@ -135,6 +135,16 @@ def test_which_word_begins_where():
     assert [np.flatnonzero(row).tolist() for row in double] == [[1], [], []]
 
 
+def test_words_and_positions_stand_side_by_side():
+    codes = codes_of(["ACNTAC", "GGTTAA"])
+    both, words, places = (
+        features_of(kind, 6, k=k, central_bp=4, **more).whole({"inputs/sequence": codes})
+        for kind, k, more in (("kmer", 2, {"positions": True}), ("kmer", 2, {}), ("onehot", 1, {}))
+    )
+    assert np.array_equal(both, np.concatenate([words, places], axis=1))
+    assert features_of("kmer", 6, k=2, central_bp=4, positions=True).width == both.shape[1] == 10 + 16
+
+
 @pytest.mark.parametrize("kind", ["kmer", "onehot"])
 def test_the_middle_of_a_window(kind):
     codes = np.random.default_rng(0).integers(0, 4, (3, 30), dtype=np.uint8)
@@ -175,6 +185,9 @@ def test_refused_features():
         features_of("gapped_kmer", 50, k=6, word_bp=10)
     spec = TargetSpec("p", "profile", "float32", ("example", "bins", "tracks"), (4, 1), ("t",), bp_per_bin=10)
     batch = {"inputs/sequence": np.zeros((1, 40), np.uint8)}
-    message = "target 'p' has bins: needs one sequence, at most a control; not of kind onehot"
-    with pytest.raises(InputError, match=message):
-        features_of("onehot", 40).binned(batch, spec)
+    for features in (features_of("onehot", 40), features_of("kmer", 40, positions=True)):
+        with pytest.raises(InputError, match="target 'p' has bins: places in the window say nothing of them"):
+            features.binned(batch, spec)
+    specs = {"sequence": toys.sequence_spec(40), **genes}
+    with pytest.raises(InputError, match="has bins: needs one sequence, at most a control; found sequence, genotype"):
+        Features(specs, Baseline(kind="kmer", dataset="d"), True).binned(batch, spec)

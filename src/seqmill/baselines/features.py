@@ -82,7 +82,7 @@ class Features:
             raise InputError(self.where, f"needs a sequence; the inputs are {', '.join(inputs)}")
         self.inputs = {**self.sequences, **self.others, **self.controls}
         self.keys = [f"inputs/{name}" for name in self.inputs]
-        self.letters = baseline.letters
+        self.letters, self.positions = baseline.letters, baseline.positions
         self.words = _BASES
         if self.kind == "gapped_kmer":
             self.words = number_words(gapped_patterns(baseline.word_bp, self.letters[1]), both_strands)
@@ -99,11 +99,11 @@ class Features:
     def _columns(self, spec: Any) -> int:
         if self.motifs:
             return self.motifs.width
+        bp = spec.shape_per_example[0] - 2 * spec.margin_bp
+        bp = min(bp, self.central_bp or bp)
         if self.kind == "onehot":
-            bp = spec.shape_per_example[0] - 2 * spec.margin_bp
-            bp = min(bp, self.central_bp or bp)
             return sum(4**k * max(0, bp - k + 1) for k in range(self.letters[0], self.letters[1] + 1))
-        return 3 if self.kind == "gc" else self.words.width
+        return 3 if self.kind == "gc" else self.words.width + (4 * bp if self.positions else 0)
 
     def block_examples(self, bp: int, cells: int, most_bytes: int) -> int:
         """Examples to turn into features at a time, for windows of ``bp`` with ``cells`` bins or 1."""
@@ -128,15 +128,17 @@ class Features:
         if self.kind == "onehot":
             return _onehot(codes, *self.letters)
         counts = cell_counts(codes, self.words, np.zeros(codes.shape[1], np.int64), 1)[:, 0]
+        if self.positions:
+            return np.concatenate([counts, _onehot(codes, 1, 1)], axis=1)
         return gc_features(counts) if self.kind == "gc" else counts
 
     def binned(self, batch: Mapping[str, np.ndarray], spec: Any) -> np.ndarray:
         """Features of each bin of a target (its spec without margin) and around it, float32 (n, bins, width)."""
-        if len(self.sequences) != 1 or self.others or self.kind == "onehot":
-            found = "not of kind onehot" if self.kind == "onehot" else f"found {', '.join(self.inputs)}"
-            raise InputError(
-                self.where, f"target {spec.name!r} has bins: needs one sequence, at most a control; {found}"
-            )
+        if len(self.sequences) != 1 or self.others:
+            found = f"needs one sequence, at most a control; found {', '.join(self.inputs)}"
+            raise InputError(self.where, f"target {spec.name!r} has bins: {found}")
+        if self.kind == "onehot" or self.positions:
+            raise InputError(self.where, f"target {spec.name!r} has bins: places in the window say nothing of them")
         (name,) = self.sequences
         codes = crop_margin(batch[f"inputs/{name}"], self.sequences[name])
         parts = [self._near_bins(codes, bin_grid(spec, codes.shape[1]))]

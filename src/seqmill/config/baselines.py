@@ -30,6 +30,9 @@ class Baseline(Section):
     )
     min_k: int | None = Field(None, ge=1, le=MAX_K, description="All words of min_k to k letters; k alone if none.")
     word_bp: int = Field(7, ge=2, le=12, description="With 'gapped_kmer': length of a word, gaps included.")
+    positions: bool = Field(
+        False, description="With 'kmer' and 'gapped_kmer': which base stands at each place, too (aligned sequences)."
+    )
     motifs: File | None = Field(None, description="With 'pwm': motifs in MEME or JASPAR format.")
     context_bp: list[int] = Field(
         default_factory=lambda: [256], min_length=1, description="Binned targets: sequence on each side of a bin."
@@ -76,6 +79,8 @@ class Baseline(Section):
             raise ValueError(f"min_k {low} is above k {k}")
         if self.kind == "gapped_kmer" and (self.min_k or not k <= self.word_bp):
             raise ValueError(f"gapped_kmer: k {k} letters within word_bp {self.word_bp}, and no min_k")
+        if self.positions and self.kind not in ("kmer", "gapped_kmer"):
+            raise ValueError("'positions' goes with 'kmer' and 'gapped_kmer'")
         if (self.kind == "pwm") != (self.motifs is not None):
             raise ValueError("'motifs' names the motifs of kind 'pwm'")
         if min(self.penalties) <= 0 or (self.fit in ("lasso", "elastic_net") and max(self.penalties) >= 1):

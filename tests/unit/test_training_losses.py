@@ -97,6 +97,8 @@ def test_multinomial_is_the_likelihood_of_the_metric():
     coefficient = gammaln(turned.sum(-1) + 1) - gammaln(turned + 1).sum(-1)
     expected = -(multinomial_log_likelihood(turned, shares) - coefficient) / (scale * 7)
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    found = total(head("profile", scale=9.0, loss="multinomial", scale_free=False), raw, counts)
+    assert found == (pytest.approx((expected * scale * 7).sum(), rel=1e-5), 8)
 
 
 def test_multinomial_leaves_missing_bins_out():
@@ -239,6 +241,7 @@ def test_refused_weights(kind, settings, message):
         ({"p": {"class_weights": "balanced"}}, "class_weights is for kinds binary and class"),
         ({"k": {"track_weights": {"x": 1}}}, "track_weights is for targets whose tracks are not classes"),
         ({"p": {"total": "c"}, "c": {}}, "total is for the multinomial loss; this is kind 'profile' with loss 'pois"),
+        ({"c": {"scale_free": False}}, "scale_free: false is for the multinomial loss; this is kind 'count'"),
         ({"p": {"loss": "multinomial", "total": "c"}}, "total 'c' is no count target of this model; it has: none"),
         ({"p": {"loss": "multinomial", "total": "b"}, "b": {}, "c": {}}, "no count target of this model; it has: c"),
     ],

@@ -44,6 +44,11 @@ class Head(Section):
         description="With the multinomial loss: the count target whose prediction the predicted shape is multiplied "
         "with; the mean total of the training rows if none.",
     )
+    scale_free: bool = Field(
+        True,
+        description="With the multinomial loss: divide it by the mean total of the training rows; false: the plain "
+        "likelihood, beside which papers give the weights of their other losses.",
+    )
     shape_weight: float = Field(
         5.0, gt=0, description="With poisson_multinomial: weight of the shape against the total (5 as in Borzoi)."
     )
@@ -88,6 +93,7 @@ def check_heads(heads: Mapping[str, Head], kinds: Mapping[str, str], where: str)
                 "targets whose tracks are not classes",
             ),
             ("total", head.total is not None, loss == "multinomial", "the multinomial loss"),
+            ("scale_free: false", not head.scale_free, loss == "multinomial", "the multinomial loss"),
         ):
             if given and not fits:
                 raise InputError(place, f"{key} is for {takes}; this is kind '{kind}' with loss '{loss}'")

@@ -51,7 +51,7 @@ class FittedHead:
         centre, scale = jnp.asarray(self.scaling.centre), jnp.asarray(self.scaling.scale)
         if ndim == 1:  # a target without tracks
             centre, scale = centre[0], scale[0]
-        return Fit(centre, scale, self.section.shape_weight)
+        return Fit(centre, scale, self.section.shape_weight, self.section.scale_free)
 
     def losses(self, raw: Array, truth: Array, present: Array) -> TargetLoss:
         """Loss of a batch: raw outputs, float32 labels without gaps, which of them are known (bool), of one shape.

@@ -26,12 +26,13 @@ _LARGEST_LOG_CONCENTRATION = 8.0
 class Fit(NamedTuple):
     """What training rows and configuration say of a target.
 
-    ``centre`` and ``scale`` are (track,), or scalars for a target without tracks; ``shape_weight`` as in `Head`.
+    ``centre`` and ``scale`` are (track,), or scalars for a target without tracks; the others as in `Head`.
     """
 
     centre: Array | float
     scale: Array | float
     shape_weight: float = 5.0
+    scale_free: bool = True
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,12 @@ def _log_shares(raw: Array, present: Array) -> Array:
 def _multinomial(raw: Array, truth: Array, present: Array, fit: Fit) -> tuple[Array, Array]:
     """Multinomial negative log-likelihood of a profile given its total, (example, track).
 
-    As BPNet's profile head (Avsec et al. 2021, Methods), without the coefficient, which does not hold the prediction,
-    and divided by the mean total of the training rows.
+    As BPNet's profile head (Avsec et al. 2021, Methods), without the coefficient, which does not hold the prediction;
+    divided by the mean total of the training rows where ``scale_free`` says so.
     """
     surprise = -jnp.sum(jnp.where(present, truth * _log_shares(raw, present), 0.0), axis=1)
-    return surprise / (fit.scale * raw.shape[1]), present.any(axis=1)
+    mean_total = fit.scale * raw.shape[1] if fit.scale_free else 1.0
+    return surprise / mean_total, present.any(axis=1)
 
 
 def _shape(raw: Array, fit: Fit) -> Array:

@@ -116,6 +116,17 @@ def test_rows_that_every_run_was_trained_on_are_refused(world, tmp_path, monkeyp
         across(world, tmp_path / "q.zarr", dataset=empty, part="train")
 
 
+def test_rows_without_labels_are_predicted(world, tmp_path, monkeypatch):
+    labelled = own_dataset(tmp_path / "labelled.zarr", [500_000, 600_000], monkeypatch)
+    arrays = {key: value for key, value in toys.motif_arrays(2, seed=5).items() if key.startswith("inputs")}
+    runs = {"0": {"train": [], "valid": [], "test": ["test"]}}
+    bare = toys.write_dataset(tmp_path / "bare.zarr", [("y", "test", 2)], arrays, runs=runs)
+    found, expected = (across(world, tmp_path / f"{x.name}.p.zarr", dataset=x) for x in (bare, labelled))
+    np.testing.assert_array_equal(found.predicted("bound"), expected.predicted("bound"))
+    assert not found.mask("bound").any()
+    assert expected.mask("bound").all()
+
+
 def test_the_dataset_of_the_training_must_be_as_it_was(world, tmp_path, monkeypatch):
     other = own_dataset(tmp_path / "other.zarr", [500_000], monkeypatch)
     with pytest.raises(

@@ -102,6 +102,7 @@ def predict_across(
     ----------
     out : folder to write. models : folders of the runs. dataset : folder of the dataset.
     trained_on : folders of the datasets that the models, and those they started from, were trained on.
+        It may lack targets; their predictions have no truth then.
     part : "test", "valid", "train" of ``runs`` of the dataset (of all its runs if None), or "all" rows.
     prediction : strands, shifts and batch size.
 
@@ -118,7 +119,7 @@ def predict_across(
     require_device(training["device"], training["xla_threads"])  # before the first array
     reader = DatasetReader(dataset)
     for info, folder in zip(infos, folders):
-        check_dataset(info, reader, folder)
+        check_dataset(info, reader, folder, labelled=False)
     folds = _folds(reader, part, runs)
     ranges = part_ranges(reader.parts, folds)
     if not ranges:
@@ -145,7 +146,8 @@ def predict_across(
     }
     networks = [load_network(folder) for folder in folders]
     runners = [predictor(network, strands=strands, shifts_bp=prediction.shifts_bp) for network in networks]
-    specs, targets = networks[0].predicted, networks[0].view.targets
+    specs = networks[0].predicted
+    targets = {name: reader.targets[name] for name in specs if name in reader.targets}
     table, label, done = reader.rows(), f"{infos[0]['name']} on {reader.name}", 0
     batch_size = prediction.batch_size or training["batch_size"]
     with (

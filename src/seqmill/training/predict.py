@@ -78,12 +78,13 @@ def predictor(
     return run
 
 
-def check_dataset(info: Mapping[str, Any], reader: Any, folder: Path) -> None:
+def check_dataset(info: Mapping[str, Any], reader: Any, folder: Path, *, labelled: bool = True) -> None:
     """Arrays must be as in training, and a dataset of the same name the very one: else its test rows may be known.
 
     Parameters
     ----------
     info : content of the ``model.json`` of ``folder``. reader : DatasetReader.
+    labelled : every target must be there; else those that are there must be as in training.
     """
     if info["dataset"] == reader.name and info["dataset_digest"] != reader.digest:
         raise InputError(
@@ -92,6 +93,8 @@ def check_dataset(info: Mapping[str, Any], reader: Any, folder: Path) -> None:
         )
     for role, present in (("input", reader.inputs), ("target", reader.targets)):
         for name, trained in info[f"{role}s"].items():
+            if name not in present and role == "target" and not labelled:
+                continue
             if name not in present:
                 raise InputError(reader.name, f"has no {role} {name!r}, which model {folder} was trained on")
             found = present[name]
@@ -113,8 +116,8 @@ def truth_of(batch: Batch, targets: Mapping[str, Any], specs: Mapping[str, Any],
     found = {}
     for name, spec in specs.items():
         if name not in targets:
-            shape = (count, *spec.shape_per_example)
-            found[name] = np.zeros(shape, spec.dtype), np.zeros(shape, bool)
+            shape, unknown = (count, *spec.shape_per_example), np.nan if np.dtype(spec.dtype).kind == "f" else 0
+            found[name] = np.full(shape, unknown, spec.dtype), np.zeros(shape, bool)
             continue
         stored = batch[f"targets/{name}"][:count]
         mask = batch[f"mask/{name}"][:count] if f"mask/{name}" in batch else None

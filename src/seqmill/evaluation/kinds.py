@@ -9,7 +9,7 @@ from seqmill.evaluation.ranked import Monotone, Ranked
 from seqmill.evaluation.sums import Calls, Classes, Moments, Statistic, View, WindowMeans, as_is
 from seqmill.metrics.classes import surprise
 from seqmill.metrics.fractions import beta_binomial_log_likelihood
-from seqmill.metrics.profile import jsd, shape_log_likelihood
+from seqmill.metrics.profile import distance_of_shares, jsd, likelihood_of_shares, shares
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -41,7 +41,7 @@ def window_totals(truth: np.ndarray, predicted: np.ndarray, mask: np.ndarray) ->
     """log(1 + total) of the known bins of each window (n, tracks); windows with negative signal are masked."""
     inner = tuple(range(1, truth.ndim - 1))
     y, x = np.where(mask, truth, 0.0), np.where(mask, np.maximum(predicted, 0), 0.0)
-    usable = mask.any(axis=inner) & ~(y < 0).any(axis=inner)
+    usable = np.asarray(mask.any(axis=inner) & ~(y < 0).any(axis=inner))
     total = np.where(usable, y.sum(axis=inner), 0.0)
     return np.log1p(total), np.log1p(x.sum(axis=inner)), usable
 
@@ -69,7 +69,8 @@ def _of_shape(truth: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> np.
     y = np.where(known, np.moveaxis(truth, 1, -1), 0.0)
     x = np.where(known, np.maximum(np.moveaxis(predicted, 1, -1), 0), 0.0)
     x = np.where(x.any(axis=-1, keepdims=True), x, known)
-    return np.stack([jsd(y, x), shape_log_likelihood(y, x)])
+    p, q = shares(y), shares(x)
+    return np.stack([distance_of_shares(p, q), likelihood_of_shares(p, q)])
 
 
 def _within_window(truth: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -96,11 +97,11 @@ def _of_counts(truth: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> np
 
 def _of_distribution(truth: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Cross-entropy and Jensen-Shannon distance of each row, (2, n, 1)."""
-    known = mask.all(axis=1)
+    known = np.asarray(mask.all(axis=1))
     truth = np.where(known[:, None], truth, 1.0)
-    shares = np.maximum(predicted, 0)
-    shares = np.where(shares.any(axis=1, keepdims=True), shares, 1.0)
-    found = np.stack([surprise(truth, shares), jsd(truth, shares)])
+    guess = np.maximum(predicted, 0)
+    guess = np.where(guess.any(axis=1, keepdims=True), guess, 1.0)
+    found = np.stack([surprise(truth, guess), jsd(truth, guess)])
     return np.where(known, found, np.nan)[:, :, None]
 
 

@@ -118,8 +118,8 @@ def _draw_pairs(axes: Any, lines: pd.DataFrame, bounds: dict[Any, tuple[float, f
         of_verdict = lines["verdict"] == verdict if verdict else ~lines["verdict"].isin(["better than", "worse than"])
         chosen = of_verdict.to_numpy(bool)
         if chosen.any():
-            edge = "white" if verdict else INK
-            look = {"color": colour, "markersize": size, "markeredgecolor": edge, "markeredgewidth": 0.8, "zorder": 4}
+            rim = "white" if verdict else INK
+            look = {"color": colour, "markersize": size, "markeredgecolor": rim, "markeredgewidth": 0.8, "zorder": 4}
             axes.plot(x[chosen], y[chosen], marker, label=f"{label} ({chosen.sum()})", **look)
     low, high = min(x.min(), y.min()), max(x.max(), y.max())
     edge = 0.08 * (high - low) or 0.05

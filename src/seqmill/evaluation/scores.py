@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqmill.evaluation.kinds import KINDS, Kind, metrics_of
+from seqmill.evaluation.ranked import Monotone, Ranked
 from seqmill.evaluation.resample import Blocks
 from seqmill.evaluation.sums import BlockSums
 from seqmill.metrics.ranking import auprc, auroc
@@ -65,7 +66,7 @@ def track_groups(spec: Any, tracks: Sequence[str]) -> list[str]:
 
 
 def pieces(
-    reader: Any, target: str, tracks: slice, also: Any = None
+    reader: Any, target: str, tracks: slice | list[int], also: Any = None
 ) -> Iterator[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]:
     """Row ranges with truth, prediction and mask (rows, ..., tracks) of some tracks.
 
@@ -172,9 +173,12 @@ def _score_tracks(
                 for column, piece in zip(held, kind.view(truth, predicted, mask)):
                     column[:, rows] = piece.T
         _fill(scores, slab, sums, draws)
-        for offset, (truth, predicted, mask) in enumerate(zip(*held) if kind.ranked else ()):
-            rank = (truth[mask], predicted[mask], blocks.index[mask])
-            _rank(scores, kind, slab.start + offset, *rank, draws)
+        if kind.ranked is not None:
+            for track, (truth, predicted, mask) in enumerate(zip(*held), start=slab.start):
+                if kind.positives:
+                    scores.positives[track] = int(truth[mask].sum())
+                scorer = kind.ranked(truth[mask], predicted[mask], blocks.index[mask])
+                _rank(scores, track, scorer, truth[mask], predicted[mask], draws)
     scores.mask = digest.hexdigest()
 
 
@@ -196,17 +200,13 @@ def _fill(scores: Scores, slab: slice, sums: list[BlockSums], draws: np.ndarray)
 
 def _rank(
     scores: Scores,
-    kind: Kind,
     track: int,
+    scorer: Ranked | Monotone,
     truth: np.ndarray,
     predicted: np.ndarray,
-    block: np.ndarray,
     draws: np.ndarray,
 ) -> None:
     """Fill in the metrics of one track that need its values in order."""
-    if kind.positives:
-        scores.positives[track] = int(truth.sum())
-    scorer = kind.ranked(truth, predicted, block)
     again = scorer.resampled(draws)
     for i, name in enumerate(scorer.names):
         place = scores.metrics.index(name)

@@ -129,7 +129,7 @@ class Calls:
     Matthews (1975) Biochimica et Biophysica Acta 405:442.
     """
 
-    names = ("matthews", "accuracy")
+    names: tuple[str, ...] = ("matthews", "accuracy")
     undefined, empty = "truth or calls are of one class", "no values"
 
     def terms(self, truth: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -173,11 +173,11 @@ class Classes:
     As `seqmill.metrics.classes`; a row counts where all of its classes are known.
     """
 
-    names = ("accuracy", "matthews", "cross_entropy")
+    names: tuple[str, ...] = ("accuracy", "matthews", "cross_entropy")
     undefined, empty = "truth or calls are of one class", "no values"
 
     def terms(self, truth: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        known = mask.all(axis=1)
+        known = np.asarray(mask.all(axis=1))
         truth = np.where(known[:, None], truth, 0.0)
         true, called = truth.argmax(axis=1), predicted.argmax(axis=1)
         every = np.arange(truth.shape[1])[:, None]

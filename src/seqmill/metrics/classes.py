@@ -77,5 +77,5 @@ def class_matthews(truth: np.ndarray, predicted: np.ndarray, mask: np.ndarray | 
         return undefined("no values")
     true, called = truth.argmax(axis=1), predicted.argmax(axis=1)
     counts = [np.bincount(which, minlength=truth.shape[1]).astype(np.float64) for which in (true, called)]
-    found = float(correlation_of_classes(np.float64(len(true)), np.sum(true == called), *counts))
+    found = float(correlation_of_classes(np.array(float(len(true))), np.sum(true == called), *counts))
     return undefined("truth or calls are of one class") if np.isnan(found) else Score(found)

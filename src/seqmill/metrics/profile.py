@@ -5,12 +5,12 @@ import numpy as np
 FLAT_SHARE = 1e-3
 
 
-def _shares(values: np.ndarray) -> np.ndarray:
-    """Rows divided by their sums; NaN for rows without counts, or with a missing or negative one."""
+def shares(values: np.ndarray) -> np.ndarray:
+    """Rows (..., bins) divided by their sums; NaN for rows without counts, or with a missing or negative one."""
     values = np.asarray(values, np.float64)
     total = values.sum(axis=-1, keepdims=True)
-    usable = (total > 0) & np.isfinite(total) & (values >= 0).all(axis=-1, keepdims=True)
-    return np.where(usable, values / np.where(usable, total, 1), np.nan)
+    usable = (total > 0) & np.isfinite(total) & (values.min(axis=-1, keepdims=True, initial=0) >= 0)
+    return values / np.where(usable, total, np.nan)
 
 
 def jsd(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -27,9 +27,13 @@ def jsd(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     -------
     float64 (...,); NaN where a row is all zero, or holds NaN or a negative value.
     """
+    return distance_of_shares(shares(truth), shares(predicted))
+
+
+def distance_of_shares(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """`jsd` of (..., bins) that sum to 1 already."""
     from scipy.special import rel_entr
 
-    p, q = _shares(truth), _shares(predicted)
     m = (p + q) / 2
     nats = rel_entr(p, m).sum(axis=-1) + rel_entr(q, m).sum(axis=-1)
     return np.sqrt(np.maximum(nats / (2 * np.log(2)), 0))
@@ -53,9 +57,9 @@ def multinomial_log_likelihood(counts: np.ndarray, probabilities: np.ndarray) ->
     from scipy.special import gammaln
 
     counts = np.asarray(counts, np.float64)
-    shares = _shares(probabilities)
+    share = shares(probabilities)
     with np.errstate(divide="ignore"):
-        terms = np.where(counts > 0, counts * np.log(np.where(counts > 0, shares, 1)), 0.0 * shares)
+        terms = np.where(counts > 0, counts * np.log(np.where(counts > 0, share, 1)), 0.0 * share)
     known = np.where(counts >= 0, counts, np.nan)
     return gammaln(known.sum(axis=-1) + 1) - gammaln(known + 1).sum(axis=-1) + terms.sum(axis=-1)
 
@@ -75,6 +79,9 @@ def shape_log_likelihood(counts: np.ndarray, predicted: np.ndarray) -> np.ndarra
     -------
     float64 (...,); NaN where a row is all zero, or holds NaN or a negative value.
     """
-    truth, shares = _shares(counts), _shares(predicted)
-    mixed = (1 - FLAT_SHARE) * shares + FLAT_SHARE / np.shape(predicted)[-1]
-    return np.sum(truth * np.log(mixed), axis=-1)
+    return likelihood_of_shares(shares(counts), shares(predicted))
+
+
+def likelihood_of_shares(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """`shape_log_likelihood` of (..., bins) that sum to 1 already."""
+    return np.sum(p * np.log((1 - FLAT_SHARE) * q + FLAT_SHARE / q.shape[-1]), axis=-1)

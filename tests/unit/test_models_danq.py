@@ -66,6 +66,33 @@ def test_lstm_equals_slow_loops():
     assert np.abs(np.asarray(lstm.recurrent[...])).max() <= 0.5
 
 
+def test_lstm_and_its_gradient_equal_the_plain_form():
+    """One direction after the other, position by position, differentiated by jax."""
+    lstm = BidirectionalLSTM(3, 4, nnx.Rngs(5))
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 7, 3)), jnp.float32)
+    graph, state = nnx.split(lstm)
+
+    def plain(state, x):
+        kernel, recurrent, bias = (nnx.merge(graph, state).__dict__[n][...] for n in ("kernel", "recurrent", "bias"))
+        directions = []
+        for number, order in enumerate((range(7), range(6, -1, -1))):
+            hidden, cell, out = jnp.zeros((2, 4)), jnp.zeros((2, 4)), {}
+            for place in order:
+                gates = x[:, place] @ kernel[number] + hidden @ recurrent[number] + bias[number]
+                take, keep, new, show = (gates[:, 4 * g : 4 * g + 4] for g in range(4))
+                cell = jax.nn.sigmoid(keep) * cell + jax.nn.sigmoid(take) * jnp.tanh(new)
+                hidden = out[place] = jax.nn.sigmoid(show) * jnp.tanh(cell)
+            directions.append(jnp.stack([out[place] for place in range(7)], axis=1))
+        return jnp.concatenate(directions, axis=-1)
+
+    weights = jnp.asarray(np.random.default_rng(1).normal(size=(2, 7, 8)), jnp.float32)
+    expected = jax.grad(lambda s, x: jnp.sum(weights * plain(s, x)), argnums=(0, 1))(state, x)
+    found = jax.grad(lambda s, x: jnp.sum(weights * nnx.merge(graph, s)(x)), argnums=(0, 1))(state, x)
+    np.testing.assert_allclose(lstm(x), plain(state, x), rtol=1e-5, atol=1e-6)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
 def test_equals_a_slow_network():
     model = build("danq", SMALL, {"sequence": toys.sequence_spec(20)}, {"y": net.target("y", 2)}, 3)
     x = net.one_hot(np.random.default_rng(0), 3, 20)
@@ -83,8 +110,8 @@ def test_the_cell_is_compiled_once_for_any_length(bp):
     model = build("danq", SMALL, {"sequence": toys.sequence_spec(bp)}, {"y": net.target("y", 2)}, 3)
     traced = str(jax.make_jaxpr(lambda x: model({"sequence": x}, train=False)["y"])(jnp.zeros((1, bp, 4))))
     assert traced.count("scan[") == 1
-    # tanh of the new cell and of the shown cell stand once each, not once a position.
-    assert traced.count("= tanh") == 2
+    # tanh of the new cell and of the shown cell stand once for each direction, not once a position.
+    assert traced.count("= tanh") == 4
 
 
 def test_learns():

@@ -40,7 +40,8 @@ class DanQSettings(Section):
 class BidirectionalLSTM(nnx.Module):
     """Long short-term memory over positions, forwards and backwards: (example, position, n) to (…, 2 × units).
 
-    Both directions run in one `jax.lax.scan`, so that the step is compiled once and each moment is one batched product.
+    Both directions run in one `jax.lax.scan`, so that the step is compiled once, each with its own small products: one
+    batched product would transpose all gates before and after.
     Gates lie along the last axis in the order input, forget, cell, output; the first axis of the parameters is the
     direction.
     """
@@ -57,23 +58,25 @@ class BidirectionalLSTM(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((2, 4 * units)).at[:, units : 2 * units].set(1.0))
 
     def __call__(self, x: Array) -> Array:
-        both = jnp.stack([x, x[:, ::-1]])
+        x = x.transpose(1, 0, 2)
+        kernel, recurrent, bias = self.kernel[...], self.recurrent[...], self.bias[...]
         # All that does not depend on the moment before is one product over all positions.
-        driven = jnp.einsum("dbtn,dng->tdbg", both, self.kernel[...]) + self.bias[...][:, None]
-        recurrent = self.recurrent[...]
+        driven = (x @ kernel[0] + bias[0], x[::-1] @ kernel[1] + bias[1])
 
-        def moment(carry: tuple[Array, Array], drive: Array) -> tuple[tuple[Array, Array], Array]:
-            hidden, cell = carry
-            gates = drive + jnp.einsum("dbh,dhg->dbg", hidden, recurrent)
-            take, keep, new, show = jnp.split(gates, 4, axis=-1)
-            cell = nnx.sigmoid(keep) * cell + nnx.sigmoid(take) * jnp.tanh(new)
-            hidden = nnx.sigmoid(show) * jnp.tanh(cell)
-            return (hidden, cell), hidden
+        def moment(carry: list[tuple[Array, Array]], drives: tuple[Array, Array]):
+            states = [_cell(drive + h @ w, cell) for (h, cell), drive, w in zip(carry, drives, recurrent)]
+            return states, [hidden for hidden, _ in states]
 
-        start = jnp.zeros((2, x.shape[0], self.units), x.dtype)
-        _, hidden = jax.lax.scan(moment, (start, start), driven)
-        forwards, backwards = hidden[:, 0], hidden[::-1, 1]
-        return jnp.concatenate([forwards, backwards], axis=-1).transpose(1, 0, 2)
+        start = jnp.zeros((x.shape[1], self.units), x.dtype)
+        _, (forwards, backwards) = jax.lax.scan(moment, [(start, start), (start, start)], driven)
+        return jnp.concatenate([forwards, backwards[::-1]], axis=-1).transpose(1, 0, 2)
+
+
+def _cell(gates: Array, cell: Array) -> tuple[Array, Array]:
+    """Hidden state and cell (example, units) after a moment, from the gates before their functions."""
+    take, keep, new, show = jnp.split(gates, 4, axis=-1)
+    cell = nnx.sigmoid(keep) * cell + nnx.sigmoid(take) * jnp.tanh(new)
+    return nnx.sigmoid(show) * jnp.tanh(cell), cell
 
 
 @register("danq")

@@ -19,19 +19,11 @@ from torch.nn import functional as F
 _ONE = math.log(math.e - 1)  # as in seqmill's Poisson loss: softplus of it is 1
 
 
-class Conv(nn.Module):
-    """1-D convolution, by ``nn.Conv1d`` or by ``nn.Conv2d`` over (channel, 1, position) with channels last."""
-
-    def __init__(self, inputs: int, outputs: int, width: int, dilation: int = 1, flat: bool = True):
-        super().__init__()
-        self.layer = (
-            nn.Conv1d(inputs, outputs, width, dilation=dilation)
-            if flat
-            else nn.Conv2d(inputs, outputs, (1, width), dilation=(1, dilation))
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layer(x)
+def conv(inputs: int, outputs: int, width: int, flat: bool, dilation: int = 1) -> nn.Module:
+    """1-D convolution, or one over (channel, 1, position), which may lie channels last."""
+    if flat:
+        return nn.Conv1d(inputs, outputs, width, dilation=dilation)
+    return nn.Conv2d(inputs, outputs, (1, width), dilation=(1, dilation))
 
 
 def pool(x: torch.Tensor, width: int) -> torch.Tensor:
@@ -50,7 +42,7 @@ class Basset(nn.Module):
         self.pools, self.dropout = shape["pools"], shape["dropout"]
         convs, norms, channels, positions = [], [], 4, shape["bp"]
         for filters, width, by in zip(shape["filters"], shape["widths"], shape["pools"]):
-            convs.append(Conv(channels, filters, width, flat=flat))
+            convs.append(conv(channels, filters, width, flat))
             norms.append(batch_norm(filters, flat))
             channels, positions = filters, (positions - width + 1) // by
         denses, dense_norms, features = [], [], channels * positions
@@ -77,7 +69,7 @@ class DeepSEA(nn.Module):
         self.pools, self.dropout = shape["pools"], shape["dropout"]
         convs, channels, positions = [], 4, shape["bp"]
         for filters, by in zip(shape["filters"], shape["pools"]):
-            convs.append(Conv(channels, filters, shape["width"], flat=flat))
+            convs.append(conv(channels, filters, shape["width"], flat))
             channels, positions = filters, (positions - shape["width"] + 1) // by
         self.convs = nn.ModuleList(convs)
         self.hidden = nn.Linear(channels * positions, shape["hidden"])
@@ -94,7 +86,7 @@ class DanQ(nn.Module):
         super().__init__()
         self.shape = shape
         positions = (shape["bp"] - shape["width"] + 1) // shape["pool"]
-        self.conv = Conv(4, shape["filters"], shape["width"], flat=flat)
+        self.conv = conv(4, shape["filters"], shape["width"], flat)
         self.lstm = nn.LSTM(shape["filters"], shape["lstm"], batch_first=True, bidirectional=True)
         self.hidden = nn.Linear(2 * shape["lstm"] * positions, shape["hidden"])
         self.head = nn.Linear(shape["hidden"], shape["tasks"])
@@ -110,10 +102,10 @@ class BPNet(nn.Module):
     def __init__(self, shape: dict, flat: bool):
         super().__init__()
         n = shape["filters"]
-        self.stem = Conv(4, n, shape["width"], flat=flat)
+        self.stem = conv(4, n, shape["width"], flat)
         dilations = [2**layer for layer in range(1, shape["dilated_layers"] + 1)]
-        self.dilated = nn.ModuleList([Conv(n, n, 3, dilation, flat=flat) for dilation in dilations])
-        self.profile = Conv(n, 1, shape["profile_width"], flat=flat)
+        self.dilated = nn.ModuleList([conv(n, n, 3, flat, dilation) for dilation in dilations])
+        self.profile = conv(n, 1, shape["profile_width"], flat)
         self.count = nn.Linear(n, 1)
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -219,7 +211,6 @@ class Side:
     def _parameters(self):
         """Each parameter of seqmill with its name and index of direction (None but in the LSTM) and torch's tensor."""
         own = dict(self.model.named_parameters())
-        own = {key.replace(".layer.", "."): value for key, value in own.items()}
         for name in self.weights:
             if name in LSTM:
                 for direction, suffix in enumerate(("", "_reverse")):

@@ -223,6 +223,7 @@ def test_other_rows_or_tracks_are_not_compared(tmp_path):
     named = {"peaks": spec("binary", ["a", "b", "x"], dtype="uint8")}
     other = write(tmp_path, values, named, model="c", kind="baseline")
     evaluate(tmp_path / "toy", name="toy", predictions=[net, base, other], figures=False)
+    assert set(table(tmp_path / "toy", "comparison")["metric"]) == {"auroc", "auprc", "matthews", "accuracy"}
     found = table(tmp_path / "toy", "comparison").groupby("baseline")["verdict"].unique()
     assert found["b"].tolist() == ["not comparable: the predictions are of different rows"]
     assert found["c"].tolist() == ["not comparable: the predictions are of different tracks"]

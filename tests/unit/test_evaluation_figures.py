@@ -118,6 +118,20 @@ def test_figures_are_plain_svg(drawn):
         assert "<dc:date>" not in text
 
 
+def test_a_metric_without_values_has_no_panel(tmp_path):
+    """All labels are yes: average precision is 1 for both, AUROC does not exist."""
+    predicted, truth, mask = binary(np.random.default_rng(0), 1.0, N)
+    specs = {"peaks": spec("binary", ["a", "b", "c"], dtype="uint8")}
+    values = {"peaks": (predicted, np.ones_like(truth), mask)}
+    net = write(tmp_path, values, specs, rows=rows_of(N))
+    base = write(tmp_path, values, specs, rows=rows_of(N), model="base", kind="baseline")
+    evaluate(tmp_path / "toy", name="toy", predictions=[net, base])
+    assert [figure["alt"] for figure in read_marker(tmp_path / "toy").attrs["figures"]] == [
+        "ROC and precision-recall curves of net, base on peaks.",
+        "AUPRC of each track of peaks: net against base.",
+    ]
+
+
 def test_no_labels_no_figures(tmp_path):
     predicted, truth, mask = binary(np.random.default_rng(0), 1.0, N)
     specs = {"peaks": spec("binary", ["a", "b", "c"], dtype="uint8")}

@@ -106,13 +106,11 @@ def compare(ours: Line, theirs: Line, target: str, fold: str, seed: str) -> Iter
     common |= {"baseline_kind": theirs.kind}
     found = pooled_pair(ours, theirs, target, fold)
     if isinstance(found, str):
-        yield {
-            **common,
-            "over": "",
-            "group": "",
-            "verdict": found,
-            "sentence": f"{ours.model} and {theirs.model}: {found}",
-        }
+        common |= {"group": "", "verdict": found, "sentence": f"{ours.model} and {theirs.model}: {found}"}
+        runs = next(iter(ours.folds(target).values()))
+        for scores in runs[0].scores(target):
+            over = next(parts_of(scores))[0]
+            yield from ({**common, "over": over, "metric": metric, "runs": len(ours.runs)} for metric in scores.metrics)
         return
     for mine, other in zip(*found):
         for i, metric in enumerate(mine.metrics):

@@ -174,12 +174,14 @@ def _tracks(folder: Path, target: str, pooled: pd.DataFrame, pairs: pd.DataFrame
     if pairs.empty:
         return
     metrics = list(pairs["metric"].unique())
-    metrics = metrics[:2] if metrics[:2] == ["auroc", "auprc"] else metrics[:1]
+    wanted = metrics[:2] if metrics[:2] == ["auroc", "auprc"] else metrics[:1]
     averaged = set(pairs.loc[pairs["seed"] == ENSEMBLE, "network"])
     pairs = pairs[(pairs["seed"] == ENSEMBLE) | ~pairs["network"].isin(averaged)]
     groups = list(pairs.groupby(["network", "baseline", "seed"], sort=False))
     for (network, baseline, seed), lines in groups[:MAX_PAIRS]:
-        if all(lines.loc[lines["metric"] == metric, "difference"].isna().any() for metric in metrics):
+        defined = set(lines.loc[lines["difference"].notna(), "metric"])
+        metrics = [metric for metric in wanted if metric in defined]
+        if not metrics:
             continue
         alone = pooled[((pooled["model"] == network) & (pooled["seed"] == seed)) | (pooled["model"] == baseline)]
         bounds = {

@@ -100,9 +100,9 @@ def predict_across(
 
     Parameters
     ----------
-    out : folder to write. models : folders of the runs. dataset : folder of the dataset.
+    out : folder to write. models : folders of the runs.
+    dataset : folder of the dataset. It may lack targets; their predictions have no truth then.
     trained_on : folders of the datasets that the models, and those they started from, were trained on.
-        It may lack targets; their predictions have no truth then.
     part : "test", "valid", "train" of ``runs`` of the dataset (of all its runs if None), or "all" rows.
     prediction : strands, shifts and batch size.
 
@@ -130,19 +130,10 @@ def predict_across(
     used = np.flatnonzero(unseen.any(axis=1)).tolist()
     infos, folders, unseen = [infos[i] for i in used], [folders[i] for i in used], unseen[used]
     strands = infos[0]["strands"] and prediction.strands == "auto"
-    attrs = {
-        "kind": "network",
-        "model": infos[0]["name"],
-        "dataset": reader.name,
-        "dataset_digest": reader.digest,
-        "fold": _one_of([info["fold"] for info in infos], ALL),
-        "seed": _one_of([info["seed"] for info in infos], MEAN),
+    attrs = _attrs(infos, unseen, reader) | {
         "part": part,
         "both_strands": strands,
         "shifts_bp": list(prediction.shifts_bp),
-        "bootstrap_unit": reader.bootstrap_unit,
-        "models": {_run(info): int(may.sum()) for info, may in zip(infos, unseen)},
-        "out_of_fold": not bool(unseen.all()),
     }
     networks = [load_network(folder) for folder in folders]
     runners = [predictor(network, strands=strands, shifts_bp=prediction.shifts_bp) for network in networks]
@@ -175,6 +166,21 @@ def _average(
             for name, values in run(inputs).items():
                 means[name].add(np.asarray(values, np.float32)[:count], may)
     return means
+
+
+def _attrs(infos: Sequence[Mapping[str, Any]], unseen: np.ndarray, reader: Any) -> dict[str, Any]:
+    """Whose predictions they are, and how many rows each run predicted."""
+    return {
+        "kind": "network",
+        "model": infos[0]["name"],
+        "dataset": reader.name,
+        "dataset_digest": reader.digest,
+        "fold": _one_of([info["fold"] for info in infos], ALL),
+        "seed": _one_of([info["seed"] for info in infos], MEAN),
+        "bootstrap_unit": reader.bootstrap_unit,
+        "models": {_run(info): int(may.sum()) for info, may in zip(infos, unseen)},
+        "out_of_fold": not bool(unseen.all()),
+    }
 
 
 def _run(info: Mapping[str, Any]) -> str:

@@ -15,8 +15,10 @@ from seqmill.models.autoencoder import Autoencoder, AutoencoderSettings
 from seqmill.runtime.errors import InputError
 from seqmill.stores.model import ModelReader
 from seqmill.stores.predictions import PredictionsReader
-from seqmill.training.artefact import load_network
-from seqmill.training.objectives import find_objective, read_objective
+from seqmill.training.artefact import load_network, output_shapes
+from seqmill.training.augment import View
+from seqmill.training.jitter import Jitter
+from seqmill.training.objectives import TrainState, find_objective, read_objective, split_module
 from seqmill.training.predict import predict
 from seqmill.training.train import train_model
 
@@ -121,29 +123,25 @@ def test_predictions_hold_the_embedding_without_truth(encoded):
 def test_missing_bases_are_left_out(encoded):
     network = load_network(encoded / "models/code/0.0")
     objective = network.objective(network.graph, network.view, {}, None, None)
+    state, rows = TrainState(network.params, network.rest, ()), np.array([True, True, True, False])
+
+    def of(codes):
+        return objective.evaluate(state, {"inputs/sequence": codes}, rows)["reconstruction"]
+
     codes, _ = noisy_copies(4, 5)
-    rows = np.array([True, True, True, False])
-    state = objective_state(network)
-    whole = objective.evaluate(state, {"inputs/sequence": codes}, rows)
-    assert int(whole.labels) == 3 * BP
+    assert int(of(codes).labels) == 3 * BP
     codes[0, :20] = 4
-    assert int(objective.evaluate(state, {"inputs/sequence": codes}, rows).labels) == 3 * BP - 20
+    assert int(of(codes).labels) == 3 * BP - 20
     codes[:] = 4
-    assert float(objective.evaluate(state, {"inputs/sequence": codes}, rows).total) == 0
-
-
-def objective_state(network):
-    from seqmill.training.objectives import TrainState
-
-    return TrainState(network.params, network.rest, ())
+    assert float(of(codes).total) == 0
 
 
 @pytest.mark.parametrize("length", [500, 47])
 def test_every_length_comes_back_whole(length):
     specs = {"sequence": toys.sequence_spec(length)}
-    module = Autoencoder(specs, {}, AutoencoderSettings(channels=2), nnx.Rngs(0))
-    outputs = module({"sequence": jnp.zeros((2, length, 4))}, train=False)
-    assert {name: x.shape for name, x in outputs.items()} == {"embedding": (2, 10), "reconstruction": (2, length, 4)}
+    parts = split_module(Autoencoder(specs, {}, AutoencoderSettings(channels=2), nnx.Rngs(0)))
+    outputs = output_shapes(*parts, View(specs, {}, Jitter(0, 1), False))
+    assert {name: x.shape for name, x in outputs.items()} == {"embedding": (1, 10), "reconstruction": (1, length, 4)}
 
 
 def test_objectives_that_do_not_fit(tmp_path):

@@ -1,6 +1,6 @@
 """The objective of autoencoders: give back the bases of the window from a few numbers; no labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -74,12 +74,14 @@ class Autoencoder(Supervised):
 
         return self._update(state, mean)
 
-    def evaluate(self, state: TrainState, batch: Mapping[str, Array], rows: Array) -> TargetLoss:
+    def evaluate(self, state: TrainState, batch: Mapping[str, Array], rows: Array) -> dict[str, TargetLoss]:
         """Loss of one batch without augmentation; ``rows`` (example,) bool marks the real, not padded ones."""
         inputs = network_inputs(self.view.show(batch))
         outputs, _ = self._apply(state.params, state.rest, inputs, False, None)
-        return self._loss(outputs, inputs, rows)
+        return {RECONSTRUCTION: self._loss(outputs, inputs, rows)}
 
-    def combine(self, sums: Sequence[TargetLoss]) -> float:
+    def combine(self, sums: list[dict[str, TargetLoss]]) -> float:
         """Mean over the known bases of all batches."""
-        return float(np.sum([np.float64(part.total) for part in sums])) / max(1, sum(int(part.labels) for part in sums))
+        parts = [part[RECONSTRUCTION] for part in sums]
+        total = float(np.sum([np.float64(part.total) for part in parts]))
+        return total / max(1, sum(int(part.labels) for part in parts))

@@ -170,7 +170,7 @@ def measure(name: str, cores: int) -> dict[str, Any]:
         work = Path(temporary).resolve()
         seconds = run_workflow(name, work, cores)
         results = work / "results"
-        runs = sorted((results / "predictions" / modality.network).iterdir())
+        runs = sorted((results / "predictions" / modality.network).glob("0.[0-9]*.zarr"))  # not their mean
         real = [modality.score(read_predictions(folder, modality.target)) for folder in runs]
         linear = read_predictions(results / "predictions" / modality.baseline / "0.0.zarr", modality.target)
         dataset = results / "datasets" / f"{modality.dataset}.zarr"

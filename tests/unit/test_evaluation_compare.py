@@ -269,12 +269,21 @@ def test_verdict(low, high, words, turned):
 def test_sentences():
     line = {
         "network": "basset", "baseline": "kmer", "metric": "auroc", "over": "mean of tracks", "group": "", "tracks": 36,
+        "fold": "all", "seed": "all",
         "runs": 15, "blocks": 100, "network_value": 0.98656, "baseline_value": 0.85270, "difference": 0.133863,
         "ci_low": 0.121704, "ci_high": 0.147377, "verdict": "better than",
     }  # fmt: skip
     numbers = "AUROC, mean of 36 tracks: 0.987 vs 0.853, difference +0.134"
     bounds = "[+0.122, +0.147] over 100 blocks (15 runs)"
     assert sentence(line) == f"basset is better than kmer: {numbers} {bounds}"
+    few = {**line, "group": "histone", "seed": "mean"}
+    assert sentence(few).startswith(
+        "basset (seeds averaged) is better than kmer: AUROC, mean of 36 tracks of histone: "
+    )
+    assert sentence({**few, "tracks": 1, "fold": "3", "seed": "0"}).startswith(
+        "basset (fold 3, seed 0) is better than kmer: AUROC of histone: "
+    )
+    assert sentence({**line, "tracks": 1}).startswith("basset is better than kmer: AUROC: ")
     assert sentence({**line, "verdict": "no clear difference"}) == (
         f"no clear difference between basset and kmer: {numbers} {bounds}"
     )

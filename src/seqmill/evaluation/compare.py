@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from seqmill.evaluation.resample import MIN_BLOCKS, intervals
-from seqmill.evaluation.runs import ALL, Line, pooled_pair
+from seqmill.evaluation.runs import ALL, ENSEMBLE, Line, pooled_pair
 from seqmill.evaluation.scores import Scores
 from seqmill.evaluation.summaries import enough_blocks, parts_of, summary
 from seqmill.metrics.bootstrap import TOO_FEW
@@ -37,10 +37,16 @@ def verdict(low: float, high: float, reason: str, *, lower_is_better: bool = Fal
 def sentence(row: dict[str, Any]) -> str:
     """The verdict of one line of the comparison table in a sentence."""
     metric = describe(row["metric"])
-    over = {"target": "", "mean of group": f", mean of {_count(row['tracks'], 'track')} of {row['group']}"}
-    what = metric.label + over.get(row["over"], f", mean of {_count(row['tracks'], 'track')}")
+    what = metric.label
+    if row["over"] != "target" and row["tracks"] > 1:
+        what += f", mean of {row['tracks']} tracks" + (f" of {row['group']}" if row["group"] else "")
+    elif row["group"]:
+        what += f" of {row['group']}"
     values = f"{what}: {row['network_value']:.3f} vs {row['baseline_value']:.3f}, difference {row['difference']:+.3f}"
-    names = f"{row['network']} and {row['baseline']}"
+    which = [f"fold {row['fold']}"] if row["fold"] != ALL else []
+    which += {ALL: [], ENSEMBLE: ["seeds averaged"]}.get(row["seed"], [f"seed {row['seed']}"])
+    network = row["network"] + (f" ({', '.join(which)})" if which else "")
+    names = f"{network} and {row['baseline']}"
     runs = f" ({row['runs']} runs)" if row["runs"] > 1 else ""
     if row["verdict"] == TOO_FEW:
         return (
@@ -51,15 +57,11 @@ def sentence(row: dict[str, Any]) -> str:
     start = (
         f"no clear difference between {names}"
         if row["verdict"] == EVEN
-        else f"{row['network']} is {row['verdict']} {row['baseline']}"
+        else f"{network} is {row['verdict']} {row['baseline']}"
     )
     lower = "; lower is better" if metric.lower_is_better else ""
     bounds = f" [{row['ci_low']:+.3f}, {row['ci_high']:+.3f}] over {row['blocks']} blocks"
     return f"{start}: {values}{bounds}{runs}{lower}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def opponents(lines: Sequence[Line]) -> Iterator[tuple[Line, Line]]:

@@ -1,6 +1,6 @@
 """Predictions of a trained network on the rows of one part of its run."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ def truth_of(batch: Batch, targets: Mapping[str, Any], specs: Mapping[str, Any],
 
 def loaded(
     reader: Any, ranges: Sequence[Block], *, batch_size: int, targets: Sequence[str]
-) -> Iterator[tuple[dict[str, Array], Batch, int]]:
+) -> Generator[tuple[dict[str, Array], Batch, int], None, None]:
     """Batches of all rows of ``ranges``, read and copied to the device by a thread ahead of their use.
 
     Yields

@@ -72,7 +72,7 @@ def moved_back(x: Array, spec: Any, shift_bp: Array) -> Array:
 def cover(spec: Any, shifts_bp: Sequence[int]) -> np.ndarray:
     """How many of the moved windows cover each bin: float32, of a shape that divides predictions (example, ...)."""
     if not moves(spec):
-        return np.float32(len(shifts_bp))
+        return np.array(len(shifts_bp), np.float32)
     shape = [n if axis + 1 in positional_axes(spec) else 1 for axis, n in enumerate(spec.shape_per_example)]
     count = np.zeros(shape, np.float32)
     for shift in shifts_bp:

@@ -212,8 +212,40 @@ def test_a_track_without_labels_in_one_fold_is_the_mean_of_the_others(tmp_path):
     evaluate(tmp_path / "toy", name="toy", predictions=paths, figures=False)
     found = table(tmp_path / "toy").query("metric == 'auroc' and track == 'a'").set_index("fold")
     assert found.loc["all", "value"] == pytest.approx(found.loc[["0", "2"], "value"].mean(), rel=1e-5)
-    assert found.loc["all", "note"] == "undefined in 1 of 3 folds"
+    assert found.loc["all", "note"] == "undefined in 1 of 3 runs"
     assert found.loc["all", "ci_low"] < found.loc["all", "value"] < found.loc["all", "ci_high"]
+
+
+def test_a_seed_that_calls_nothing_is_told(tmp_path):
+    """Matthews' correlation of a seed that calls all rows the same does not exist; the mean is of the other seed."""
+    paths = []
+    for seed in (0, 1):
+        predicted, truth, mask = binary(np.random.default_rng(seed), 1.0)
+        stored = {"peaks": (predicted * (0.1 if seed else 1), truth, mask)}
+        paths.append(write(tmp_path, stored, PEAKS, seed=seed))
+    evaluate(tmp_path / "toy", name="toy", predictions=paths, figures=False)
+    found = table(tmp_path / "toy").query("metric == 'matthews' and track == 'a'").set_index("seed")
+    assert found.loc["1", "note"] == "undefined: truth or calls are of one class"
+    assert found.loc["all", "value"] == found.loc["0", "value"]
+    assert found.loc["all", "note"] == "undefined in 1 of 2 runs"
+
+
+def test_a_run_that_is_undefined_for_one_model_is_left_out_for_both(tmp_path):
+    paths = []
+    for fold in "01":
+        rows = rows_of().assign(source_row=np.arange(N) + N * int(fold))
+        for model, kind, skill in (("net", "network", 1.0), ("base", "baseline", 0.5)):
+            predicted, truth, mask = binary(np.random.default_rng(int(fold)), skill, truth_seed=int(fold))
+            silent = fold == "1" and model == "net"
+            stored = {"peaks": (predicted * (0.1 if silent else 1), truth, mask)}
+            paths.append(write(tmp_path, stored, PEAKS, model=model, kind=kind, fold=fold, rows=rows))
+    evaluate(tmp_path / "toy", name="toy", predictions=paths, figures=False)
+    runs = table(tmp_path / "toy").query("metric == 'matthews' and over == 'mean of tracks'")
+    runs = runs.set_index(["model", "fold"])["value"]
+    found = pooled(tmp_path / "toy", "comparison").query("metric == 'matthews'").iloc[0]
+    assert runs["base", "0"] != runs["base", "all"]
+    assert [found["network_value"], found["baseline_value"]] == [runs["net", "0"], runs["base", "0"]]
+    assert found["ci_low"] < found["difference"] < found["ci_high"]
 
 
 def test_other_rows_or_tracks_are_not_compared(tmp_path):

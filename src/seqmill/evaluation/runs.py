@@ -152,6 +152,20 @@ def matched(first: Run, second: Run, target: str) -> tuple[list[Scores], list[Sc
     return ours, theirs
 
 
+def _defined_for_both(ours: Scores, theirs: Scores) -> tuple[Scores, Scores]:
+    """Both without what is undefined for either, so that means over runs are of the same ones."""
+    value = np.isnan(ours.value) != np.isnan(theirs.value)
+    again = np.isnan(ours.resampled) != np.isnan(theirs.resampled)
+    if not value.any() and not again.any():
+        return ours, theirs
+
+    def without(scores: Scores) -> Scores:
+        kept = np.where(again | value[:, None], np.float32(np.nan), scores.resampled)
+        return replace(scores, value=np.where(value, np.nan, scores.value), resampled=kept)
+
+    return without(ours), without(theirs)
+
+
 def pooled_pair(ours: Line, theirs: Line, target: str, fold: str = ALL) -> tuple[list[Scores], list[Scores]] | str:
     """Scores of two models on the same rows, pooled over the folds that both have, or of one fold."""
     mine, other = ours.folds(target), theirs.folds(target)
@@ -165,8 +179,9 @@ def pooled_pair(ours: Line, theirs: Line, target: str, fold: str = ALL) -> tuple
                 found = matched(first, second, target)
                 if isinstance(found, str):
                     return found
-                for side, scores in zip(pairs, found):
-                    side.append(scores)
+                both = [_defined_for_both(*parts) for parts in zip(*found)]
+                for side, scores in zip(pairs, zip(*both)):
+                    side.append(list(scores))
         for side, parts in zip(folds, pairs):
             side.append([mean_of(part, folds=False) for part in zip(*parts)])
     if not folds[0]:

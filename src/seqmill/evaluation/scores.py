@@ -32,8 +32,8 @@ class Scores:
     resampled : (metrics, resamples, tracks) float32, the metric on every resample of the blocks.
     n : (metrics, tracks) values judged. positives : (tracks,) how many of them are 1, -1 where that means nothing.
     blocks : how many there are; ``spread`` is False where a fold has too few of them to say how a metric varies.
-    reasons : (metric, track) to why the value is undefined. gaps : (metrics, tracks) folds without a value.
-    runs : how many runs these are the mean of. mask : digest of what was judged.
+    reasons : (metric, track) to why the value is undefined. runs : how many runs these are the mean of.
+    gaps : (metrics, tracks) how many of these have no value; None for a single run. mask : digest of what was judged.
     """
 
     kind: str
@@ -49,7 +49,6 @@ class Scores:
     reasons: dict[tuple[int, int], str] = field(default_factory=dict)
     spread: bool = True
     gaps: np.ndarray | None = None
-    folds: int = 1
     runs: int = 1
     mask: str = ""
 
@@ -233,7 +232,7 @@ def mean_of(parts: Sequence[Scores], *, folds: bool) -> Scores:
             raise ValueError("scores of different tracks or metrics have no mean")
     if len(parts) == 1:
         return first
-    defined = np.stack([~np.isnan(part.value) for part in parts])
+    gaps = [np.isnan(part.value).astype(np.int64) if part.gaps is None else part.gaps for part in parts]
     value = _nanmean([part.value for part in parts])
     positives = first.positives
     if folds:
@@ -251,8 +250,7 @@ def mean_of(parts: Sequence[Scores], *, folds: bool) -> Scores:
         blocks=sum(part.blocks for part in parts) if folds else first.blocks,
         reasons={key: reason for key, reason in first.reasons.items() if np.isnan(value[key])},
         spread=all(part.spread for part in parts),
-        gaps=(~defined).sum(axis=0) if folds else first.gaps,
-        folds=len(parts) if folds else first.folds,
+        gaps=np.sum(gaps, axis=0),
         runs=sum(part.runs for part in parts),
         mask=first.mask,
     )

@@ -83,7 +83,7 @@ def _each(scores: Scores, i: int) -> Iterator[dict[str, Any]]:
             low[j] = high[j] = np.nan
             note = f"undefined: {scores.reasons.get((i, j), 'no value')}"
         elif gaps:
-            note = "; ".join(filter(None, [note, f"undefined in {gaps} of {scores.folds} folds"]))
+            note = "; ".join(filter(None, [note, f"undefined in {gaps} of {scores.runs} runs"]))
         yield {
             "over": "target" if scores.whole else "track",
             "group": scores.groups[j],

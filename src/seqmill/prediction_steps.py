@@ -113,9 +113,10 @@ def across(
 ) -> None:
     """Mean predictions of trained runs of a model on any dataset, see `seqmill.training.across.predict_across`."""
     config = project.config
-    earlier = [name, *lineage(config.models, name, project.where)]
-    places = [results / f"datasets/{slug(config.models[other].dataset)}.zarr" for other in dict.fromkeys(earlier)]
-    places = [place for place in dict.fromkeys(places) if (place / MARKER).is_file()]
+    models_before = lineage(config.models, name, project.where)
+    names = dict.fromkeys(config.models[other].dataset for other in [name, *models_before])
+    places = [results / f"datasets/{slug(other)}.zarr" for other in names]
+    places = [place for place in places if (place / MARKER).is_file()]
     settings = prediction_scope(config.models[name]).model_dump_json()
     rows = results / f"datasets/{slug(dataset)}.zarr"
     in_own_process(_across, out, models, rows, places, part, runs, settings, what=f"{name} on {dataset}")

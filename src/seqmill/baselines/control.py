@@ -1,4 +1,4 @@
-"""The control of a dataset as features: a baseline sees what a network sees, or the control itself would be its lead."""
+"""The control of a dataset as features: a baseline sees what a network sees, or the control would be its lead."""
 
 from typing import Any
 

@@ -106,6 +106,15 @@ def test_single_values_are_averaged_over_windows_and_strands(codes):
     np.testing.assert_allclose(both["total"][:, 0], (adenines + thymines) / 2, rtol=1e-6)
 
 
+def test_pieces_of_a_bin_go_to_the_nearest_bin(codes):
+    """Bins of 4 bp: a window moved by 1 bp keeps its bins, one moved by 3 bp gives the next."""
+    found = predictor(network(), strands=False, shifts_bp=(0, 1, 3))({"inputs/sequence": codes})
+    guanines = [(window(codes, shift) == 2).reshape(len(codes), BINS, BIN).sum(axis=2) for shift in (0, 1, 3)]
+    for i in range(BINS):
+        counts = [guanines[0][:, i], guanines[1][:, i]] + ([guanines[2][:, i - 1]] if i else [])
+        np.testing.assert_allclose(found["stranded"][:, i, 0], np.mean(counts, axis=0), rtol=1e-6)
+
+
 def test_a_window_is_moved_before_it_is_turned(codes):
     found = network().view.at({"inputs/sequence": codes}, jnp.int32(4), other_strand=True)["inputs/sequence"]
     turned = (3 - window(codes, 4))[:, ::-1]
@@ -118,7 +127,12 @@ def test_shifts_that_cannot_be():
             predictor(network(**arrays), strands=True, shifts_bp=shifts)
 
     fail("12 bp asked for, but input 'sequence' has a margin of 8 bp; raise margin_bp of the dataset", (0, -12))
-    fail("6 bp is not a whole number of bins of target 'stranded', 4 bp", (0, 4, 6))
+    axes, shape = ("example", "bins", "tracks"), (BINS + 4, 1)
+    control = ArraySpec(
+        "input", "control", axes, "float32", shape, "profile", bp_per_bin=BIN, margin_bp=MARGIN, shift="moves"
+    )
+    both = {"sequence": SEQUENCE, "control": control}
+    fail("6 bp is not a whole number of bins of input 'control', 4 bp", (0, 4, 6), inputs=both)
     table = toys.sequence_spec(WINDOW, shift="forbidden")
     fail("input 'sequence' of the dataset forbids shifts", inputs={"sequence": table}, targets={"total": TOTAL})
     features = ArraySpec("input", "f", ("example", "n"), "float32", (3,), "features")

@@ -1,6 +1,8 @@
 """Averages over moved windows.
 
-Binned predictions are brought back by whole bins; edges are averages over the windows that cover them.
+Binned predictions are brought back by whole bins, to the nearest one: what is predicted for a window moved by a piece
+of a bin counts for the bin that it mostly covers (Basenji averages over shifts of a few bp in this way). Edges are
+averages over the windows that cover them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +29,8 @@ def check_shifts(inputs: Mapping[str, Any], targets: Mapping[str, Any], shifts_b
     Raises
     ------
     InputError
-        An input forbids shifts, its margin is too small, no input moves, or a shift is not a whole number of bins.
+        An input forbids shifts, its margin is too small, no input moves, or a shift is not a whole number of bins of
+        an input.
     """
     furthest = max(abs(shift) for shift in shifts_bp)
     if not furthest:
@@ -48,9 +51,20 @@ def check_shifts(inputs: Mapping[str, Any], targets: Mapping[str, Any], shifts_b
     for label, spec in named:
         if spec.shift == "forbidden" and positional_axes(spec):
             raise InputError(WHERE, f"{label} of the dataset forbids shifts; leave shifts_bp out")
+    for name, spec in inputs.items():
         wrong = [shift for shift in shifts_bp if moves(spec) and shift % spec.bp_per_bin]
         if wrong:
-            raise InputError(WHERE, f"{wrong[0]} bp is not a whole number of bins of {label}, {spec.bp_per_bin} bp")
+            bins = f"bins of input {name!r}, {spec.bp_per_bin} bp"
+            raise InputError(WHERE, f"{wrong[0]} bp is not a whole number of {bins}")
+
+
+def whole_bins(shift_bp: Any, bp_per_bin: int) -> Any:
+    """The nearest whole number of bins of a shift (int or integer array); halves go up.
+
+    >>> [whole_bins(shift, 128) for shift in (-64, -65, 63, 64, 300)]
+    [0, -1, 0, 1, 2]
+    """
+    return (shift_bp + bp_per_bin // 2) // bp_per_bin
 
 
 def moved_back(x: Array, spec: Any, shift_bp: Array) -> Array:
@@ -60,7 +74,7 @@ def moved_back(x: Array, spec: Any, shift_bp: Array) -> Array:
     """
     if not moves(spec):
         return x
-    bins = shift_bp // spec.bp_per_bin
+    bins = whole_bins(shift_bp, spec.bp_per_bin)
     for axis in positional_axes(spec):
         length = x.shape[axis]
         source = jnp.arange(length) - bins
@@ -79,7 +93,7 @@ def cover(spec: Any, shifts_bp: Sequence[int]) -> np.ndarray:
         inside = np.ones(shape, bool)
         for axis in positional_axes(spec):
             length = shape[axis - 1]
-            source = np.arange(length) - shift // spec.bp_per_bin
+            source = np.arange(length) - whole_bins(shift, spec.bp_per_bin)
             within = (source >= 0) & (source < length)
             inside &= within.reshape([length if number == axis - 1 else 1 for number in range(len(shape))])
         count += inside

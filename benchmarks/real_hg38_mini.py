@@ -4,11 +4,46 @@ Early stopping and all tuning use training contigs only. Reads SEQMILL_TEST_DATA
 benchmarks/work/hg38_mini/results/report/index.html.
 """
 
+from pathlib import Path
+
+import numpy as np
 from common import write_result
 from runs import lines, records, table, whole_run
 
+from seqmill.stores.predictions import PredictionsReader
+
+RESAMPLES, SEED = 2000, 20_251
 GOAL = 0.40
 DATASET = "hg38_mini"
+
+
+def contig_means(folder: Path, target: str) -> np.ndarray:
+    """Pearson's r within each test contig, mean over tracks: what is left when no contig as a whole is brighter."""
+    reader = PredictionsReader(folder)
+    contigs = reader.rows()["contig"].to_numpy()
+    truth, predicted, mask = reader.truth(target), reader.predicted(target), reader.mask(target)
+    means = []
+    for contig in np.unique(contigs):
+        rows = contigs == contig
+        tracks = zip(*(np.moveaxis(array[rows], -1, 0) for array in (truth, predicted, mask)))
+        # a track without signal on a contig has no correlation there
+        found = [np.corrcoef(y[m], x[m])[0, 1] for y, x, m in tracks if np.ptp(y[m]) > 0 and np.ptp(x[m]) > 0]
+        means.append(np.mean(found))
+    return np.array(means)
+
+
+def within_contigs(results: Path, target: str) -> list[dict[str, object]]:
+    """The same comparison by the mean over contigs of r within each, contigs resampled together."""
+    stores = results / "predictions"
+    networks = np.mean([contig_means(path, target) for path in sorted((stores / "cnn").glob("0.[0-9]*.zarr"))], axis=0)
+    rows: list[dict[str, object]] = [{"target": target, "model": "cnn", "seed": "all", "value": float(networks.mean())}]
+    draws = np.random.default_rng(SEED).integers(0, len(networks), (RESAMPLES, len(networks)))
+    for baseline in ("kmer", "gc"):
+        theirs = contig_means(stores / baseline / "0.0.zarr", target)
+        low, high = np.percentile((networks - theirs)[draws].mean(axis=1), [2.5, 97.5])
+        difference = {"difference": float((networks - theirs).mean()), "ci_low": float(low), "ci_high": float(high)}
+        rows.append({"target": target, "model": baseline, "value": float(theirs.mean()), **difference})
+    return rows
 
 
 def main() -> None:
@@ -20,11 +55,15 @@ def main() -> None:
     dnase = lines(means, target="dnase", kind="network", **pooled).iloc[0]
     ridge = lines(differences, target="dnase", baseline="kmer", seed="all").iloc[0]
     tracks = lines(metrics, metric="pearson", over="track", **pooled)
-    reached = bool(dnase["value"] >= GOAL and ridge["ci_low"] > 0)
+    within = [row for target in ("dnase", "cage", "rna") for row in within_contigs(results, target)]
+    network, kmer = within[0], within[1]
+    worst = min(float(dnase["value"]), network["value"])
+    reached = bool(worst >= GOAL and ridge["ci_low"] > 0 and kmer["ci_low"] > 0)
     write_result(
-        "real_hg38_mini", float(dnase["value"]), "mean Pearson's r of 8 DNase tracks, mean over seeds",
+        "real_hg38_mini", worst,
+        "Pearson's r of 8 DNase tracks, mean over tracks and seeds: over all bins or within contigs, the lower",
         f">= {GOAL} and lower bound of the difference to the k-mer ridge > 0", int(dnase["n"]),
-        records(means), reached=reached, floor={"dnase": 0.32, "cage": 0.07, "rna": 0.08},
+        records(means), within_contigs=within, reached=reached, floor={"dnase": 0.32, "cage": 0.07, "rna": 0.08},
         difference={"value": float(ridge["difference"]), "ci_low": float(ridge["ci_low"]),
                     "ci_high": float(ridge["ci_high"]), "blocks": int(ridge["blocks"])},
         differences=records(differences), tracks=records(tracks),
@@ -32,6 +71,8 @@ def main() -> None:
     )  # fmt: skip
     for sentence in differences["sentence"].dropna():
         print(sentence)
+    for row in within:
+        print(f"within contigs, {row['target']}: " + ", ".join(f"{k} {v}" for k, v in row.items() if k != "target"))
     print("reached" if reached else "not reached")
 
 

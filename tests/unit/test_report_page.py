@@ -115,10 +115,12 @@ def test_a_kept_pass_that_is_the_last_is_told(results, tmp_path, best, limited):
 
     history = [{"epoch": i, "step": i, "train_loss": 1.0, "valid_loss": 2.0 if i == best else 3.0} for i in (1, 2, 3)]
     info = {"architecture": "dense", "fold": "0", "seed": 4, "best_epoch": best, "valid_loss": 2.0, "steps": 3}
-    info |= {"device": "cpu", "xla_threads": 1, "dataset": "toy"}
+    info |= {"device": "cpu", "xla_threads": 1, "dataset": "toy", "note": "the loss <b>never</b> fell"}
     write_model(tmp_path / "models/net/0.4", "net", {"w": np.zeros(1, np.float32)}, info, history)
     write_report(tmp_path / "index.html", report=Report(), **{**results[1], "models": [tmp_path / "models/net/0.4"]})
-    assert ("more <code>max_epochs</code> may help" in (tmp_path / "index.html").read_text()) == limited
+    page = (tmp_path / "index.html").read_text()
+    assert ("more <code>max_epochs</code> may help" in page) == limited
+    assert "Fold 0, seed 4: the loss &lt;b&gt;never&lt;/b&gt; fell." in page
 
 
 def test_guessing_is_half_or_the_share_of_positives():

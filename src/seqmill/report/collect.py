@@ -204,6 +204,7 @@ def models(folders: list[Path]) -> list[dict[str, Any]]:
         # early stopping needs a pass after the kept one, so here the limit ended it
         limited = bool(reader.history) and run["best_epoch"] == reader.history[-1]["epoch"]
         run |= {"parameters": info.get("parameters"), "history": reader.history, "limited": limited}
+        run["note"] = info.get("note", "")  # what the training itself found odd
         network["runs"].append(run)
     return list(found.values())
 

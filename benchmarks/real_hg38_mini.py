@@ -69,8 +69,8 @@ def main() -> None:
         differences=records(differences), tracks=records(tracks),
         split="10 test contigs; the inner validation part is 10 % of the 45 training contigs", run=run,
     )  # fmt: skip
-    for sentence in differences["sentence"].dropna():
-        print(sentence)
+    for target, sentence in zip(differences["target"], differences["sentence"]):
+        print(f"{target}: {sentence}")
     for row in within:
         print(f"within contigs, {row['target']}: " + ", ".join(f"{k} {v}" for k, v in row.items() if k != "target"))
     print("reached" if reached else "not reached")

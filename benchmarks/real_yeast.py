@@ -23,8 +23,8 @@ def main() -> None:
         "> 0", int(worst["n"]), records(tracks), reached=bool(worst["ci_low"] > 0), differences=records(differences),
         tracks=records(each), split="test: chromosome XVI; the inner validation part is 10 % of the others", run=run,
     )  # fmt: skip
-    for sentence in differences["sentence"].dropna():
-        print(sentence)
+    for target, sentence in zip(differences["target"], differences["sentence"]):
+        print(f"{target}: {sentence}")
 
 
 if __name__ == "__main__":

@@ -123,10 +123,10 @@ def hg38_mini(folder: Path, data: Path, count: int) -> Tally:
         array, tracks = built.array(f"targets/{target}/main"), built.tracks(f"targets/{target}/main")
         for pick in picks:
             row, stored = built.rows.iloc[pick], array[pick]
-            # labels lie in the central 2,048 bp of the window, and 1,024 bp more on both sides for shifts
-            start = int(row["start"]) + 1024
+            # labels lie in the central 4,096 bp of the window, and 1,024 bp more on both sides for shifts
+            start = int(row["start"]) + 3072
             for column, track in enumerate(tracks):
-                values = files[track].values(row["contig"], start, start + 4096)
+                values = files[track].values(row["contig"], start, start + 6144)
                 tally.compare_all(stored[:, column], bin_values(values, 128, "nan"), f"{track} of row {pick}")
     return tally
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from common import ROOT, interleave, write_result
 
+from seqmill.runtime.device import KEEP_MEMORY
 from seqmill.runtime.job import HUGE_PAGES
 
 PEERS = ROOT / ".venv-peers"
@@ -165,6 +166,7 @@ def measure(name: str, threads: int, variants: Sequence[str], scratch: str) -> d
     """One row: our step beside the fastest of these variants of PyTorch, in turns."""
     examples, shape = NETWORKS[name]
     environment = {"OMP_NUM_THREADS": str(threads), "GLIBC_TUNABLES": HUGE_PAGES, "TORCHINDUCTOR_CACHE_DIR": scratch}
+    environment |= {name: str(value) for name, (_, value) in KEEP_MEMORY.items()}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_batch(folder, name, examples, shape)

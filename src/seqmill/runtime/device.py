@@ -19,8 +19,13 @@ _PLUGINS = {"gpu": ("jax_cuda12_plugin", "jax_cuda13_plugin"), "tpu": ("libtpu",
 _THREAD_VARIABLES = ("NPROC", "PJRT_NPROC")
 # XLA may pick another GPU algorithm on each run unless told otherwise.
 _GPU_FLAGS = ("--xla_gpu_deterministic_ops=true",)
-# glibc's mallopt: (M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD) and their values.
-_KEEP_MEMORY = ((-8, 1), (-4, 0), (-1, 2**31 - 1), (-2, 2**28))
+# Settings of glibc's malloc: environment variable -> (number for mallopt, value).
+KEEP_MEMORY = {
+    "MALLOC_ARENA_MAX": (-8, 1),
+    "MALLOC_MMAP_MAX_": (-4, 0),
+    "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1),
+    "MALLOC_TOP_PAD_": (-2, 2**28),
+}
 
 
 def _keep_freed_memory() -> None:
@@ -31,7 +36,7 @@ def _keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc only
     if mallopt is not None:
-        for option, value in _KEEP_MEMORY:
+        for option, value in KEEP_MEMORY.values():
             mallopt(option, value)
 
 

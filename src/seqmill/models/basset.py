@@ -7,7 +7,7 @@ sigmoid output a cell type. Convolutions are not padded: 600 bp become 10 positi
 
 The paper trained with RMSprop, learning rate 0.002, decay 0.98, batches of 128 (its released settings); these are
 given in `PAPER_TRAINING`, the trainer's own defaults hold otherwise. The released code also renormalises weight rows
-to a norm of at most 7, which the paper does not mention; that is left out.
+to a norm of at most 7, which the paper does not mention: ``training.optimizer.max_weight_norm``.
 """
 
 from collections.abc import Mapping

@@ -62,7 +62,7 @@ def draw_profiles(models: Sequence[tuple[str, str, Run]], target: str, track: in
         axes.fill_between(at, np.where(mask[window], truth[window], np.nan), step="mid", color=SHADE, label="measured")
         for (model, _, _), guess, (colour, line) in zip(models, guesses, colours(kind for _, kind, _ in models)):
             axes.plot(at, guess[window], color=colour, linestyle=line, linewidth=1.5, label=model)
-        title = f"{where}: r = {each[1, window, 0]:.2f}, {percentile}th percentile"
+        title = f"{percentile}th percentile, r = {each[1, window, 0]:.2f}: {where}"
         say(axes, y=name if place == 0 else "", title=title)
         axes.margins(x=0.005)
         if place == 0:

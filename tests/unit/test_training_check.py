@@ -11,7 +11,10 @@ from seqmill.runtime.errors import InputError
 from seqmill.training.check import check_model
 
 BAD = {
-    "architecture": ({"architecture": "bassett"}, r"models.net: architecture: 'bassett' is unknown; known: autoencoder, basset"),
+    "architecture": (
+        {"architecture": "bassett"},
+        r"models.net: architecture: 'bassett' is unknown; known: autoencoder, basset",
+    ),
     "setting": (
         {"settings": {"filtres": [3]}},
         r"models.net: settings of basset: unknown key 'filtres'; did you mean 'filters'",

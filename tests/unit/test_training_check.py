@@ -13,7 +13,7 @@ from seqmill.training.check import check_model
 BAD = {
     "architecture": (
         {"architecture": "bassett"},
-        r"models.net: architecture: 'bassett' is unknown; known: autoencoder, basset",
+        r"models.net: architecture: 'bassett' is unknown; known: autoencoder",
     ),
     "setting": (
         {"settings": {"filtres": [3]}},

@@ -2,7 +2,7 @@
 
 Every bin is tested once, by the networks and baselines that did not train on its fold; early stopping and tuning use an
 inner part of the training folds. Reads SEQMILL_TEST_DATA; the report is left in
-benchmarks/work/hg19_chr1/results/report/index.html.
+benchmarks/output/hg19_chr1/results/report/index.html.
 """
 
 from common import write_result

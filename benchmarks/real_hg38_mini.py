@@ -1,7 +1,7 @@
 """hg38_mini: DNase, CAGE and RNA profiles in 128-bp bins; the ten contigs of the source's validation part are the test.
 
 Early stopping and all tuning use training contigs only. Reads SEQMILL_TEST_DATA; the report is left in
-benchmarks/work/hg38_mini/results/report/index.html.
+benchmarks/output/hg38_mini/results/report/index.html.
 """
 
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 Networks beside linear k-mer models on the same rows. Early stopping and tuning use inner parts of the training data
 only; the settings that were tried are in benchmarks/real/tasks_tried.tsv. Reads SEQMILL_TEST_DATA; the report is left
-in benchmarks/work/tasks/results/report/index.html.
+in benchmarks/output/tasks/results/report/index.html.
 """
 
 import csv

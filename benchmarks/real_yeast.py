@@ -1,7 +1,7 @@
 """Yeast: MNase, PolII, RNA and ATAC in 75-bp bins, chromosome XVI held out.
 
 Early stopping uses an inner part of the other chromosomes. Reads SEQMILL_TEST_DATA; the report is left in
-benchmarks/work/yeast/results/report/index.html.
+benchmarks/output/yeast/results/report/index.html.
 """
 
 from common import write_result

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from common import ROOT
 
-WORK = ROOT / "benchmarks" / "work"
+OUTPUT = ROOT / "benchmarks" / "output"
 
 
 def need_data() -> Path:
@@ -40,18 +40,18 @@ def whole_run(config: str, text: str) -> tuple[Path, dict[str, Any]]:
 
     Returns
     -------
-    The results folder (``benchmarks/work/{config}/results``, with the report), and what the run took.
+    The results folder (``benchmarks/output/{config}/results``, with the report), and what the run took.
     """
     parser = argparse.ArgumentParser(description=text)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--go-on", action="store_true", help="continue a stopped run instead of starting anew")
     arguments = parser.parse_args()
     need_data()
-    work = WORK / config
+    work = OUTPUT / config
     if work.exists() and not arguments.go_on:
         shutil.rmtree(work)
     work.mkdir(parents=True, exist_ok=True)
-    print(f"{config}: output in {work.relative_to(ROOT)}/output.txt", flush=True)
+    print(f"{config}: log in {work.relative_to(ROOT)}/output.txt", flush=True)
     seconds = run_workflow(config, work, arguments.cores)
     run = {"config": f"benchmarks/real/{config}.yaml", "cores": arguments.cores, "seconds": round(seconds)}
     return work / "results", {**run, "continued": arguments.go_on}

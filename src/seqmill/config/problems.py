@@ -1,8 +1,13 @@
 """What is wrong with a configuration, in words: pydantic's errors without its own names."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+
+from seqmill.runtime.errors import InputError
+
+Chosen = TypeVar("Chosen", bound=BaseModel)
 
 # Keys that take one of several kinds of values.
 _EXPECTED = {
@@ -11,6 +16,16 @@ _EXPECTED = {
     "column": "a name or a list of names",
 }
 _EXPECTED |= dict.fromkeys(("tracks", "avoid"), "'all', a list of tracks or {column: value}")
+
+
+def check_settings(section: type[Chosen], settings: Mapping[str, Any], where: str) -> Chosen:
+    """Settings of a network or objective as its section. Raises InputError that names the first wrong key."""
+    try:
+        return section(**settings)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"]) or None
+        raise InputError(where, problem["msg"].removeprefix("Value error, "), record=key) from None
 
 
 def problems_in_words(error: ValidationError, values: dict[str, Any]) -> list[str]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from flax import nnx
-from pydantic import ValidationError
 
+from seqmill.config.problems import check_settings
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import file_digest
 from seqmill.runtime.plugins import load_named
@@ -70,14 +70,7 @@ def source_digest(architecture: str) -> str | None:
 def read_settings(architecture: str, settings: Mapping[str, Any]) -> tuple[Architecture, Any]:
     """Class of an architecture and its checked settings. Raises InputError for an unknown name or setting."""
     cls = find(architecture)
-    try:
-        return cls, cls.Settings(**settings)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"]) or None
-        raise InputError(
-            f"settings of {architecture}", problem["msg"].removeprefix("Value error, "), record=key
-        ) from None
+    return cls, check_settings(cls.Settings, settings, f"settings of {architecture}")
 
 
 def build(

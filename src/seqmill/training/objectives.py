@@ -25,9 +25,9 @@ import numpy as np
 import optax
 from flax import nnx
 from jax import Array
-from pydantic import ValidationError
 
 from seqmill.config.base import Section
+from seqmill.config.problems import check_settings
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.plugins import load_named
 from seqmill.training.augment import View
@@ -60,14 +60,7 @@ def find_objective(name: str) -> Objective:
 def read_objective(name: str, settings: Mapping[str, Any]) -> tuple[Objective, Any]:
     """Class of an objective and its checked settings. Raises InputError for an unknown name or setting."""
     cls = find_objective(name)
-    try:
-        return cls, cls.Settings(**settings)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"]) or None
-        raise InputError(
-            f"settings of objective {name}", problem["msg"].removeprefix("Value error, "), record=key
-        ) from None
+    return cls, check_settings(cls.Settings, settings, f"settings of objective {name}")
 
 
 class TrainState(NamedTuple):

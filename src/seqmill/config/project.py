@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from seqmill.config.base import Section
 from seqmill.config.baselines import Baseline
 from seqmill.config.datasets import Control, Dataset, Selector, Target
+from seqmill.config.effects import Map, VariantSet, check_effects
 from seqmill.config.heads import check_heads
 from seqmill.config.lineage import initial_seed, lineage
 from seqmill.config.models import Model, Report
@@ -37,6 +38,8 @@ class Config(Section):
     models: dict[str, Model] = Field(default_factory=dict)
     baselines: dict[str, Baseline] = Field(default_factory=dict)
     published: dict[str, Published] = Field(default_factory=dict)
+    maps: dict[str, Map] = Field(default_factory=dict)
+    variants: dict[str, VariantSet] = Field(default_factory=dict)
     report: Report = Report()
 
 
@@ -73,7 +76,7 @@ class Project:
 
     def __init__(self, config: Config, where: str):
         self.config, self.where = config, where
-        for section in ("genomes", "datasets", "models", "baselines", "published"):
+        for section in ("genomes", "datasets", "models", "baselines", "published", "maps", "variants"):
             names = list(getattr(config, section))
             for name in names:
                 check_label(name, f"{where}: {section}")
@@ -88,6 +91,9 @@ class Project:
             self._check_model(name, baseline)
         for name, published in config.published.items():
             self._check_run(f"{where}: published.{name}", name, published.dataset, published.columns)
+        for section in ("maps", "variants"):
+            for name, effect in getattr(config, section).items():
+                check_effects(config, effect, f"{where}: {section}.{name}")
 
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "Project":
@@ -237,6 +243,9 @@ class Project:
         named += [(f"datasets.{name}", path) for name, d in self.config.datasets.items() for path in d.source_files()]
         named += [(f"baselines.{name}", path) for name, b in self.config.baselines.items() for path in b.source_files()]
         named += [(f"published.{name}", section.file) for name, section in self.config.published.items()]
+        for section in ("maps", "variants"):
+            effects = getattr(self.config, section)
+            named += [(f"{section}.{name}", path) for name, e in effects.items() for path in e.source_files()]
         places = [(f"{self.where}: {section}", path) for section, path in named]
         if self.config.tracks:
             places += [(f"{self.config.tracks.sheet}: track {name}", track.path) for name, track in self.tracks.items()]

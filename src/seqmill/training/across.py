@@ -66,7 +66,7 @@ def _unseen(
     return unseen
 
 
-def _check_alike(infos: Sequence[Mapping[str, Any]], folders: Sequence[Path]) -> None:
+def check_alike(infos: Sequence[Mapping[str, Any]], folders: Sequence[Path]) -> None:
     for info, folder in zip(infos, folders):
         for key in ("name", "inputs", "predicted", "strands", "objective"):
             if info[key] != infos[0][key]:
@@ -114,7 +114,7 @@ def predict_across(
     out, folders, prediction = Path(out), [Path(folder) for folder in models], prediction or Prediction()
     _check_free(out)
     infos = [ModelReader(folder).info for folder in folders]
-    _check_alike(infos, folders)
+    check_alike(infos, folders)
     training = infos[0]["training"]
     require_device(training["device"], training["xla_threads"])  # before the first array
     reader = DatasetReader(dataset)

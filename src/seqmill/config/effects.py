@@ -1,0 +1,102 @@
+"""The sections of mutagenesis maps and of sets of variants."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from seqmill.config.base import File, Section
+from seqmill.runtime.errors import InputError
+
+RUNS = "'unseen': each place is scored by the runs (folds and seeds) that never saw it in training; 'all': by all."
+
+
+Edit = Literal["substitutions", "deletions", "insertions"]
+Effect = Literal["diff", "logfc", "score", "jsd"]
+
+
+class Map(Section):
+    """A mutagenesis map: what every edit of some regions does to the predictions of one network."""
+
+    model: str = Field(description="A network of `models`.")
+    regions: File | None = Field(
+        None, description="BED file; each region at most as long as the network's window. Or set `windows`."
+    )
+    windows: int | None = Field(
+        None, ge=1, description="The first so many rows of the test parts of the model's dataset, in place of a file."
+    )
+    genome: str | None = Field(None, description="Assembly of the regions; the dataset's only genome if none.")
+    edits: list[Edit] = Field(["substitutions"], min_length=1, description="Of one base each.")
+    targets: list[str] | None = Field(None, description="Targets of the model; all if none.")
+    runs: Literal["unseen", "all"] = Field("unseen", description=RUNS)
+    picture: int = Field(10, ge=0, description="Regions that are drawn (logo over heatmap).")
+
+    @model_validator(mode="after")
+    def _one_source(self):
+        if (self.regions is None) == (self.windows is None):
+            raise ValueError("needs either 'regions' (a BED file) or 'windows' (how many test rows)")
+        if len(set(self.edits)) < len(self.edits):
+            raise ValueError(f"edits {self.edits} names one twice")
+        return self
+
+
+class VariantSet(Section):
+    """Variants, and the network that scores them."""
+
+    model: str = Field(description="A network of `models`.")
+    file: File = Field(description="VCF or BCF (.vcf, .vcf.gz, .bcf), table (.tsv, .tsv.gz, .csv) or Parquet.")
+    genome: str | None = Field(None, description="Assembly of the variants; the dataset's only genome if none.")
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Of a table: the names of its contig, position, ref, alt and id columns, where they are others.",
+    )
+    position_base: Literal[0, 1] = Field(1, description="Of a table: the first base of a contig is 0 or 1.")
+    targets: list[str] | None = Field(None, description="Targets of the model; all if none.")
+    effects: list[Effect] = Field(
+        ["diff", "score"],
+        min_length=1,
+        description="diff: ALT − REF of the prediction; logfc: log2 of their ratio; score: difference in the space of "
+        "the kind (logit, log of the total + 1, ...); jsd: divergence of the two profiles (profile targets).",
+    )
+    runs: Literal["unseen", "all"] = Field("unseen", description=RUNS)
+    min_ref_match: float = Field(
+        0.95, ge=0, le=1, description="Smallest share of REF alleles that must agree with the genome."
+    )
+
+
+def genome_of(config: Any, section: Map | VariantSet, where: str) -> str:
+    """Assembly that a section's places are on.
+
+    Parameters
+    ----------
+    config : the whole configuration. where : for messages.
+
+    Raises
+    ------
+    InputError
+        The genome is not configured, or must be named because the model's dataset has several or none.
+    """
+    if section.genome is not None:
+        if section.genome not in config.genomes:
+            known = ", ".join(config.genomes) or "none"
+            raise InputError(where, f"genome {section.genome!r} is not configured; known: {known}")
+        return section.genome
+    dataset = config.models[section.model].dataset
+    genomes = config.datasets[dataset].genomes
+    if len(genomes) != 1:
+        raise InputError(where, f"set 'genome': dataset {dataset} has {', '.join(genomes) or 'no genome'}")
+    return genomes[0]
+
+
+def check_effects(config: Any, section: Map | VariantSet, where: str) -> None:
+    """Refuse a map or a set of variants whose model, targets or genome are not there."""
+    if section.model not in config.models:
+        known = ", ".join(config.models) or "none"
+        raise InputError(where, f"model {section.model!r} is not configured; known: {known}")
+    model = config.models[section.model]
+    known_targets = model.targets if model.targets else config.datasets[model.dataset].targets
+    for target in section.targets or []:
+        if target not in known_targets:
+            raise InputError(where, f"target {target!r} is not learned by {section.model}: {', '.join(known_targets)}")
+    if model.objective.name == "autoencoder":
+        raise InputError(where, f"model {section.model} learns no targets (objective 'autoencoder')")
+    genome_of(config, section, where)

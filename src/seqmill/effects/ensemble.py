@@ -1,0 +1,101 @@
+"""The runs (folds and seeds) of one network, applied to any sequences."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from seqmill.config.models import Prediction
+from seqmill.runtime.errors import InputError
+from seqmill.stores.genome import N_CODE
+from seqmill.stores.model import ModelReader
+from seqmill.stores.specs import TargetSpec
+from seqmill.training.across import check_alike
+from seqmill.training.artefact import load_network
+from seqmill.training.devices import require_device
+from seqmill.training.predict import predictor
+
+# From predictions by target, arrays (example, ...) on the device, to what is kept of them, a pytree of such arrays.
+Reduce = Callable[[Mapping[str, Any]], Any]
+
+
+class Ensemble:
+    """Runs of one network that is shown nothing but sequence.
+
+    Parameters
+    ----------
+    folders : of the runs.
+    prediction : strands, shifts and batch size.
+
+    Attributes
+    ----------
+    infos : content of each run's ``model.json``.
+    window_bp : bases that the network sees. margin_bp : further bases on each side, for shifts.
+    extent_bp : length of the sequences to give, window and margins.
+    targets : geometry of each prediction, by name.
+
+    Raises
+    ------
+    InputError
+        Runs that do not fit together, or a network that needs more than a sequence.
+    """
+
+    def __init__(self, folders: Sequence[str | Path], prediction: Prediction):
+        self.folders = [Path(folder) for folder in folders]
+        self.infos = [ModelReader(folder).info for folder in self.folders]
+        check_alike(self.infos, self.folders)
+        training = self.infos[0]["training"]
+        require_device(training["device"], training["xla_threads"])  # before the first array
+        networks = [load_network(folder) for folder in self.folders]
+        inputs = networks[0].view.inputs
+        others = [name for name, spec in inputs.items() if spec.kind != "sequence"]
+        if others or len(inputs) != 1:
+            raise InputError(
+                self.folders[0],
+                f"needs inputs beside one sequence ({', '.join(others or inputs)}); only sequences can be edited",
+            )
+        ((self._input, spec),) = inputs.items()
+        self.margin_bp: int = spec.margin_bp
+        self.extent_bp: int = spec.shape_per_example[0]
+        self.window_bp = self.extent_bp - 2 * self.margin_bp
+        self.targets: dict[str, TargetSpec] = networks[0].predicted
+        self.batch_size: int = prediction.batch_size or training["batch_size"]
+        self.both_strands = self.infos[0]["strands"] and prediction.strands == "auto"
+        self.shifts_bp = tuple(prediction.shifts_bp)
+        self._runs = [predictor(n, strands=self.both_strands, shifts_bp=self.shifts_bp) for n in networks]
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def apply(self, codes: np.ndarray, reduce: Reduce, members: Sequence[int] | None = None) -> list[Any]:
+        """What each member makes of some sequences.
+
+        Parameters
+        ----------
+        codes : uint8 (n, extent_bp), A0 C1 G2 T3 N4.
+        reduce : compiled function of the predictions of a batch, called on the device.
+        members : numbers of the runs to apply; all if None.
+
+        Returns
+        -------
+        For each member the pytree of ``reduce`` with NumPy arrays (n, ...).
+        """
+        chosen = range(len(self)) if members is None else members
+        found: list[list[Any]] = [[] for _ in chosen]
+        for batch, count in self._batches(codes):
+            for parts, member in zip(found, chosen):
+                kept = reduce(self._runs[member](batch))
+                parts.append(jax.tree.map(lambda x, count=count: np.asarray(x)[:count], kept))
+        return [jax.tree.map(lambda *xs: np.concatenate(xs), *parts) for parts in found]
+
+    def _batches(self, codes: np.ndarray) -> Iterator[tuple[dict[str, np.ndarray], int]]:
+        """Full batches; the last one is filled up with N, so that one shape is compiled."""
+        for start in range(0, len(codes), self.batch_size):
+            block = codes[start : start + self.batch_size]
+            count = len(block)
+            if count < self.batch_size:
+                filler = np.full((self.batch_size - count, self.extent_bp), N_CODE, np.uint8)
+                block = np.concatenate([block, filler])
+            yield {f"inputs/{self._input}": block}, count

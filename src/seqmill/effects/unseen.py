@@ -1,0 +1,81 @@
+"""Which runs of a network may score which place: those that never saw it in training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seqmill.runtime.errors import InputError
+from seqmill.stores.dataset import DatasetReader
+from seqmill.stores.parts import folds_of
+from seqmill.training.seen import first_place, overlapping, rows_of, training_of
+
+
+class Unseen:
+    """Places in training and validation parts of the runs of one network.
+
+    Parameters
+    ----------
+    infos : content of the ``model.json`` of each run.
+    datasets : folders of the datasets that they, and the models they started from, were trained on.
+
+    Raises
+    ------
+    InputError
+        A dataset of a training is not at hand as it was.
+    """
+
+    def __init__(self, infos: Sequence[Mapping[str, Any]], datasets: Sequence[str | Path]):
+        readers = {reader.digest: reader for reader in map(DatasetReader, datasets)}
+        self.infos = infos
+        self._known: list[list[tuple[pd.DataFrame, int]]] = []
+        tables: dict[str, tuple[pd.DataFrame, int]] = {}
+        for info in infos:
+            links = []
+            for link in training_of(info):
+                key = f"{link['dataset_digest']} {link['fold']} {link['pools']}"
+                if key not in tables:
+                    tables[key] = self._table(readers, link)
+                links.append(tables[key])
+            self._known.append(links)
+
+    @staticmethod
+    def _table(readers: Mapping[str, Any], link: Mapping[str, Any]) -> tuple[pd.DataFrame, int]:
+        reader = readers.get(link["dataset_digest"])
+        if reader is None:
+            raise InputError(
+                link["model"], f"dataset {link['dataset']}, which it was trained on, was rebuilt; train it again"
+            )
+        folds = [*folds_of(reader, link["fold"], "train"), *folds_of(reader, link["fold"], "valid")]
+        pools = [pool for pool, _ in link["pools"]] if link["pools"] else None
+        return rows_of(reader, folds, pools), reader.margin_bp
+
+    def of(self, places: pd.DataFrame) -> np.ndarray:
+        """Which run may score which place, bool (run, place).
+
+        Parameters
+        ----------
+        places : columns genome, contig, start and end (0-based, half-open): what must not have been seen.
+        """
+        places = places.reset_index(drop=True)
+        free = np.ones((len(self.infos), len(places)), bool)
+        for may, links in zip(free, self._known):
+            for rows, margin_bp in links:
+                may &= ~overlapping(places, rows, 0, margin_bp)
+        return free
+
+    def require(self, places: pd.DataFrame, where: str | Path) -> np.ndarray:
+        """As `of`; InputError where some place is known to every run."""
+        free = self.of(places)
+        none = ~free.any(axis=0)
+        if none.any():
+            name, folds = self.infos[0]["name"], ", ".join(dict.fromkeys(info["fold"] for info in self.infos))
+            raise InputError(
+                where,
+                f"{none.sum():,} of {len(places):,} places (first: {first_place(places[none])}) lie in training rows "
+                f"of every run of model {name} (fold {folds}); leave them out, train the fold that tests them, or set "
+                "runs: all and say so",
+            )
+        return free

@@ -21,6 +21,8 @@ _PLACE = {
     "dataset": "datasets/",
     "model": "models/",
     "predictions": "predictions/",
+    "map": "maps/",
+    "map-files": "maps/",
 }
 
 
@@ -51,7 +53,7 @@ def noun_folder(
 
     Parameters
     ----------
-    noun : "genome", "track", "dataset-rows", "dataset-array", "model" or "predictions".
+    noun : a key of `seqmill.stores.versions.FORMATS`, or one with a part behind a hyphen ("dataset-rows").
     label : its name in the configuration, kept as ``name`` in the attrs.
     inputs : labels of the nouns it was made from with their digests (`upstream`).
     parameters : settings for ``run.json``. since : ``time.monotonic()`` when the work began, if before this block.

@@ -9,6 +9,7 @@ FORMATS = {
     "dataset": 1,
     "model": 1,
     "predictions": 1,
+    "map": 1,
     "evaluation": 2,
     "report": 2,
 }

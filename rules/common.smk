@@ -15,6 +15,7 @@ from seqmill.config.project import Project
 from seqmill.config.scope import (
     blacklists,
     dataset_files,
+    genome_scope,
     input_scope,
     prediction_scope,
     rows_scope,
@@ -54,7 +55,8 @@ validate(
 )
 
 GENOMES = {
-    slug(name): (name, section) for name, section in PROJECT.config.genomes.items()
+    slug(name): (name, genome_scope(section))
+    for name, section in PROJECT.config.genomes.items()
 }
 DATASETS = {slug(name): name for name in PROJECT.config.datasets}
 MODELS = {slug(name): name for name in PROJECT.config.models}
@@ -160,7 +162,9 @@ def target_section(wildcards):
 
 
 def tracks_json(tracks):
-    return json.dumps([track.model_dump(exclude={"description"}) for track in tracks])
+    return json.dumps(
+        [track.model_dump(exclude={"description", "licence"}) for track in tracks]
+    )
 
 
 def genome_markers(wildcards):

@@ -9,10 +9,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +20,16 @@ from seqmill.config.project import Project
 from seqmill.config.scope import (
     blacklists,
     dataset_files,
+    genome_scope,
     input_scope,
     rows_scope,
     run_scope,
     target_scope,
     track_scope,
 )
-from seqmill.runtime.errors import DamageError, InputError, WorkerError
+from seqmill.runtime.child import in_child
+from seqmill.runtime.errors import DamageError, InputError
 from seqmill.runtime.files import atomic_write
-from seqmill.runtime.job import announce_driver
 from seqmill.runtime.marker import MARKER, check_sizes, read_marker
 from seqmill.stores.versions import FORMATS
 
@@ -91,7 +89,7 @@ class Steps:
 
     def genome(self, name: str) -> Step:
         """One genome store."""
-        section = self.project.config.genomes[name]
+        section = genome_scope(self.project.config.genomes[name])
         place = f"genome/{slug(name)}.zarr"
 
         def build() -> None:
@@ -219,7 +217,7 @@ class Steps:
 
             settings = {
                 "dataset": dataset.model_dump(mode="json"),
-                "tracks": [track.model_dump(mode="json", exclude={"description"}) for track in tracks],
+                "tracks": [track.model_dump(mode="json", exclude={"description", "licence"}) for track in tracks],
                 "format": FORMATS["dataset"],
             }
             what = f"input {key} of dataset {name}"
@@ -254,7 +252,7 @@ class Steps:
 
                 settings = {
                     "dataset": dataset.model_dump(mode="json"),
-                    "tracks": [track.model_dump(mode="json", exclude={"description"}) for track in tracks],
+                    "tracks": [track.model_dump(mode="json", exclude={"description", "licence"}) for track in tracks],
                     "format": FORMATS["dataset"],
                 }
                 what = f"target {target} of dataset {name}, group {group}"
@@ -274,13 +272,8 @@ class Steps:
         start = (initial.folder, [step.folder for step in seen]) if initial else None
 
         def build() -> None:
-            announce_driver()  # the training process stops when this one is killed
-            text = model.model_dump_json()
-            try:
-                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                    pool.submit(_train, self.results / place, name, text, dataset.folder, fold, seed, start).result()
-            except BrokenProcessPool:
-                raise WorkerError(f"training of {name} {fold}.{seed} was killed; it may need more memory") from None
+            text, what = model.model_dump_json(), f"training of {name} {fold}.{seed}"
+            in_child(_train, self.results / place, name, text, dataset.folder, fold, seed, start, what=what)
 
         settings = {"model": model.model_dump(mode="json"), "fold": fold, "seed": seed, "format": FORMATS["model"]}
         needs = [dataset, *([initial] if initial else []), *seen]

@@ -72,10 +72,11 @@ class Project:
     ----------
     config : the checked configuration.
     where : the file it came from, for messages.
+    values : the configuration as it was written: paths still hold ``${NAME}``.
     """
 
-    def __init__(self, config: Config, where: str):
-        self.config, self.where = config, where
+    def __init__(self, config: Config, where: str, values: dict[str, Any] | None = None):
+        self.config, self.where, self.values = config, where, values or {}
         for section in ("genomes", "datasets", "models", "baselines", "published", "maps", "variants"):
             names = list(getattr(config, section))
             for name in names:
@@ -98,7 +99,7 @@ class Project:
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "Project":
         """Check a configuration that has been read already."""
-        return Project(parse(values, where), where)
+        return Project(parse(values, where), where, values)
 
     @staticmethod
     def load(paths: list[str | Path], overrides: dict[str, Any] | None = None) -> "Project":

@@ -13,11 +13,17 @@ from seqmill.config.models import Model, Prediction
 from seqmill.config.project import Project
 from seqmill.config.published import Published
 from seqmill.config.sheet import Track
+from seqmill.config.sources import Genome
 
 Run = TypeVar("Run", Model, Baseline, Published)
 
 # Columns that are applied when a dataset is written, or that only describe: they leave a track store as it is.
-_AFTER_THE_STORE = {"transform", "clip", "clip_soft", "scale", "strand_pair", "group", "description"}
+_AFTER_THE_STORE = {"transform", "clip", "clip_soft", "scale", "strand_pair", "group", "description", "licence"}
+
+
+def genome_scope(section: Genome) -> Genome:
+    """A genome's section without what only describes."""
+    return section.model_copy(update={"licence": ""})
 
 
 def track_scope(track: Track) -> Track:

@@ -66,6 +66,7 @@ class Track(Section):
     mapq_min: int = Field(0, ge=0)
     sign: Literal["keep", "flip"] = Field("keep", description="'flip' for minus strands stored as negative values.")
     description: str = ""
+    licence: str = Field("", description="Terms of use of the file, for the report.")
 
     @property
     def kind(self) -> str:

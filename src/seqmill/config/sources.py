@@ -19,6 +19,7 @@ class Genome(Section):
         "past the end of the piece are dropped and counted. Without it they are refused.",
     )
     contigs: list[str] | None = Field(None, description="Use only these contigs of the FASTA.")
+    licence: str = Field("", description="Terms of use of the file, for the report.")
 
 
 class Tracks(Section):

@@ -1,0 +1,37 @@
+"""What the report says of sources in the words of the configuration: paths as written, licences, descriptions."""
+
+
+from seqmill.config.project import Project
+
+
+def written_sources(project: Project) -> dict[str, dict[str, dict[str, str]]]:
+    """Sources by kind and name, as JSON values.
+
+    Paths are as they were written, with ``${NAME}`` and not what the variable holds: a report is sent to others.
+
+    Returns
+    -------
+    "genomes" and "tracks": file, licence (empty if not stated), and of tracks also description; "published": file,
+    dataset and source; "maps": regions; "variants": file.
+    """
+    config, values = project.config, project.values
+
+    def path(section: str, name: str, key: str) -> str:
+        return str(values.get(section, {}).get(name, {}).get(key) or "")
+
+    return {
+        "genomes": {
+            name: {"file": path("genomes", name, "fasta"), "licence": genome.licence}
+            for name, genome in config.genomes.items()
+        },
+        "tracks": {
+            name: {"file": track.location, "licence": track.licence, "description": track.description}
+            for name, track in project.tracks.items()
+        },
+        "published": {
+            name: {"file": path("published", name, "file"), "dataset": section.dataset, "source": section.source}
+            for name, section in config.published.items()
+        },
+        "maps": {name: {"regions": path("maps", name, "regions")} for name in config.maps},
+        "variants": {name: {"file": path("variants", name, "file")} for name in config.variants},
+    }

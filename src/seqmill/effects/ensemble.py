@@ -84,10 +84,14 @@ class Ensemble:
         """
         chosen = range(len(self)) if members is None else members
         found: list[list[Any]] = [[] for _ in chosen]
+        waiting: list[tuple[list[Any], Any, int]] = []
         for batch, count in self._batches(codes):
             for parts, member in zip(found, chosen):
-                kept = reduce(self._runs[member](batch))
-                parts.append(jax.tree.map(lambda x, count=count: np.asarray(x)[:count], kept))
+                waiting.append((parts, reduce(self._runs[member](batch)), count))
+            while len(waiting) > len(found):  # the device works on the next batch while one is fetched
+                _fetch(*waiting.pop(0))
+        for taken in waiting:
+            _fetch(*taken)
         return [jax.tree.map(lambda *xs: np.concatenate(xs), *parts) for parts in found]
 
     def _batches(self, codes: np.ndarray) -> Iterator[tuple[dict[str, np.ndarray], int]]:
@@ -99,3 +103,7 @@ class Ensemble:
                 filler = np.full((self.batch_size - count, self.extent_bp), N_CODE, np.uint8)
                 block = np.concatenate([block, filler])
             yield {f"inputs/{self._input}": block}, count
+
+
+def _fetch(parts: list[Any], kept: Any, count: int) -> None:
+    parts.append(jax.tree.map(lambda x: np.asarray(x)[:count], kept))

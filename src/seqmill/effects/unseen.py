@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seqmill.genome.coords import merge
 from seqmill.runtime.errors import InputError
 from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.parts import folds_of
-from seqmill.training.seen import first_place, overlapping, rows_of, training_of
+from seqmill.training.seen import first_place, rows_of, training_of
+
+# (genome, contig) -> starts and ends of the stretches that a training has seen: sorted, apart from one another.
+Covered = dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]
 
 
 class Unseen:
@@ -30,8 +34,8 @@ class Unseen:
     def __init__(self, infos: Sequence[Mapping[str, Any]], datasets: Sequence[str | Path]):
         readers = {reader.digest: reader for reader in map(DatasetReader, datasets)}
         self.infos = infos
-        self._known: list[list[tuple[pd.DataFrame, int]]] = []
-        tables: dict[str, tuple[pd.DataFrame, int]] = {}
+        self._known: list[list[Covered]] = []
+        tables: dict[str, Covered] = {}
         for info in infos:
             links = []
             for link in training_of(info):
@@ -42,7 +46,7 @@ class Unseen:
             self._known.append(links)
 
     @staticmethod
-    def _table(readers: Mapping[str, Any], link: Mapping[str, Any]) -> tuple[pd.DataFrame, int]:
+    def _table(readers: Mapping[str, Any], link: Mapping[str, Any]) -> Covered:
         reader = readers.get(link["dataset_digest"])
         if reader is None:
             raise InputError(
@@ -50,7 +54,13 @@ class Unseen:
             )
         folds = [*folds_of(reader, link["fold"], "train"), *folds_of(reader, link["fold"], "valid")]
         pools = [pool for pool, _ in link["pools"]] if link["pools"] else None
-        return rows_of(reader, folds, pools), reader.margin_bp
+        rows = rows_of(reader, folds, pools)
+        places = rows[rows["start"] >= 0].groupby(["genome", "contig"], observed=True)
+        margin = reader.margin_bp
+        return {
+            place: merge(part["start"].to_numpy(np.int64) - margin, part["end"].to_numpy(np.int64) + margin)
+            for place, part in places
+        }
 
     def of(self, places: pd.DataFrame) -> np.ndarray:
         """Which run may score which place, bool (run, place).
@@ -59,11 +69,13 @@ class Unseen:
         ----------
         places : columns genome, contig, start and end (0-based, half-open): what must not have been seen.
         """
-        places = places.reset_index(drop=True)
         free = np.ones((len(self.infos), len(places)), bool)
-        for may, links in zip(free, self._known):
-            for rows, margin_bp in links:
-                may &= ~overlapping(places, rows, 0, margin_bp)
+        low, high = (places[column].to_numpy(np.int64) for column in ("start", "end"))
+        for place, rows in places.groupby(["genome", "contig"], observed=True).indices.items():
+            for may, links in zip(free, self._known):
+                for starts, ends in (covered[place] for covered in links if place in covered):
+                    nearest = np.searchsorted(ends, low[rows], side="right")  # the first that ends behind the start
+                    may[rows] &= np.append(starts, np.iinfo(np.int64).max)[nearest] >= high[rows]
         return free
 
     def require(self, places: pd.DataFrame, where: str | Path) -> np.ndarray:

@@ -73,7 +73,7 @@ class Steps:
         folder = self.results / place
         return self._made.setdefault(folder, Step(folder, what, settings, build, **more))
 
-    def _world(self, sources: list[Path]) -> list[Step]:
+    def world(self, sources: list[Path]) -> list[Step]:
         """The simulated world, where it makes one of ``sources``."""
         section, folder = self.project.config.simulation, self.results / "simulation"
         if section is None or not any(folder in path.parents for path in sources):
@@ -99,7 +99,7 @@ class Steps:
 
         sources = section.source_files()
         settings = {"genome": section.model_dump(mode="json"), "format": FORMATS["genome"]}
-        return self.step(place, f"genome {name}", settings, build, sources=sources, needs=self._world(sources))
+        return self.step(place, f"genome {name}", settings, build, sources=sources, needs=self.world(sources))
 
     def track(self, name: str) -> Step:
         """One track store."""
@@ -131,7 +131,7 @@ class Steps:
             "on_bad_track": on_bad_track,
             "format": FORMATS["track"],
         }
-        needs = [*self._world([row.path]), genome]
+        needs = [*self.world([row.path]), genome]
         return self.step(place, f"track {name}", settings, build, sources=[row.path], needs=needs)
 
     def dataset(self, name: str) -> Step:
@@ -187,7 +187,7 @@ class Steps:
             "grid_bp": grid_bp,
             "format": FORMATS["dataset"],
         }
-        needs = [*self._world(sources), *genomes.values(), *tracks.values()]
+        needs = [*self.world(sources), *genomes.values(), *tracks.values()]
         return self.step(place, f"rows of dataset {name}", settings, build, sources=sources, needs=needs)
 
     def _inputs(self, name: str, section: Dataset) -> Iterator[Step]:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from seqmill.config.baselines import Baseline
 from seqmill.config.datasets import Dataset
+from seqmill.config.effects import Map
 from seqmill.config.models import Model, Prediction
 from seqmill.config.project import Project
 from seqmill.config.published import Published
@@ -64,6 +65,11 @@ def run_scope(section: Run) -> Run:
 def prediction_scope(section: Model) -> Prediction:
     """What decides the predictions of one run, beside its model: not whether runs are averaged afterwards."""
     return section.prediction.model_copy(update={"ensemble": True})
+
+
+def map_scope(section: Map) -> Map:
+    """A map's section without the number of pictures, which are drawn from the map."""
+    return section.model_copy(update={"picture": Map.model_fields["picture"].default})
 
 
 def blacklists(project: Project, dataset: str) -> dict[str, Path]:

@@ -54,6 +54,8 @@ def total(x: Array, spec: Any) -> Array:
 def score(x: Array, spec: Any) -> Array:
     """Score of predictions (example, ...), float32 (example, tracks), see the module."""
     space = SPACES[spec.kind]
+    if spec.kind == "beta_binomial":
+        x = x[:, 0]  # the mean; the concentration behind it is no probability
     if space == LOG_TOTAL:
         return jnp.log1p(jnp.maximum(total(x, spec), 0))
     x = x.reshape(x.shape[0], -1) if not positional_axes(spec) else x.mean(axis=positional_axes(spec))

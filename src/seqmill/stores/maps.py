@@ -3,7 +3,7 @@
 ::
 
     maps/{map}.zarr/              marker.json run.json zarr.json regions.parquet
-       sequence/                  uint8 (region, position): codes of the edited bases, + strand; 4 beyond a shorter region
+       sequence/                  uint8 (region, position): codes of the bases, + strand; 4 beyond a shorter region
        reference/{target}/        float32 (region, track): score of the unedited sequence
        substitutions/{target}/    float32 (region, position, base, track): score edited minus score unedited
        deletions/{target}/        float32 (region, position, track)

@@ -1,0 +1,184 @@
+"""What others read of a mutagenesis map: bigWig, BED, arrays for motif discovery, pictures.
+
+::
+
+    maps/{map}.files/             marker.json run.json
+       {target}/{track}.bw        mean |effect| of the edits of each base
+       {target}/signed/{track}.bw minus the mean effect: above 0 where the base that is there raises the score
+       regions.bed                BED6, then how many runs scored the region and its strongest mean |effect|
+       {target}.ohe.npz           sequences, one-hot (region, ACGT, position), key arr_0
+       {target}.shap.npz          hypothetical contributions of the same shape, mean over the tracks
+       {target}/{track}.shap.npz  those of each track, where a target has 2 to 6
+       pictures/{n}.png           logo over heatmap of the first regions, n from 1
+
+bigWigs are of substitutions if the map has them, else of deletions, else of insertions; where regions overlap they
+hold the mean. Arrays and pictures need substitutions.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqmill.config.names import slug
+from seqmill.effects.map_pictures import draw_region, importance, rows_of
+from seqmill.formats.bigwig_out import averaged, write_bigwig
+from seqmill.genome.sequence import one_hot
+from seqmill.runtime.errors import InputError
+from seqmill.runtime.files import atomic_path, atomic_write
+from seqmill.stores.genome import GenomeReader
+from seqmill.stores.layout import noun_folder, upstream
+from seqmill.stores.maps import EDITS, MapReader, tracks_of
+
+SLAB_BYTES = 100_000_000
+SEPARATE_TRACKS = 6
+_SIGNED = {
+    "substitutions": "mean over the three substitutions of a base",
+    "deletions": "deletion of a base",
+    "insertions": "mean over the four insertions in front of a base",
+}
+
+
+def write_map_files(out: str | Path, *, map_folder: str | Path, genome: str | Path) -> None:
+    """Write the files of a map.
+
+    Parameters
+    ----------
+    out : ``…/maps/{map}.files``. map_folder : of the map. genome : folder of the genome of its regions.
+
+    Raises
+    ------
+    InputError
+        The genome is not the one of the map.
+    """
+    source, reader = MapReader(map_folder), GenomeReader(genome)
+    if reader.name != source.attrs["genome"]:
+        raise InputError(genome, f"is genome {reader.name}, map {map_folder} is on {source.attrs['genome']}")
+    name = source.attrs["name"]
+    edit = next(edit for edit in EDITS if edit in source.edits)
+    with noun_folder(
+        out, noun="map-files", label=name, inputs=upstream(map_folder, genome),
+        packages=("numpy", "pybigtools", "matplotlib"),
+    ) as (part, attrs, _):  # fmt: skip
+        strongest = np.zeros(source.n)
+        for target in source.targets:
+            strongest = np.maximum(strongest, _write_bigwigs(part, source, reader, edit, target))
+            if edit == "substitutions":
+                _write_arrays(part, source, target)
+        _write_bed(part / "regions.bed", source, strongest)
+        pictures = list(_draw(part, source)) if edit == "substitutions" else []
+        attrs |= {
+            "map": name,
+            "edit": edit,
+            "value": f"|effect|, {_SIGNED[edit]}; under signed/ minus the effect",
+            "tracks": {target: list(tracks_of(spec)) for target, spec in source.targets.items()},
+            "pictures": pictures,
+        }
+
+
+def _per_base(source: MapReader, path: str, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean |effect| and minus the mean effect of some regions, float32 (region, position, tracks)."""
+    effects = source.read(path, start, stop)
+    if path.startswith("substitutions/"):
+        return np.abs(effects).sum(axis=2) / 3, importance(effects)
+    if path.startswith("insertions/"):
+        return np.abs(effects).mean(axis=2), -effects.mean(axis=2)
+    return np.abs(effects), -effects
+
+
+def _slabs(source: MapReader, tracks: int) -> Iterator[tuple[int, int]]:
+    """Ranges of regions whose effects fit in memory."""
+    step = max(1, SLAB_BYTES // (16 * source.length * tracks))
+    for start in range(0, source.n, step):
+        yield start, min(start + step, source.n)
+
+
+def _write_bigwigs(part: Path, source: MapReader, genome: GenomeReader, edit: str, target: str) -> np.ndarray:
+    """Both bigWigs of each track; returns the strongest mean |effect| of each region, float (region,)."""
+    tracks = tracks_of(source.targets[target])
+    group = max(1, SLAB_BYTES // (8 * source.n * source.length))  # tracks that are held at once
+    found = np.zeros(source.n)
+    for first in range(0, len(tracks), group):
+        chosen = slice(first, first + group)
+        pairs = [
+            [side[..., chosen] for side in _per_base(source, f"{edit}/{target}", *slab)]
+            for slab in _slabs(source, len(tracks))
+        ]
+        sizes, signed = (np.concatenate(parts) for parts in zip(*pairs))
+        found = np.maximum(found, np.nan_to_num(sizes).max(axis=(1, 2)))
+        for place, track in enumerate(tracks[chosen]):
+            for folder, values in ((part / slug(target), sizes), (part / slug(target) / "signed", signed)):
+                folder.mkdir(parents=True, exist_ok=True)
+                pieces = _pieces(source, genome, values[..., place])
+                write_bigwig(folder / f"{slug(track)}.bw", genome.sizes, pieces)
+    return found
+
+
+def _pieces(source: MapReader, genome: GenomeReader, values: np.ndarray) -> Iterator[tuple[str, Any, Any, Any]]:
+    """Values (region, position) by contig, in the order of the genome; the mean where regions overlap."""
+    starts, contigs = source.regions["start"].to_numpy(), source.regions["contig"].to_numpy()
+    for contig in genome.sizes:
+        mine = np.flatnonzero(contigs == contig)
+        if len(mine):
+            at = (starts[mine, None] + np.arange(source.length)).reshape(-1)
+            yield (contig, *averaged(at, at + 1, values[mine].reshape(-1)))
+
+
+def _write_arrays(part: Path, source: MapReader, target: str) -> None:
+    """One-hot sequences and hypothetical contributions: effects minus their mean over the four bases."""
+    tracks = tracks_of(source.targets[target])
+    several = 1 < len(tracks) <= SEPARATE_TRACKS
+    names = [f"{slug(target)}.shap.npz", *(f"{slug(target)}/{slug(t)}.shap.npz" for t in tracks if several)]
+    arrays = {name: np.zeros((source.n, 4, source.length), np.float32) for name in names}
+    for start, stop in _slabs(source, len(tracks)):
+        effects = source.read(f"substitutions/{target}", start, stop)
+        centred = np.nan_to_num(effects - effects.mean(axis=2, keepdims=True)).transpose(0, 2, 1, 3)
+        arrays[names[0]][start:stop] = centred.mean(axis=-1)
+        for place, name in enumerate(names[1:]):
+            arrays[name][start:stop] = centred[..., place]
+    sequences = one_hot(source.read("sequence")).transpose(0, 2, 1)
+    for name, values in {f"{slug(target)}.ohe.npz": sequences.astype(np.int8), **arrays}.items():
+        with atomic_path(part / name) as path, open(path, "wb") as handle:
+            np.savez_compressed(handle, arr_0=values)
+
+
+def _write_bed(path: Path, source: MapReader, strongest: np.ndarray) -> None:
+    """Regions in the order of the map."""
+    top, lines = strongest.max() or 1.0, []
+    for row, value in zip(source.regions.itertuples(), strongest.tolist()):
+        strand = {1: "+", -1: "-"}.get(row.strand, ".")
+        fields = (row.contig, row.start, row.end, row.name, round(1000 * value / top), strand, row.runs, f"{value:.6g}")
+        lines.append("\t".join(str(field).replace("\t", " ").replace("\n", " ") for field in fields) + "\n")
+    atomic_write(path, "".join(lines))
+
+
+def _draw(part: Path, source: MapReader) -> Iterator[dict[str, Any]]:
+    """Pictures of the first regions; yields what each shows."""
+    for number, row in enumerate(source.regions.head(source.attrs["picture"]).itertuples()):
+        bp = row.end - row.start
+        effects = {t: source.read(f"substitutions/{t}", number, number + 1)[0, :bp] for t in source.targets}
+        tracks = {target: tracks_of(spec) for target, spec in source.targets.items()}
+        file = f"pictures/{number + 1}.png"
+        (part / "pictures").mkdir(exist_ok=True)
+        place = f"{row.contig}:{row.start + 1:,}-{row.end:,}"
+        draw_region(
+            part / file,
+            codes=source.read("sequence", number, number + 1)[0, :bp],
+            contig=row.contig,
+            start=row.start,
+            rows=list(rows_of(effects, tracks, source.attrs["spaces"], SEPARATE_TRACKS)),
+            title=f"{row.name}, {place}" if row.name.replace(",", "") != place.replace(",", "") else place,
+            caption=_caption(source, row.runs),
+        )
+        yield {"file": file, "region": row.name, "contig": row.contig, "start": row.start, "end": row.end}
+
+
+def _caption(source: MapReader, runs: int) -> str:
+    """How to read a picture."""
+    several = f", mean over {runs} runs of model {source.attrs['model']}" if runs > 1 else ""
+    return (
+        "Heatmap: what each single substitution does to the prediction (red raises, blue lowers it; dots: the base "
+        f"that is there; grey: N){several}. Letters: minus the mean of the three substitutions; letters above the "
+        "line are bases that raise the prediction, those below it lower it."
+    )

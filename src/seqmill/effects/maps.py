@@ -1,0 +1,162 @@
+"""Build a mutagenesis map: regions, the runs that may score them, the effects of all edits."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seqmill.config.effects import Map
+from seqmill.config.models import Prediction
+from seqmill.effects.ensemble import Ensemble
+from seqmill.effects.measures import SPACES
+from seqmill.effects.mutagenesis import Effects, Mutagenesis, Stretch
+from seqmill.effects.regions import read_regions, tested_rows
+from seqmill.effects.unseen import Unseen
+from seqmill.runtime.errors import InputError
+from seqmill.runtime.marker import file_digest
+from seqmill.runtime.progress import Progress, human_bytes
+from seqmill.stores.dataset import DatasetReader
+from seqmill.stores.genome import GenomeReader
+from seqmill.stores.layout import upstream
+from seqmill.stores.maps import MapWriter, shapes
+from seqmill.training.predict import check_dataset
+
+LARGEST_REGION_BYTES = 4_000_000_000
+"""Effects of one region, of all runs, that may be held in memory."""
+_LOG = logging.getLogger("seqmill")
+
+
+def build_map(
+    out: str | Path,
+    *,
+    name: str,
+    section: Map,
+    genome: str | Path,
+    models: Sequence[str | Path],
+    prediction: Prediction,
+    datasets: Sequence[str | Path] = (),
+    rows_of: str | Path | None = None,
+) -> None:
+    """Write the map of a section of the configuration.
+
+    Parameters
+    ----------
+    out : ``…/maps/{map}.zarr``. name : of the map.
+    genome : folder of the genome that the regions are on. models : folders of the runs of the network.
+    prediction : strands, shifts and batch size.
+    datasets : folders of the datasets that the runs, and those they started from, were trained on. Not needed for
+        ``runs: all``.
+    rows_of : folder of the dataset whose test rows are the regions, for ``windows``.
+
+    Raises
+    ------
+    InputError
+        Regions, targets or runs that cannot be used; every run has seen a region in training.
+    """
+    where = f"maps.{name}"
+    ensemble = Ensemble(models, prediction)
+    mutagenesis = Mutagenesis(ensemble, section.targets, section.edits, where)
+    reader = GenomeReader(genome)
+    regions, source = _regions(section, reader, ensemble, rows_of, where)
+    if section.runs == "all":
+        may = np.ones((len(ensemble), len(regions)), bool)
+    else:
+        may = _unseen(regions, ensemble, datasets, source, where)
+    length = int((regions["end"] - regions["start"]).max())
+    _check_size(length, mutagenesis, int(may.sum(axis=0).max()), where)
+    used = int(may.sum())
+    attrs = {
+        "model": ensemble.infos[0]["name"],
+        "genome": reader.name,
+        "spaces": {target: SPACES[spec.kind] for target, spec in mutagenesis.specs.items()},
+        "models": {_run(info): int(runs.sum()) for info, runs in zip(ensemble.infos, may)},
+        "both_strands": ensemble.both_strands,
+        "shifts_bp": list(ensemble.shifts_bp),
+        "runs": section.runs,
+        "source": "windows" if section.regions is None else "regions",
+        "picture": section.picture,
+    }
+    if section.regions is not None:
+        attrs |= {"file": Path(section.regions).name, "file_sha256": file_digest(Path(section.regions))}
+    _LOG.info("map %s: %d regions, at most %d bp, scored %d times in all", name, len(regions), length, used)
+    with (
+        MapWriter(
+            out,
+            name,
+            attrs,
+            length=length,
+            edits=section.edits,
+            targets=mutagenesis.specs,
+            spread=len(ensemble) > 1,
+            inputs=upstream(genome, *ensemble.folders, *([rows_of] if rows_of and section.regions is None else [])),
+            parameters={"map": section.model_dump(mode="json"), "prediction": prediction.model_dump(mode="json")},
+        ) as writer,
+        Progress(f"map {name}", int((regions["end"] - regions["start"]).sum()), "bp") as progress,
+    ):
+        found = mutagenesis.effects(_stretches(regions, may, reader, ensemble), progress)
+        for row, effects in zip(regions.itertuples(), found, strict=True):
+            arrays = {"sequence": reader.codes(row.contig, row.start, row.end)}
+            writer.append(row._asdict() | {"runs": len(effects.runs)}, arrays | _over_runs(effects, len(ensemble) > 1))
+
+
+def _over_runs(effects: Effects, spread: bool) -> dict[str, np.ndarray]:
+    arrays = {f"reference/{name}": x.mean(axis=0, dtype=np.float64) for name, x in effects.reference.items()}
+    arrays |= {path: effects.mean(path) for path in effects.changes}
+    if spread:
+        arrays |= {f"spread/{path}": effects.spread(path) for path in effects.changes}
+    return arrays
+
+
+def _regions(
+    section: Map, genome: GenomeReader, ensemble: Ensemble, rows_of: str | Path | None, where: str
+) -> tuple[pd.DataFrame, str | Path]:
+    """Regions to edit, and where they come from, for messages."""
+    if section.regions is not None:
+        return read_regions(section.regions, genome, ensemble.window_bp), section.regions
+    if rows_of is None:
+        raise ValueError(f"{where}: 'windows' needs the dataset that they are rows of")
+    reader = DatasetReader(rows_of)
+    for info, folder in zip(ensemble.infos, ensemble.folders):
+        check_dataset(info, reader, folder, labelled=False)
+    return tested_rows(reader, genome, ensemble.infos, section.windows, where), where
+
+
+def _unseen(
+    regions: pd.DataFrame, ensemble: Ensemble, datasets: Sequence[str | Path], source: str | Path, where: str
+) -> np.ndarray:
+    """Which run may score which region, bool (run, region): it has seen nothing of the whole window in training."""
+    first = regions["window_start"] - ensemble.margin_bp
+    windows = regions[["genome", "contig"]].assign(start=first, end=first + ensemble.extent_bp)
+    known = {genome for folder in datasets for genome in DatasetReader(folder).rows()["genome"].unique()}
+    if not known & set(windows["genome"]):
+        _LOG.warning(
+            "%s: regions on %s cannot be compared by their places with the training rows (on %s); all runs score them",
+            where, windows["genome"].iloc[0], ", ".join(sorted(known - {""})) or "no genome",
+        )  # fmt: skip
+    return Unseen(ensemble.infos, datasets).require(windows, source)
+
+
+def _stretches(regions: pd.DataFrame, may: np.ndarray, genome: GenomeReader, ensemble: Ensemble) -> Iterator[Stretch]:
+    for number, row in enumerate(regions.itertuples()):
+        first = row.window_start - ensemble.margin_bp
+        codes = genome.codes(row.contig, first - 1, first + ensemble.extent_bp + 1)
+        runs = tuple(np.flatnonzero(may[:, number]).tolist())
+        yield Stretch(codes, row.start - first, row.end - first, runs)
+
+
+def _check_size(length: int, mutagenesis: Mutagenesis, runs: int, where: str) -> None:
+    sizes = shapes(length, mutagenesis.edits, mutagenesis.specs).values()
+    size = 4 * runs * sum(int(np.prod(shape, dtype=np.int64)) for shape in sizes)
+    if size > LARGEST_REGION_BYTES:
+        raise InputError(
+            where,
+            f"the effects of a region of {length:,} bp ({runs} runs) are {human_bytes(size)}, more than "
+            f"{human_bytes(LARGEST_REGION_BYTES)}; choose 'targets', fewer 'edits' or shorter regions",
+        )
+
+
+def _run(info: Any) -> str:
+    return f"{info['name']}/{info['fold']}.{info['seed']}"

@@ -29,7 +29,7 @@ from seqmill.runtime.errors import SeqmillError
 from seqmill.runtime.job import announce_driver
 from seqmill.runtime.locks import acquire
 from seqmill.stores.versions import FORMATS
-from seqmill.summary import summary_lines
+from seqmill.summary import summarise, summary_lines
 
 CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles] or [
     "config/config.yaml"
@@ -104,7 +104,8 @@ def check_models():
 
 
 def say_summary():
-    print(summary_lines(Path("results"))[-1], file=sys.stderr)
+    results = Path("results")
+    print(summary_lines(summarise(results), results)[-1], file=sys.stderr)
 
 
 def say_errors(logs):

@@ -1,19 +1,14 @@
 """Steps that write predictions: of networks, their means over seeds, and those that others published."""
 
 import logging
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 from seqmill.config.lineage import lineage
 from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.scope import prediction_scope, run_scope
-from seqmill.runtime.errors import InputError, WorkerError
-from seqmill.runtime.job import announce_driver
+from seqmill.runtime.child import in_child
+from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import MARKER
 from seqmill.steps import Step, Steps
 from seqmill.stores.versions import FORMATS
@@ -30,8 +25,8 @@ def of_network(steps: Steps, name: str, fold: str, seed: int) -> Step:
 
     def build() -> None:
         settings = prediction.model_dump_json()
-        what = f"{name} {fold}.{seed}"
-        in_own_process(_predict, steps.results / place, model.folder, dataset.folder, settings, what=what)
+        what = f"prediction of {name} {fold}.{seed}"
+        in_child(_predict, steps.results / place, model.folder, dataset.folder, settings, what=what)
 
     settings = {"prediction": prediction.model_dump(mode="json"), **SETTINGS}
     what = f"predictions of {name}, fold {fold}, seed {seed}"
@@ -119,20 +114,11 @@ def across(
     places = [place for place in places if (place / MARKER).is_file()]
     settings = prediction_scope(config.models[name]).model_dump_json()
     rows = results / f"datasets/{slug(dataset)}.zarr"
-    in_own_process(_across, out, models, rows, places, part, runs, settings, what=f"{name} on {dataset}")
+    what = f"prediction of {name} on {dataset}"
+    in_child(_across, out, models, rows, places, part, runs, settings, what=what)
 
 
-def in_own_process(body: Callable[..., None], *arguments: Any, what: str) -> None:
-    """Run ``body`` in a fresh process, where the device is chosen before jax is imported."""
-    announce_driver()  # the process stops when this one is killed
-    try:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            pool.submit(body, *arguments).result()
-    except BrokenProcessPool:
-        raise WorkerError(f"prediction of {what} was killed; it may need more memory") from None
-
-
-def _start(model: Path) -> None:
+def start_process(model: Path) -> None:
     """Logging, watch and device of a process that applies a network."""
     from seqmill.runtime.device import choose_device
     from seqmill.runtime.job import start_logging, watch_driver
@@ -145,7 +131,7 @@ def _start(model: Path) -> None:
 
 
 def _predict(out: Path, model: Path, dataset: Path, settings: str) -> None:
-    _start(model)
+    start_process(model)
 
     from seqmill.config.models import Prediction
     from seqmill.training.predict import predict
@@ -162,7 +148,7 @@ def _across(
     runs: list[str] | None,
     settings: str,
 ) -> None:
-    _start(models[0])
+    start_process(models[0])
 
     from seqmill.config.models import Prediction
     from seqmill.training.across import predict_across

@@ -45,9 +45,8 @@ def summarise(results: Path) -> dict[str, Any]:
     }
 
 
-def summary_lines(results: Path) -> list[str]:
-    """The summary for people; the last line is where the report is."""
-    found = summarise(results)
+def summary_lines(found: dict[str, Any], results: Path) -> list[str]:
+    """The summary for people, from what `summarise` found below ``results``; the last line is where the report is."""
     lines = [f"{noun:<12} {count}" for noun, count in found["nouns"].items()]
     lines += [f"{row['dataset']}: {row['target']}: {row['sentence']}" for row in found["comparisons"]]
     lines.append(f"report: {found['report'] or f'not written yet ({results}/report/index.html)'}")

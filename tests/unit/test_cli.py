@@ -123,7 +123,7 @@ def test_an_error_of_the_training_process_is_the_command_s_own(folder, capsys, m
 
 def test_a_killed_training_process_is_told(folder, capsys, monkeypatch):
     monkeypatch.delenv("SEQMILL_DRIVER", raising=False)
-    monkeypatch.setattr("seqmill.steps.ProcessPoolExecutor", Killed)
+    monkeypatch.setattr("seqmill.runtime.child.ProcessPoolExecutor", Killed)
     assert main(["train", "small", "--seed", "0"]) == 5
     assert "training of small 0.0 was killed; it may need more memory" in capsys.readouterr().err
 

@@ -62,8 +62,7 @@ def last(capsys):
 
 def test_all_runs_their_mean_and_another_dataset(folder, capsys, monkeypatch):
     with monkeypatch.context() as patch:
-        for module in ("steps", "prediction_steps"):
-            patch.setattr(f"seqmill.{module}.ProcessPoolExecutor", Inline)
+        patch.setattr("seqmill.runtime.child.ProcessPoolExecutor", Inline)
         assert main(["predict", "small"]) == 0
     printed = capsys.readouterr()
     seeds = [f"results/predictions/small/0.{seed}.zarr" for seed in (0, 1, "mean")]

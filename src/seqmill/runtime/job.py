@@ -18,6 +18,7 @@ from seqmill.runtime.errors import SeqmillError
 from seqmill.runtime.owner import Owner
 
 DRIVER_VARIABLE = "SEQMILL_DRIVER"
+LEVEL_VARIABLE = "SEQMILL_LOG_LEVEL"  # also for the processes that are started
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 POLL_S = 0.5
 
@@ -67,8 +68,8 @@ def watch_driver() -> None:
             threading.Thread(target=_watch, args=(driver,), daemon=True, name="seqmill-driver-watch").start()
 
 
-def start_logging(log: str | Path | None = None, *, verbose: bool = False) -> None:
-    """Send messages to standard error and, if given, to the file ``log``."""
+def start_logging(log: str | Path | None = None) -> None:
+    """Send messages to standard error and, if given, to the file ``log``; which ones, says `LEVEL_VARIABLE`."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if log:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +77,7 @@ def start_logging(log: str | Path | None = None, *, verbose: bool = False) -> No
     logging.basicConfig(
         level=logging.WARNING, handlers=handlers, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )
-    logging.getLogger("seqmill").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("seqmill").setLevel(os.environ.get(LEVEL_VARIABLE, "INFO"))
 
 
 @contextmanager

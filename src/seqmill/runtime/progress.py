@@ -38,10 +38,10 @@ class Progress:
     def __init__(self, what: str, total: float, unit: str, *, done: float = 0.0, stream=None, every_s: float = EVERY_S):
         self.what, self.total, self.unit, self.done, self.before = what, total, unit, done, done
         self.stream = sys.stderr if stream is None else stream
-        self.terminal = self.stream.isatty()
+        self.log = logging.getLogger("seqmill")
+        self.terminal = self.stream.isatty() and self.log.level <= logging.INFO
         self.every_s = 0.2 if self.terminal else every_s
         self.start = self.last = time.monotonic()
-        self.log = logging.getLogger("seqmill")
 
     def _amount(self, value: float) -> str:
         return human_bytes(value) if self.unit == "bytes" else f"{value:,.0f} {self.unit}"

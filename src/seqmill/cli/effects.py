@@ -1,0 +1,90 @@
+"""Verbs of mutagenesis maps and of variants."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from seqmill.cli.settings import RESULTS, build, project_of
+from seqmill.cli.stages import folds_of, model_of
+from seqmill.runtime.errors import InputError
+
+COMMAND = "the command"
+_SOURCE = {"maps": "regions", "variants": "file"}
+_OWN = (
+    "model", "out", "regions", "file", "genome", "targets", "runs", "fold", "seed", "edits", "effects", "min_ref_match",
+)  # fmt: skip
+
+
+def _section(kind: Any, project: Any, values: dict[str, Any]) -> Any:
+    """A section made of arguments, checked as one of the configuration is."""
+    from seqmill.config.effects import check_effects
+    from seqmill.config.problems import check_settings
+
+    section = check_settings(kind, {key: value for key, value in values.items() if value is not None}, COMMAND)
+    check_effects(project.config, section, COMMAND)
+    return section
+
+
+def _configured(arguments: argparse.Namespace, project: Any, section: str, what: str) -> str | None:
+    """The name that is asked for; None where the arguments make one of their own."""
+    given = [key for key in _OWN if getattr(arguments, key, None) is not None]
+    if arguments.name is None and arguments.model is None:
+        raise InputError(COMMAND, f"name {what} of the configuration, or --model with its other arguments")
+    if arguments.name is None:
+        for key in ("out", _SOURCE[section]):
+            if getattr(arguments, key) is None:
+                raise InputError(COMMAND, f"--model needs --{key} too")
+        return None
+    if given:
+        raise InputError(COMMAND, f"--{given[0].replace('_', '-')} is for {what} that has no name")
+    known = getattr(project.config, section)
+    if arguments.name not in known:
+        listed = ", ".join(known) or "none"
+        raise InputError(project.where, f"{section}: {arguments.name!r} is not configured; known: {listed}")
+    return arguments.name
+
+
+def _trained(arguments: argparse.Namespace, project: Any) -> list[Path]:
+    from seqmill.prediction_steps import trained_runs
+
+    name = model_of(arguments, project)
+    seeds = None if arguments.seed is None else [arguments.seed]
+    return trained_runs(project, RESULTS, name, folds_of(arguments, project, name), seeds)
+
+
+def ism(arguments: argparse.Namespace) -> int:
+    from seqmill import effects_steps
+    from seqmill.config.effects import Map, genome_of
+
+    project = project_of(arguments)
+    name = _configured(arguments, project, "maps", "a map")
+    if name is not None:
+        return build(arguments, project, lambda steps: effects_steps.of_map(steps, name))
+    keys = ("model", "regions", "genome", "targets", "runs", "edits")
+    section = _section(Map, project, {key: getattr(arguments, key) for key in keys})
+    trained = _trained(arguments, project)
+    genome = genome_of(project.config, section, COMMAND)
+
+    def then() -> list[Path]:
+        return effects_steps.map_of_regions(project, RESULTS, section, trained, arguments.out)
+
+    return build(arguments, project, lambda steps: [steps.genome(genome)], then)
+
+
+def variants(arguments: argparse.Namespace) -> int:
+    from seqmill import effects_steps
+    from seqmill.config.effects import VariantSet, genome_of
+
+    project = project_of(arguments)
+    name = _configured(arguments, project, "variants", "a set of variants")
+    if name is not None:
+        return build(arguments, project, lambda steps: [effects_steps.of_variants(steps, name)])
+    keys = ("model", "file", "genome", "targets", "runs", "effects", "min_ref_match")
+    section = _section(VariantSet, project, {key: getattr(arguments, key) for key in keys})
+    trained = _trained(arguments, project)
+    genome = genome_of(project.config, section, COMMAND)
+
+    def then() -> list[Path]:
+        return effects_steps.scores_of_file(project, RESULTS, section, trained, arguments.out)
+
+    return build(arguments, project, lambda steps: [steps.genome(genome)], then)

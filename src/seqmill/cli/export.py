@@ -1,0 +1,69 @@
+"""The verb that writes files for browsers and for other programs."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from seqmill.cli.settings import RESULTS, build, project_of, say
+from seqmill.cli.stages import model_of
+from seqmill.runtime.errors import InputError
+
+
+def export(arguments: argparse.Namespace) -> int:
+    return {"targets": _targets, "folds": _folds, "bigwig": _bigwig, "hub": _browser, "igv": _browser}[arguments.what](
+        arguments
+    )
+
+
+def _written(arguments: argparse.Namespace, paths: list[Path]) -> int:
+    say(arguments, {"verb": "export", "written": [str(path) for path in paths]}, paths)
+    return 0
+
+
+def _targets(arguments: argparse.Namespace) -> int:
+    from seqmill.exports import export_targets
+
+    return _written(arguments, export_targets(project_of(arguments), arguments.out))
+
+
+def _folds(arguments: argparse.Namespace) -> int:
+    from seqmill.config.names import slug
+    from seqmill.exports import export_folds
+
+    project = project_of(arguments)
+    names = [arguments.dataset] if arguments.dataset else list(project.config.datasets)
+    if len(names) != 1 or names[0] not in project.config.datasets:
+        raise InputError("--dataset", f"name one of: {', '.join(project.config.datasets) or 'none configured'}")
+    return _written(arguments, export_folds(RESULTS / "datasets" / f"{slug(names[0])}.zarr" / "rows", arguments.out))
+
+
+def _bigwig(arguments: argparse.Namespace) -> int:
+    from seqmill import browser_exports, browser_steps
+
+    project = project_of(arguments)
+    name = model_of(arguments, project)
+
+    def then() -> list[Path]:
+        signals = browser_steps.predicted(project, RESULTS, [name])
+        return browser_exports.write_bigwigs(arguments.out, signals)
+
+    return build(arguments, project, lambda steps: browser_steps.predictions_of(steps, [name]), then)
+
+
+def _browser(arguments: argparse.Namespace) -> int:
+    from seqmill import browser_exports, browser_steps
+
+    project = project_of(arguments)
+    genome = getattr(arguments, "genome", None)
+
+    def choose(steps: Any) -> list[Any]:
+        return browser_steps.needs_of(steps)
+
+    def then() -> list[Path]:
+        signals = browser_steps.signals_of(project, RESULTS)
+        if arguments.what == "hub":
+            browser_exports.write_hub(arguments.out, signals, title=project.config.report.title, email=arguments.email)
+            return [arguments.out / "hub.txt"]
+        return [browser_exports.write_igv(arguments.out, signals, genome=genome)]
+
+    return build(arguments, project, choose, then)

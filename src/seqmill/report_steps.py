@@ -1,0 +1,91 @@
+"""The report page with all that it tells of."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqmill import effects_steps, evaluation_steps, prediction_steps
+from seqmill.config.written import written_sources
+from seqmill.runtime.errors import InputError
+from seqmill.steps import Step, Steps
+
+
+@dataclass
+class Page:
+    """The report of a project.
+
+    Attributes
+    ----------
+    evaluations, datasets, models, predictions, maps, map_files, variants : steps of the nouns that it tells of.
+    """
+
+    steps: Steps
+    evaluations: list[Step]
+    datasets: list[Step]
+    models: list[Step]
+    predictions: list[Step]
+    maps: list[Step]
+    map_files: list[Step]
+    variants: list[Step]
+
+    @property
+    def needs(self) -> list[Step]:
+        groups = (self.evaluations, self.datasets, self.models, self.predictions)
+        return [step for group in (*groups, self.maps, self.map_files, self.variants) for step in group]
+
+    def write(self, path: Path) -> Path:
+        """Write the page, whole or not at all; its nouns must be there."""
+        from seqmill.report.page import write_report
+
+        def folders(steps: list[Step]) -> list[Path]:
+            return [step.folder for step in steps]
+
+        project = self.steps.project
+        write_report(
+            path,
+            report=project.config.report,
+            evaluations=folders(self.evaluations),
+            datasets=folders(self.datasets),
+            models=folders(self.models),
+            predictions=folders(self.predictions),
+            maps=folders(self.maps),
+            variants=folders(self.variants),
+            truth=self.steps.results / "simulation" if project.config.simulation else None,
+            settings=written_sources(project),
+        )
+        return path
+
+
+def page_of(steps: Steps) -> Page:
+    """The page of all models, baselines, maps and variants of a configuration.
+
+    Raises InputError where nothing is judged.
+    """
+    project, config = steps.project, steps.project.config
+    judged = {project.run(name).dataset for name in (*config.models, *config.baselines, *config.published)}
+    datasets = [name for name in config.datasets if name in judged]
+    if not datasets:
+        raise InputError(project.where, "no model, baseline or published prediction to report on")
+    networks = {name: (project.folds(name), project.seeds(name)) for name in config.models}
+    predictions = []
+    for dataset in datasets:
+        for name in (*config.models, *config.baselines, *config.published):
+            if project.run(name).dataset == dataset and name in config.baselines:
+                predictions += [evaluation_steps.of_baseline(steps, name, fold) for fold in project.folds(name)]
+            elif project.run(name).dataset == dataset:
+                predictions += prediction_steps.of_run(steps, name, project.folds(name))
+    maps = [effects_steps.of_map(steps, name) for name in config.maps]
+    return Page(
+        steps,
+        evaluations=[evaluation_steps.of_dataset(steps, dataset) for dataset in datasets],
+        datasets=[steps.dataset(dataset) for dataset in datasets],
+        models=[
+            steps.train(name, fold, seed)
+            for name, (folds, seeds) in networks.items()
+            for fold in folds
+            for seed in seeds
+        ],
+        predictions=predictions,
+        maps=[made for made, _ in maps],
+        map_files=[files for _, files in maps],
+        variants=[effects_steps.of_variants(steps, name) for name in config.variants],
+    )

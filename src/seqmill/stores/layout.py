@@ -23,6 +23,7 @@ _PLACE = {
     "predictions": "predictions/",
     "map": "maps/",
     "map-files": "maps/",
+    "variants": "variants/",
 }
 
 

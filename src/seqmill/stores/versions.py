@@ -10,6 +10,7 @@ FORMATS = {
     "model": 1,
     "predictions": 1,
     "map": 1,
+    "variants": 1,
     "evaluation": 2,
     "report": 2,
 }

@@ -1,0 +1,244 @@
+"""Variants from VCF, BCF and tables, as a stream of records, and the alleles they hold.
+
+VCF text is read here, line by line and not by pysam: that reader does not say which line is bad, and is slower.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from seqmill.formats.text import line_blocks, magic_bytes, open_binary, regular_file
+from seqmill.runtime.errors import InputError
+from seqmill.runtime.isolate import IsolatedWorker
+
+LINE, RECORD = "line", "record"
+LARGEST = 2**31 - 1
+TEXT_BYTES = 1 << 20
+_COLUMNS = ["#CHROM", "POS", "ID", "REF", "ALT"]
+_CONTIG = re.compile(r"##contig=<(?:[^\"]*,)?ID=([^,>]+)(?:,[^\"]*?)?,length=([0-9]+)")
+
+
+class Records(NamedTuple):
+    """Consecutive records of a file, one list a column.
+
+    Attributes
+    ----------
+    contig : name as in the file. start : first base of REF, 0-based; -1 for the position 0 of a VCF (a telomere).
+    id : "." if none. ref, alt : as written, alleles of ``alt`` with commas between. number : line (text) or record.
+    """
+
+    contig: list[str]
+    start: list[int]
+    id: list[str]
+    ref: list[str]
+    alt: list[str]
+    number: list[int]
+
+    def part(self, start: int, stop: int) -> "Records":
+        return Records(*(column[start:stop] for column in self))
+
+
+def no_records() -> Records:
+    return Records([], [], [], [], [], [])
+
+
+@dataclass
+class VariantFile:
+    """An opened file of variants.
+
+    Attributes
+    ----------
+    path : of the file. format : "vcf", "bcf", "tsv", "csv" or "parquet". unit : what ``number`` counts (line, record).
+    sizes : contig -> bp, where a header states it; complete for text after the first block.
+    notes : what was accepted and should be known.
+    """
+
+    path: Path
+    format: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    position_base: int = 1
+    sizes: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def unit(self) -> str:
+        return RECORD if self.format in ("bcf", "parquet") else LINE
+
+    def blocks(self, size: int) -> Iterator[Records]:
+        """All records, ``size`` at a time; the last block may be smaller. InputError names a bad line."""
+        kept = no_records()
+        for records in self._pieces():
+            for column, more in zip(kept, records):
+                column.extend(more)
+            first = 0
+            while len(kept.start) - first >= size:
+                yield kept.part(first, first + size)
+                first += size
+            kept = kept.part(first, len(kept.start))
+        if kept.start:
+            yield kept
+
+    def _pieces(self) -> Iterator[Records]:
+        if self.format == "vcf":
+            yield from _vcf(self)
+        elif self.format in ("tsv", "csv"):
+            from seqmill.formats.variant_tables import text_table
+
+            yield from text_table(self)
+        else:
+            reader = {"bcf": "Bcf", "parquet": "ParquetTable"}[self.format]
+            arguments = {} if self.format == "bcf" else {"columns": dict(self.columns), "base": self.position_base}
+            with IsolatedWorker(
+                f"seqmill.formats.variant_tables:{reader}", str(self.path), where=str(self.path), **arguments
+            ) as worker:
+                self.sizes = worker.call("sizes")
+                while (records := worker.call("block")) is not None:
+                    yield Records(*records)
+
+
+def open_variants(path: str | Path, *, columns: Mapping[str, str] | None = None, position_base: int = 1) -> VariantFile:
+    """A file of variants, its format told by its content, tables by their ending.
+
+    Parameters
+    ----------
+    path : VCF (plain, gzip or BGZF; no index is needed), BCF, Parquet, or a table with a header line.
+    columns : of a table: contig, position, ref, alt or id -> its name there. position_base : of a table.
+
+    Raises
+    ------
+    InputError : a file that cannot be read, or of no known ending.
+    """
+    path = regular_file(path)
+    endings = {ending.lower() for ending in path.suffixes}
+    if magic_bytes(path) == b"PAR1":
+        kind = "parquet"
+    else:
+        with open_binary(path) as handle:
+            head = handle.read(12)
+        if not head:
+            raise InputError(path, "is empty")
+        if head[:3] == b"BCF":
+            kind = "bcf"
+        elif head == b"##fileformat" or ".vcf" in endings:
+            kind = "vcf"
+        elif ".csv" in endings:
+            kind = "csv"
+        elif endings & {".tsv", ".txt", ".tab"}:
+            kind = "tsv"
+        else:
+            raise InputError(path, "is neither VCF, BCF nor Parquet; a table is called .tsv or .csv (or .gz of these)")
+    if columns and kind in ("vcf", "bcf"):
+        raise InputError(path, f"'columns' is for tables; this is {kind.upper()}")
+    return VariantFile(path, kind, columns or {}, position_base)
+
+
+def decoded(path: Path, number: int, block: bytes) -> str:
+    """Text of a block of lines that begins at line ``number``, with plain line ends."""
+    try:
+        return block.decode("utf-8-sig" if number == 1 else "utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise InputError(path, "is not UTF-8 text", record=number + block.count(b"\n", 0, error.start)) from None
+
+
+def position(text: str, path: Path, number: int | str, base: int, hint: str = "") -> int:
+    """0-based start of a position that counts from ``base``."""
+    if not (text.isascii() and text.isdigit()):
+        raise InputError(path, f"position {text[:20]!r} is not a whole number{hint}", record=number)
+    value = int(text) - base
+    if value > LARGEST:
+        raise InputError(path, f"position {text[:20]} is beyond {LARGEST:,}", record=number)
+    return value
+
+
+def _vcf(file: VariantFile) -> Iterator[Records]:
+    path, header = file.path, False
+    for first, block in line_blocks(path, TEXT_BYTES):
+        out = no_records()
+        contigs, starts, ids, refs, alts, numbers = out
+        for number, line in enumerate(decoded(path, first, block).split("\n"), first):
+            if not line:
+                continue
+            fields = line.split("\t", 5)
+            if line[0] == "#":
+                if found := _CONTIG.match(line):
+                    file.sizes[found[1]] = int(found[2])
+                elif line.startswith("#CHROM"):
+                    if fields[:5] != _COLUMNS:
+                        raise InputError(path, f"header is not {' '.join(_COLUMNS)} ..., tab-separated", record=number)
+                    header = True
+                continue
+            if len(fields) < 5:
+                raise InputError(
+                    path,
+                    f"{len(fields)} tab-separated column(s), expected at least 5 (CHROM POS ID REF ALT)",
+                    record=number,
+                )
+            if not header:
+                file.notes.append("no header line (#CHROM ...): the first columns are read as CHROM POS ID REF ALT")
+                header = True
+            start = position(fields[1], path, number, 1, "" if numbers else "; a header line starts with #CHROM")
+            if not fields[0] or not fields[3]:
+                raise InputError(path, f"{'CHROM' if fields[3] else 'REF'} is empty", record=number)
+            contigs.append(fields[0])
+            starts.append(start)
+            ids.append(fields[2] or ".")
+            refs.append(fields[3])
+            alts.append(fields[4])
+            numbers.append(number)
+        yield out
+
+
+# What keeps an allele from being scored. Places first, then REF, then ALT.
+OK = "ok"
+NO_CONTIG, POSITION_0, BEYOND = "contig not in the genome", "position 0", "beyond the end of the contig"
+BAD_REF, OTHER_REF = "REF is not ACGT", "REF differs from the genome"
+NO_ALT, STAR, SYMBOLIC = "no ALT", "ALT is * (deleted by another record)", "symbolic ALT (<DEL>, ...)"
+BREAKEND, BAD_ALT, SAME = "breakend", "ALT is not ACGT", "ALT equals REF"
+TOO_LONG, SEEN = "allele longer than half the window", "seen"
+_SINGLE = {*"ACGT"}
+_BASES = re.compile("[ACGT]+")
+
+
+def judge_alt(ref: str, alt: str, limit: int) -> str:
+    """`OK` or why this ALT allele is not scored.
+
+    Parameters
+    ----------
+    ref, alt : upper-case. limit : longest allele, bp.
+    """
+    if alt in _SINGLE and len(ref) <= limit:
+        return SAME if alt == ref else OK
+    if alt in (".", "", "<*>"):
+        return NO_ALT
+    if alt == "*":
+        return STAR
+    if "[" in alt or "]" in alt or alt[0] == "." or alt[-1] == ".":
+        return BREAKEND
+    if alt[0] == "<":
+        return SYMBOLIC
+    if not _BASES.fullmatch(alt):
+        return BAD_ALT
+    if alt == ref:
+        return SAME
+    return TOO_LONG if max(len(ref), len(alt)) > limit else OK
+
+
+def is_dna(ref: str) -> bool:
+    """Whether an upper-case allele is of ACGT only."""
+    return ref in _SINGLE or _BASES.fullmatch(ref) is not None
+
+
+def is_normalised(ref: str, alts: Iterable[str]) -> bool:
+    """Whether a record is left-aligned and as short as can be: Tan, Abecasis and Kang 2015 (Bioinformatics 31:2202),
+    alleles must not all end with the same base, nor all start with the same one where none has length 1.
+
+    Parameters
+    ----------
+    ref, alts : upper-case DNA of one record.
+    """
+    alleles = [ref, *alts]
+    if len({allele[-1] for allele in alleles}) == 1:
+        return False
+    return len({allele[0] for allele in alleles}) > 1 or min(map(len, alleles)) == 1

@@ -1,8 +1,8 @@
 """hg19_chr1: 36 transcription factors in 200-bp bins with 400 bp on both sides, five folds of about 1.98 Mb.
 
 Every bin is tested once, by the networks and baselines that did not train on its fold; early stopping and tuning use an
-inner part of the training folds. The figure is that of the average over three seeds. Reads SEQMILL_TEST_DATA; the report is left in
-benchmarks/output/hg19_chr1/results/report/index.html.
+inner part of the training folds. The figure is that of the average over three seeds. Reads SEQMILL_TEST_DATA; the
+report is left in benchmarks/output/hg19_chr1/results/report/index.html.
 """
 
 from common import write_result

@@ -16,6 +16,8 @@ include: "rules/genome.smk"
 include: "rules/tracks.smk"
 include: "rules/datasets.smk"
 include: "rules/models.smk"
+include: "rules/maps.smk"
+include: "rules/variants.smk"
 include: "rules/report.smk"
 
 

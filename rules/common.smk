@@ -9,6 +9,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
+from seqmill.config.effects import genome_of
 from seqmill.config.lineage import initial_seed, lineage
 from seqmill.config.names import label_of, slug
 from seqmill.config.project import Project
@@ -17,6 +18,7 @@ from seqmill.config.scope import (
     dataset_files,
     genome_scope,
     input_scope,
+    map_scope,
     prediction_scope,
     rows_scope,
     run_scope,
@@ -63,6 +65,8 @@ MODELS = {slug(name): name for name in PROJECT.config.models}
 BASELINES = {slug(name): name for name in PROJECT.config.baselines}
 PUBLISHED = {slug(name): name for name in PROJECT.config.published}
 JUDGED = {**MODELS, **BASELINES, **PUBLISHED}
+MAPS = {slug(name): name for name in PROJECT.config.maps}
+VARIANTS = {slug(name): name for name in PROJECT.config.variants}
 
 
 wildcard_constraints:
@@ -75,6 +79,8 @@ wildcard_constraints:
     model="[^/]+",
     fold="[^/.]+",
     seed=r"\d+",
+    map="[^/]+",
+    set="[^/]+",
 
 
 if workflow.is_main_process or workflow.remote_exec:
@@ -263,6 +269,71 @@ def prediction_section(wildcards):
     return prediction_scope(model_of(wildcards)).model_dump_json()
 
 
+def map_of(wildcards):
+    return PROJECT.config.maps[MAPS[wildcards.map]]
+
+
+def map_section(wildcards):
+    return map_scope(map_of(wildcards)).model_dump_json()
+
+
+def variants_of(wildcards):
+    return PROJECT.config.variants[VARIANTS[wildcards.set]]
+
+
+def effect_genome(section):
+    """Genome that the places of a map or of variants are on."""
+    name = genome_of(PROJECT.config, section, PROJECT.where)
+    return f"results/genome/{slug(name)}.zarr/marker.json"
+
+
+def effect_models(section):
+    """Every run of the network of a map or of variants."""
+    return [
+        f"results/models/{key}/{fold}.{seed}/marker.json"
+        for key, fold, seed in run_names({slug(section.model): section.model})
+    ]
+
+
+def effect_datasets(section):
+    """Datasets that the network, and those it started from, were trained on; its own first."""
+    models = PROJECT.config.models
+    names = [section.model, *lineage(models, section.model, PROJECT.where)]
+    datasets = dict.fromkeys(models[name].dataset for name in names)
+    return [f"results/datasets/{slug(name)}.zarr/marker.json" for name in datasets]
+
+
+def effect_training(section):
+    return PROJECT.config.models[section.model].training
+
+
+def effect_prediction(section):
+    return prediction_scope(PROJECT.config.models[section.model]).model_dump_json()
+
+
+def effect_files(section):
+    return [str(path) for path in section.source_files()]
+
+
+def map_markers():
+    return [f"results/maps/{key}.zarr/marker.json" for key in MAPS]
+
+
+def map_file_markers():
+    return [f"results/maps/{key}.files/marker.json" for key in MAPS]
+
+
+def variant_markers():
+    return [f"results/variants/{key}/marker.json" for key in VARIANTS]
+
+
+def report_outputs():
+    """The page, where something is judged."""
+    if not judged_datasets():
+        return []
+    return ["results/report/index.html"]
+
+
 def member_markers(wildcards):
     """Predictions of every seed of one fold of a network."""
     seeds = PROJECT.seeds(MODELS[wildcards.model])
@@ -315,9 +386,10 @@ def final_outputs():
         marker for dataset in DATASETS for marker in prediction_markers(dataset)
     ]
     genomes = [f"results/genome/{key}.zarr/marker.json" for key in GENOMES]
-    page = ["results/report/index.html"] if judged_datasets() else []
     stores = [*genomes, *track_markers(), *parts, *dataset_markers()]
-    return [*stores, *model_markers(), *predictions, *evaluation_markers(), *page]
+    effects = [*map_markers(), *map_file_markers(), *variant_markers()]
+    models = [*model_markers(), *predictions, *effects]
+    return [*stores, *models, *evaluation_markers(), *report_outputs()]
 
 
 def one_of(names):

@@ -118,16 +118,22 @@ def across(
     in_child(_across, out, models, rows, places, part, runs, settings, what=what)
 
 
+def choose_device_of(model: Path) -> None:
+    """Device and threads of a trained run, before jax is imported."""
+    from seqmill.runtime.device import choose_device
+    from seqmill.stores.model import ModelReader
+
+    training = ModelReader(model).info["training"]
+    choose_device(training["device"], training["xla_threads"])
+
+
 def start_process(model: Path) -> None:
     """Logging, watch and device of a process that applies a network."""
-    from seqmill.runtime.device import choose_device
     from seqmill.runtime.job import start_logging, watch_driver
-    from seqmill.stores.model import ModelReader
 
     start_logging()
     watch_driver()
-    training = ModelReader(model).info["training"]
-    choose_device(training["device"], training["xla_threads"])
+    choose_device_of(model)
 
 
 def _predict(out: Path, model: Path, dataset: Path, settings: str) -> None:

@@ -49,8 +49,8 @@ class Page:
             predictions=folders(self.predictions),
             maps=folders(self.maps),
             variants=folders(self.variants),
-            truth=self.steps.results / "simulation" if project.config.simulation else None,
-            settings=written_sources(project),
+            written=written_sources(project),
+            truth_table=path.with_name("truth.tsv") if project.config.simulation and self.maps else None,
         )
         return path
 

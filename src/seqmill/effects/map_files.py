@@ -40,12 +40,15 @@ _SIGNED = {
 }
 
 
-def write_map_files(out: str | Path, *, map_folder: str | Path, genome: str | Path) -> None:
+def write_map_files(
+    out: str | Path, *, map_folder: str | Path, genome: str | Path, pictures: int | None = None
+) -> None:
     """Write the files of a map.
 
     Parameters
     ----------
     out : ``…/maps/{map}.files``. map_folder : of the map. genome : folder of the genome of its regions.
+    pictures : how many regions to draw; as the map says if None.
 
     Raises
     ------
@@ -67,13 +70,14 @@ def write_map_files(out: str | Path, *, map_folder: str | Path, genome: str | Pa
             if edit == "substitutions":
                 _write_arrays(part, source, target)
         _write_bed(part / "regions.bed", source, strongest)
-        pictures = list(_draw(part, source)) if edit == "substitutions" else []
+        count = source.attrs["picture"] if pictures is None else pictures
+        drawn = list(_draw(part, source, count)) if edit == "substitutions" else []
         attrs |= {
             "map": name,
             "edit": edit,
             "value": f"|effect|, {_SIGNED[edit]}; under signed/ minus the effect",
             "tracks": {target: list(tracks_of(spec)) for target, spec in source.targets.items()},
-            "pictures": pictures,
+            "pictures": drawn,
         }
 
 
@@ -153,9 +157,9 @@ def _write_bed(path: Path, source: MapReader, strongest: np.ndarray) -> None:
     atomic_write(path, "".join(lines))
 
 
-def _draw(part: Path, source: MapReader) -> Iterator[dict[str, Any]]:
-    """Pictures of the first regions; yields what each shows."""
-    for number, row in enumerate(source.regions.head(source.attrs["picture"]).itertuples()):
+def _draw(part: Path, source: MapReader, count: int) -> Iterator[dict[str, Any]]:
+    """Pictures of the first ``count`` regions; yields what each shows."""
+    for number, row in enumerate(source.regions.head(count).itertuples()):
         bp = row.end - row.start
         effects = {t: source.read(f"substitutions/{t}", number, number + 1)[0, :bp] for t in source.targets}
         tracks = {target: tracks_of(spec) for target, spec in source.targets.items()}

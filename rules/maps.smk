@@ -1,0 +1,56 @@
+# Reads:  results/models, results/genome, results/datasets
+# Writes: results/maps/{map}.zarr, results/maps/{map}.files
+
+
+rule map:
+    """What every edit of some regions does to the predictions of one network."""
+    input:
+        genome=lambda wildcards: effect_genome(map_of(wildcards)),
+        models=lambda wildcards: effect_models(map_of(wildcards)),
+        datasets=lambda wildcards: effect_datasets(map_of(wildcards)),
+        files=lambda wildcards: effect_files(map_of(wildcards)),
+    output:
+        "results/maps/{map}.zarr/marker.json",
+    log:
+        "logs/maps/{map}.log",
+    benchmark:
+        "results/benchmarks/maps/{map}.tsv"
+    wildcard_constraints:
+        map=one_of(MAPS),
+    threads: lambda wildcards: effect_training(map_of(wildcards)).xla_threads
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+        gpu=lambda wildcards: int(effect_training(map_of(wildcards)).device == "gpu"),
+    params:
+        name=lambda wildcards: MAPS[wildcards.map],
+        section=lambda wildcards: map_section(wildcards),
+        prediction=lambda wildcards: effect_prediction(map_of(wildcards)),
+        stamps=lambda wildcards: stamps(map_of(wildcards).source_files()),
+        format=FORMATS["map"],
+    script:
+        "../workflow/scripts/map.py"
+
+
+rule map_files:
+    """What browsers and motif discovery read of a map, and its pictures."""
+    input:
+        map="results/maps/{map}.zarr/marker.json",
+        genome=lambda wildcards: effect_genome(map_of(wildcards)),
+    output:
+        "results/maps/{map}.files/marker.json",
+    log:
+        "logs/maps/{map}.files.log",
+    benchmark:
+        "results/benchmarks/maps/{map}.files.tsv"
+    wildcard_constraints:
+        map=one_of(MAPS),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        pictures=lambda wildcards: map_of(wildcards).picture,
+        format=FORMATS["map"],
+    script:
+        "../workflow/scripts/map_files.py"

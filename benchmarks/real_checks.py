@@ -93,11 +93,14 @@ def draw(built: Built, count: int, seed: int = 0) -> list[int]:
     return sorted(random.Random(seed).sample(range(len(built.rows)), min(count, len(built.rows))))
 
 
-def check_sequences(tally: Tally, built: Built, picks: list[int], genome: dict[str, str]) -> None:
+def check_sequences(tally: Tally, built: Built, picks: list[int], genome: dict[str, str], margin_bp: int = 0) -> None:
+    """Bases of the windows and of ``margin_bp`` on both sides; N outside the contig."""
     array = built.array("inputs/sequence")
     for pick in picks:
         row = built.rows.iloc[pick]
-        text = genome[row["contig"]][row["start"] : row["end"]]
+        first, contig = int(row["start"]) - margin_bp, genome[row["contig"]]
+        text = "N" * max(0, -first) + contig[max(0, first) : row["end"] + margin_bp]
+        text = text.ljust(int(row["end"]) + margin_bp - first, "N")
         tally.compare_all(array[pick], [CODES.get(base, 4) for base in text], f"sequence of row {pick}")
 
 
@@ -116,7 +119,7 @@ def bin_values(values: list[float], bin_bp: int, missing: str) -> list[float]:
 def hg38_mini(folder: Path, data: Path, count: int) -> Tally:
     built, tally, source = Built(folder), Tally("hg38_mini"), data / "hg38_mini"
     picks = draw(built, count)
-    check_sequences(tally, built, picks, read_genome(source / "genome.fa.gz"))
+    check_sequences(tally, built, picks, read_genome(source / "genome.fa.gz"), margin_bp=1024)
     sheet = csv.DictReader(read_text(source / "tracks.tsv").splitlines(), delimiter="\t")
     files = {row["identifier"]: pyBigWig.open(str(source / "bigwig" / row["file"])) for row in sheet}
     for target in ("dnase", "cage", "rna"):

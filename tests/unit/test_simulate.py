@@ -327,3 +327,42 @@ def test_only_functional_sites_give_signal():
     assert (peak.contig, peak.summit) == ("chr1", 30_010)
     arrays = truth_arrays([chromosome], sites, load_motifs())["chr1.class"]
     assert [arrays[at] for at in (9_999, 10_000, 20_009, 20_010, 30_001)] == [0, 2, 1, 0, 1]
+
+
+def test_variants_change_what_they_say(world, genome):
+    sites, known = truth_sites(world), matrices()
+    with pysam.VariantFile(str(world / "variants.vcf.gz")) as file:
+        variants = list(file)
+        assert list(file.fetch("chr2"))  # the index fits
+    counts = {kind: sum(v.info["CLASS"] == kind for v in variants) for kind in ("disrupting", "decoy", "background")}
+    assert counts == {"disrupting": 4, "decoy": 4, "background": 4}  # 120 a Mb, 2 of each class on 60 kb
+    for v in variants:
+        text = genome[v.chrom].upper()
+        assert text[v.start : v.start + len(v.ref)] == v.ref
+        near = [row for rows in sites.values() for row in rows if row["contig"] == v.chrom]
+        if v.info["CLASS"] == "background":
+            assert all(v.start < int(row["start"]) - 90 or v.start >= int(row["end"]) + 90 for row in near)
+            continue
+        at = v.start + len(v.ref) - 1
+        (row,) = [row for row in sites[v.info["SITE"]] if int(row["start"]) <= at < int(row["end"])]
+        assert (row["motif"], row["class"] == "functional") == (v.info["MOTIF"], v.info["CLASS"] == "disrupting")
+        low, high = map(int, row["columns"].split("-"))
+        plus = row["strand"] == "+"
+        column = known[row["motif"]][low + at - int(row["start"]) if plus else high - 1 - (at - int(row["start"]))]
+        bits = 2 + sum(p * np.log2(p) for p in column if p > 0)
+        assert v.info["BITS"] == pytest.approx(bits, abs=2e-3)
+        if len(v.ref) == 1:
+            assert bits >= 1.5
+            alt = v.alts[0] if plus else v.alts[0].translate(_COMPLEMENT)
+            assert column["ACGT".index(alt)] < 0.5
+
+
+def test_one_in_eight_variants_of_a_site_is_a_deletion_that_can_stand_nowhere_else(tmp_path):
+    settings = TINY.model_copy(update={"chromosomes": 1, "chromosome_bp": 100_000, "variants_per_mb": 480.0})
+    simulate_world(tmp_path / "world", settings)
+    with pysam.VariantFile(str(tmp_path / "world" / "variants.vcf.gz")) as file:
+        variants = [v for v in file if v.info["CLASS"] != "background"]
+    deletions = [v for v in variants if len(v.ref) == 2]
+    assert len(variants) == 32
+    assert 0 < len(deletions) <= 4
+    assert all(v.alts[0] == v.ref[0] != v.ref[1] for v in deletions)

@@ -17,6 +17,9 @@ class SimulationSettings(Section):
     decoys_per_mb: float = Field(
         720.0, ge=0, le=900, description="Non-functional arrangements of the rules' motifs, in all, per Mb of genome."
     )
+    variants_per_mb: float = Field(
+        120.0, ge=0, le=500, description="Variants of known effect in variants.vcf.gz, per Mb of genome."
+    )
     instance_score: float = Field(
         0.7,
         ge=0,

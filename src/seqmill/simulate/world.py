@@ -20,6 +20,7 @@ from seqmill.simulate.files import (
 from seqmill.simulate.grammar import GRAMMAR, RULES, Site, place_sites, truth_arrays
 from seqmill.simulate.motifs import Motif, load_motifs
 from seqmill.simulate.signal import ASSAYS, call_peaks, coverage, make_fragments
+from seqmill.simulate.variants import AWAY_BP, MIN_BITS, make_variants, write_vcf
 
 ASSEMBLY = "sim1"
 
@@ -66,6 +67,9 @@ tracks.tsv                track sheet of all data files; locations are relative 
 truth.bed.gz              each motif instance: contig start end motif score strand class site rule
                           arrangement columns strength (class: functional or decoy; score: 1000 x the fraction of the
                           best; columns: those of the matrix)
+variants.vcf.gz           variants of known effect; CLASS in INFO: disrupting (changes a base of at least {min_bits}
+                          bits in a functional motif), decoy (the same in a decoy), background ({away_bp} bp or more
+                          from both); MOTIF, BITS and SITE (that of truth.bed.gz) say which base
 truth.npz                 for each contig: .class uint8 (0 background, 1 functional, 2 decoy), .bits float16
                           (information of the matrix column), .motif uint8
                           (0 none, else {numbers})
@@ -94,6 +98,8 @@ def _readme(settings: SimulationSettings, motifs: dict[str, Motif], sites: list[
         sites=len(functional),
         per_rule=", ".join(f"{rule} {sum(site.rule == rule for site in functional)}" for rule in RULES),
         decoys=len(sites) - len(functional),
+        min_bits=MIN_BITS,
+        away_bp=AWAY_BP,
         settings=settings.model_dump_json(indent=1),
     )
 
@@ -132,7 +138,7 @@ def simulate_world(folder: Path, settings: SimulationSettings) -> None:
         Another live process writes the same folder.
     """
     folder = Path(folder)
-    streams = np.random.SeedSequence(settings.seed).spawn(2 + len(ASSAYS))
+    streams = np.random.SeedSequence(settings.seed).spawn(3 + len(ASSAYS))
     motifs = load_motifs()
     chromosomes = make_chromosomes(settings.chromosomes, settings.chromosome_bp, np.random.default_rng(streams[0]))
     megabases = settings.chromosomes * settings.chromosome_bp / 1e6
@@ -152,7 +158,10 @@ def simulate_world(folder: Path, settings: SimulationSettings) -> None:
             "".join(f"{c.name}\t{a}\t{b}\tHigh Signal Region\n" for c in chromosomes for a, b in c.blacklist)
         )
         write_truth(part, chromosomes, sites, truth_arrays(chromosomes, sites, motifs))
-        _write_data(part, chromosomes, sites, settings, streams[2:])
+        _write_data(part, chromosomes, sites, settings, streams[2:-1])
+        rng = np.random.default_rng(streams[-1])
+        variants = make_variants(chromosomes, sites, motifs, settings.variants_per_mb, rng)
+        write_vcf(part / "variants.vcf.gz", chromosomes, variants)
         (part / "tracks.tsv").write_text(_sheet())
         (part / "README.txt").write_text(_readme(settings, motifs, sites))
         write_marker(part, noun="world", name=folder.name, format=FORMAT, attrs={"settings": settings.model_dump()})

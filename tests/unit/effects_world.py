@@ -1,5 +1,6 @@
 """A toy genome, a dataset of windows on it and linear networks whose effects are known from their weights."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from tests.unit import training_toys as toys
 from seqmill.config.models import Model, Prediction
 from seqmill.config.sources import Genome
 from seqmill.stores.genome import build_genome
-from seqmill.stores.model import ModelReader
+from seqmill.stores.model import ModelReader, write_model
 from seqmill.training.train import train_model
 
 RUNS = {
@@ -69,6 +70,17 @@ def train(folder: Path, dataset: Path, fold: str, seed: int, name: str = "net", 
     return out
 
 
+def another(model: Path, fold: str, seed: int, name: str = "net") -> Path:
+    """A run with the description of ``model`` and weights of its own, without training."""
+    reader = ModelReader(model)
+    rng = np.random.default_rng([int(fold), seed, len(name)])
+    tensors = {key: rng.normal(0, 0.2, x.shape).astype(np.float32) for key, x in reader.tensors().items()}
+    out = model.parent.parent / f"{name}/{fold}.{seed}"
+    write_model(out, name, tensors, reader.info | {"fold": fold, "seed": seed}, reader.history)
+    return out
+
+
+@cache
 def weights(model: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Of a network without hidden layer: target -> weights (position, base, track) of its score, and its constant.
 

@@ -65,11 +65,11 @@ def slow_edit(codes, edit, at, base):
     left, window, right = [codes[0]], list(codes[1:-1]), [codes[-1]]
     near_left = at < len(window) / 2
     if edit == "substitutions":
-        return window[:at] + [base] + window[at + 1 :]
+        return [*window[:at], base, *window[at + 1 :]]
     if edit == "deletions":
         rest = window[:at] + window[at + 1 :]
         return left + rest if near_left else rest + right
-    rest = window[:at] + [base] + window[at:]
+    rest = [*window[:at], base, *window[at:]]
     return rest[1:] if near_left else rest[:-1]
 
 
@@ -81,16 +81,9 @@ def slow_effects(toy, one, path):
         reference = toy.value(codes[1:-1], run)[name]
         positions = []
         for at in range(one.first, one.last):
-            unknown = codes[1 + at] == 4
             bases = range(4) if edit != "deletions" else [0]
-            positions.append(
-                [
-                    reference * np.nan
-                    if unknown
-                    else toy.value(slow_edit(codes, edit, at, base), run)[name] - reference
-                    for base in bases
-                ]
-            )
+            changes = [toy.value(slow_edit(codes, edit, at, base), run)[name] - reference for base in bases]
+            positions.append(np.array(changes) * (np.nan if codes[1 + at] == 4 else 1))
         found.append(positions)
     found = np.array(found)
     return found[:, :, 0] if edit == "deletions" else found

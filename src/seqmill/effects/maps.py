@@ -136,7 +136,19 @@ def _unseen(
             "%s: regions on %s cannot be compared by their places with the training rows (on %s); all runs score them",
             where, windows["genome"].iloc[0], ", ".join(sorted(known - {""})) or "no genome",
         )  # fmt: skip
-    return Unseen(ensemble.infos, datasets).require(windows, source)
+    free = Unseen(ensemble.infos, datasets).of(windows)
+    none = np.flatnonzero(~free.any(axis=0))
+    if len(none):
+        first, folds = regions.iloc[none[0]], dict.fromkeys(info["fold"] for info in ensemble.infos)
+        raise InputError(
+            source,
+            f"the windows ({ensemble.extent_bp:,} bp) of {len(none):,} of {len(free[0]):,} regions (first: "
+            f"{first['contig']}:{first['start']}-{first['end']}) overlap training rows of every run of model "
+            f"{ensemble.infos[0]['name']} (fold {', '.join(folds)}); leave them out, train the fold that tests them, "
+            "or set runs: all",
+            record=int(first["record"]) or None,
+        )
+    return free
 
 
 def _stretches(regions: pd.DataFrame, may: np.ndarray, genome: GenomeReader, ensemble: Ensemble) -> Iterator[Stretch]:

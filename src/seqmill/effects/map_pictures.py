@@ -15,10 +15,10 @@ from seqmill.stores.genome import N_CODE
 
 ZOOM_BP = 100
 """Length of the second panel; regions up to this length and a half have one panel only."""
-COLUMNS = 1500
-"""Most columns of a heatmap; of a longer region the strongest effect of each few bases is shown."""
+COLUMNS = 1000
+"""Most columns of a heatmap, each at least a pixel; of longer regions the strongest effect of each few bases is shown."""
 WIDTH = 11.0
-INK, RULE, UNKNOWN = "#22272e", "#d7dade", "#eceef0"
+INK, RULE, UNKNOWN = "#22272e", "#d7dade", "#c9ced4"
 # Okabe & Ito's colour-blind-safe palette (Okabe and Ito 2008, Color Universal Design).
 LETTER_COLOURS = {"A": "#007a5a", "C": "#0072b2", "G": "#c98500", "T": "#d55e00"}
 DIVERGING = "RdBu_r"  # of ColorBrewer, told apart with every common kind of colour blindness
@@ -86,11 +86,10 @@ def draw_region(
             part = slice(at, at + ZOOM_BP)
             zoom = Row(row.title, row.scale, row.effects[part])
             _panel(mine[2], mine[3], codes[part], score[part], zoom, start + at, limit)
-            mine[0].axvspan(start + at + 0.5, start + at + ZOOM_BP + 0.5, color=RULE, alpha=0.45, zorder=0, lw=0)
-            mine[2].annotate(
-                f"the strongest {ZOOM_BP} bp (shaded above)", (0.004, 0.97), xycoords="axes fraction", va="top",
-                fontsize=8, color=INK,
-            )  # fmt: skip
+            middle, half = start + at + 0.5 + ZOOM_BP / 2, max(ZOOM_BP, len(codes) / 250) / 2
+            mine[0].axvspan(middle - half, middle + half, color=RULE, alpha=0.45, zorder=0, lw=0)
+            note = f"the strongest {ZOOM_BP} bp (shaded above)"
+            mine[2].set_title(note, color=INK, fontsize=8, loc="left")
         bar = figure.colorbar(image, ax=mine, shrink=0.6, pad=0.01, aspect=30)
         bar.ax.tick_params(labelsize=7, colors=INK)
         bar.set_label(_plain(row.scale), fontsize=8, color=INK)

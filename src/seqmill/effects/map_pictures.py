@@ -16,7 +16,7 @@ from seqmill.stores.genome import N_CODE
 ZOOM_BP = 100
 """Length of the second panel; regions up to this length and a half have one panel only."""
 COLUMNS = 1000
-"""Most columns of a heatmap, each at least a pixel; of longer regions the strongest effect of each few bases is shown."""
+"""Most columns of a heatmap, each at least a pixel; longer regions show the strongest effect of each few bases."""
 WIDTH = 11.0
 INK, RULE, UNKNOWN = "#22272e", "#d7dade", "#c9ced4"
 # Okabe & Ito's colour-blind-safe palette (Okabe and Ito 2008, Color Universal Design).

@@ -44,7 +44,7 @@ class Alleles:
     allowed : bool (runs, n), the runs that may score it; none where the status is not `OK`.
     ref_agrees : bool of each record whose REF could be compared with the genome. misfit : (contig, start, number, REF,
         genome) of the first that does not agree. not_normalised : numbers of such records.
-    swapped, later, earlier : records that do not agree whose ALT would, or whose REF would one base on or back.
+    swapped : records that do not agree, but whose ALT would. later, earlier : whose REF agrees one base on or back.
     """
 
     contig: list[str]
@@ -142,6 +142,8 @@ class Examiner:
                 else:
                     there = decode(self.genome.codes(contig, start, start + len(ref)))
                 found.ref_agrees.append(there == ref)
+                found.later += text[place + 2 : place + 2 + len(ref)] == ref
+                found.earlier += text[place : place + len(ref)] == ref
                 if there == ref:
                     if (len(ref) > 1 or len(others[0]) > 1) and all(map(is_dna, others)):
                         not_normalised += [] if is_normalised(ref, others) else [records.number[row]]
@@ -150,8 +152,6 @@ class Examiner:
                 if found.misfit is None or records.number[row] < found.misfit[2]:
                     found.misfit = contig, start, records.number[row], ref, there
                 found.swapped += others[0] != "" and others[0] == text[place + 1 : place + 1 + len(others[0])]
-                found.later += text[place + 2 : place + 2 + len(ref)] == ref
-                found.earlier += text[place : place + len(ref)] == ref
         found.not_normalised = tuple(sorted(not_normalised))
 
     def _free(self, contigs: Sequence[str], starts: Sequence[int], status: Sequence[str]) -> np.ndarray:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tests.unit.report_effects import write_map, write_world
 from tests.unit.store_examples import write_toy_results
 
 from seqmill.config.models import Report
 from seqmill.evaluation.tables import evaluate
 from seqmill.report.page import gather
+from seqmill.report.variants import effects, facts
 from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.layout import upstream
 from seqmill.stores.model import write_model
@@ -113,6 +115,49 @@ def write_results(folder: Path) -> dict[str, list[Path]]:
     }
 
 
+def variant_table(n: int = 400) -> pd.DataFrame:
+    """Scores of variants on two tracks; the largest effect is at row 7."""
+    rng = np.random.default_rng(4)
+    table = pd.DataFrame(
+        {
+            "contig": "chr1", "position_1based": np.arange(n) * 10 + 1, "id": [f"rs{i}" for i in range(n)],
+            "ref": "A", "alt": ["G", "ACGTACGTACGTACGTACGTT"] * (n // 2), "status": "ok", "runs": 1,
+        }
+    )  # fmt: skip
+    for track in ("e", "f"):
+        for effect in ("diff", "score"):
+            table[f"bound|{track}|{effect}"] = rng.normal(size=n).astype(np.float32)
+    table.loc[7, "bound|f|score"] = -9.5
+    table.loc[11, [name for name in table if "|" in name]] = np.nan
+    return table
+
+
+VARIANTS = {
+    "name": "gwas", "model": "basset", "genome": "sim1", "file_sha256": "5" * 64, "n": 420, "scored": 399,
+    "ref_match": 0.9976, "both_strands": True,
+    "shifts_bp": [0], "models": {"0.0": 399}, "targets": {"bound": {}},
+}  # fmt: skip
+
+
+DROPPED = pd.DataFrame(
+    {
+        "reason": ["contig not in the genome", "REF differs"], "count": [20, 1], "first": ["3", "17"],
+        "example": ["contig 'chrUn'", "REF is A, the genome has C"],
+    }
+)  # fmt: skip
+
+
+def gather_variant_example() -> dict:
+    """What the template shows of `variant_table`."""
+    table = variant_table()
+    return facts(VARIANTS, DROPPED) | {"effects": effects(lambda: iter([table[:150], table[150:]]), ["bound"])}
+
+
 def gather_example(folder: Path) -> dict:
-    """What the template shows of `write_results`."""
-    return gather(Report(title="Open chromatin of a toy"), **write_results(folder))
+    """What the template shows of `write_results`, of a map beside the truth, and of variants."""
+    nouns = write_results(folder)
+    world = folder.with_name("world")
+    write_world(world)
+    maps = [write_map(world), write_map(world, name="more", count=3, edits=("substitutions", "deletions"))]
+    context = gather(Report(title="Open chromatin of a toy"), **nouns, maps=maps)
+    return context | {"variants": [gather_variant_example()]}

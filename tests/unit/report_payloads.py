@@ -32,12 +32,16 @@ PAYLOADS = [
 ]
 
 
+MACHINE_MADE = {"bytes", "sequence"}
+"""What the script decodes: base64 and letters of A, C, G, T and N that the report itself wrote."""
+
+
 def poisoned(value: Any, payload: str) -> Any:
     """A copy of ``value`` with every string in it replaced, but not the images that the report drew itself."""
     if isinstance(value, str):
         return value if value.startswith("data:image/svg+xml;base64,") else payload
     if isinstance(value, dict):
-        return {key: poisoned(item, payload) for key, item in value.items()}
+        return {key: item if key in MACHINE_MADE else poisoned(item, payload) for key, item in value.items()}
     if isinstance(value, list):
         return [poisoned(item, payload) for item in value]
     return value

@@ -17,7 +17,8 @@ from tests.unit.report_payloads import PAYLOADS, VOID, poisoned
 
 from seqmill.cli import main
 from seqmill.config.models import Report
-from seqmill.report.page import _guessing, gather, render, write_report
+from seqmill.report.judged import _guessing
+from seqmill.report.page import gather, render, write_report
 from seqmill.report.words import number
 from seqmill.runtime.errors import DamageError
 
@@ -203,9 +204,12 @@ def test_genomes_and_tracks_of_a_dataset_are_told(tmp_path, monkeypatch):
     values["datasets"]["peaks"]["targets"]["bound"]["tracks"] = ["ctcf", "broken"]
     Path("config/config.yaml").write_text(json.dumps(values))
     assert main(["dataset", "peaks"]) == 0
-    found = gather(Report(), [], [Path("results/datasets/peaks.zarr")], [], [])["sources"]
+    told = {"genomes": {"toy": {"file": "${ROOT}/toy.fa", "licence": "CC0"}}, "tracks": {"ctcf": {"licence": "CC BY"}}}
+    found = gather(Report(), [], [Path("results/datasets/peaks.zarr")], [], [], written=told)["sources"]
+    assert found["genomes"][0]["licence"] == "CC0"
+    assert [track["licence"] for track in found["tracks"]] == ["", "CC BY"]
     assert [(g["name"], g["file"], g["contigs"], g["bp"]) for g in found["genomes"]] == [
-        ("toy", "data/toy.fa", 3, 120_000)
+        ("toy", "${ROOT}/toy.fa", 3, 120_000)
     ]
     states = [(track["name"], track["state"], track["file"]) for track in found["tracks"]]
     assert states == [("broken", "dropped", "data/broken.bed"), ("ctcf", "ok", "data/ctcf.bed")]

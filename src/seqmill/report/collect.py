@@ -1,16 +1,19 @@
 """What the report says, read from markers and tables into plain lists and dictionaries."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from seqmill.config.base import expand
 from seqmill.report.figures import svg_uri
 from seqmill.report.split import missing_negatives, parts_of, split_in_words
 from seqmill.report.words import records
 from seqmill.runtime.errors import DamageError
 from seqmill.runtime.marker import RECORD, Marker, read_marker, unseal
 
+Written = Mapping[str, Mapping[str, Mapping[str, str]]]
 DENSITY_ROWS = 2048
 DENSITY_BYTES = 64_000_000
 _NUMBERS = ["value", "n", "n_pos", "prevalence", "ci_low", "ci_high", "blocks", "runs"]
@@ -42,13 +45,27 @@ def run_record(folder: Path) -> dict[str, Any]:
     }
 
 
-def _genome(folder: Path, marker: Marker) -> dict[str, Any]:
+def _said(written: Written, kind: str, name: str, recorded: Any) -> dict[str, str]:
+    """File and licence of a source: as the configuration says, else the name of the file that was recorded."""
+    said = written.get(kind, {}).get(name, {})
+    return {"file": said.get("file") or Path(str(recorded or "")).name, "licence": said.get("licence", "")}
+
+
+def _as_written(text: str, location: str) -> str:
+    """``text`` with the path that ``location`` stands for replaced by it: ``${NAME}`` is not told."""
+    try:
+        return text.replace(str(expand(location)), location)
+    except ValueError:
+        return text
+
+
+def _genome(folder: Path, marker: Marker, written: Written) -> dict[str, Any]:
     section = run_record(folder).get("parameters", {}).get("genome", {})
     attrs = marker.attrs
     sizes = [size for _, size in attrs["sizes"]]
     return {
         "name": attrs["name"],
-        "file": str(section.get("fasta", "")),
+        **_said(written, "genomes", attrs["name"], section.get("fasta")),
         "contigs": len(sizes),
         "bp": sum(sizes),
         "n_share": attrs["n_count"] / max(sum(sizes), 1),
@@ -57,26 +74,28 @@ def _genome(folder: Path, marker: Marker) -> dict[str, Any]:
     }
 
 
-def _track(folder: Path, marker: Marker) -> dict[str, Any]:
+def _track(folder: Path, marker: Marker, written: Written) -> dict[str, Any]:
     section = run_record(folder).get("parameters", {}).get("track", {})
-    attrs = marker.attrs
+    attrs, location = marker.attrs, str(section.get("location", ""))  # as the sheet has it
     return {
         "name": attrs["name"],
-        "file": str(section.get("location", "")),
+        "file": location,
+        "licence": written.get("tracks", {}).get(attrs["name"], {}).get("licence", ""),
         "format": section.get("format", ""),
-        "what": " ".join(str(section[key]) for key in ("assay", "target", "biosample") if section.get(key)),
+        "what": " ".join(str(section[key]) for key in ("assay", "target", "biosample") if section.get(key))
+        or written.get("tracks", {}).get(attrs["name"], {}).get("description", ""),
         "kind": attrs["kind"],
         "bin_bp": attrs.get("bin_bp"),
         "aggregate": attrs.get("aggregate") or "",
         "missing": attrs.get("missing") or "",
         "records": records(attrs, str(section.get("format", ""))),
         "state": attrs["state"],
-        "reason": attrs.get("reason", ""),
+        "reason": _as_written(attrs.get("reason", ""), location),
         "digest": attrs.get("source_sha256"),
     }
 
 
-def upstream_folders(datasets: list[Path]) -> dict[Path, str]:
+def upstream_folders(datasets: Sequence[Path]) -> dict[Path, str]:
     """Genome and track stores that the datasets were made from, beside them in the results, with their digests."""
     found: dict[Path, str] = {}
     for folder in datasets:
@@ -87,8 +106,22 @@ def upstream_folders(datasets: list[Path]) -> dict[Path, str]:
     return dict(sorted(found.items()))
 
 
-def sources(datasets: list[Path]) -> dict[str, list[dict[str, Any]]]:
-    """Genomes and tracks that the datasets were made from, and those of them that are not at hand."""
+def _published(predictions: Sequence[Path], written: Written) -> list[dict[str, str]]:
+    """Published predictions: name, dataset, file and where they come from."""
+    found: dict[str, dict[str, str]] = {}
+    for folder in predictions:
+        attrs = read_marker(folder).attrs
+        if attrs["kind"] == "published":
+            said = run_record(folder).get("parameters", {})
+            file = _said(written, "published", attrs["model"], said.get("file"))["file"]
+            source = written.get("published", {}).get(attrs["model"], {}).get("source") or said.get("source", "")
+            line = {"name": attrs["model"], "dataset": attrs["dataset"], "file": file, "source": source}
+            found[attrs["model"]] = line | {"digest": attrs.get("source_sha256", "")}
+    return list(found.values())
+
+
+def sources(datasets: Sequence[Path], predictions: Sequence[Path], written: Written) -> dict[str, list[dict[str, Any]]]:
+    """Genomes and tracks that the datasets were made from, those of them not at hand, and published predictions."""
     genomes, tracks, absent = [], [], []
     for folder, digest in upstream_folders(datasets).items():
         try:
@@ -98,11 +131,12 @@ def sources(datasets: list[Path]) -> dict[str, list[dict[str, Any]]]:
         if marker is None or marker.digest != digest:
             absent.append({"name": f"{folder.parent.name}/{folder.name}", "rebuilt": marker is not None})
         elif marker.noun == "genome":
-            genomes.append(_genome(folder, marker))
+            genomes.append(_genome(folder, marker, written))
         else:
-            tracks.append(_track(folder, marker))
+            tracks.append(_track(folder, marker, written))
     tracks.sort(key=lambda track: track["state"] == "ok")
-    return {"genomes": genomes, "tracks": tracks, "absent": absent}
+    published = _published(predictions, written)
+    return {"genomes": genomes, "tracks": tracks, "absent": absent, "published": published}
 
 
 def _density(reader: Any, target: str) -> list[dict[str, Any]]:
@@ -190,7 +224,7 @@ def dataset(folder: Path) -> dict[str, Any]:
     }
 
 
-def models(folders: list[Path]) -> list[dict[str, Any]]:
+def models(folders: Sequence[Path]) -> list[dict[str, Any]]:
     """Networks with their runs (fold, seed) and training history."""
     from seqmill.stores.model import ModelReader
 
@@ -230,3 +264,31 @@ def evaluation(folder: Path) -> dict[str, Any]:
     ]
     shown = {key: attrs[key] for key in ("name", "resamples", "block_units")}
     return {**shown, "figures": figures, **tables}
+
+
+def settings_of(datasets: Sequence[Path], models: Sequence[Path], predictions: Sequence[Path]) -> dict[str, Any]:
+    """Sections of the configuration as the run records keep them, for the methods text.
+
+    Returns
+    -------
+    "datasets": name -> section; "networks": name -> content of ``model.json`` of its first run, with "runs";
+    "predictions": network -> attrs of its predictions; "baselines": name -> section.
+    """
+    from seqmill.stores.model import ModelReader
+
+    found: dict[str, dict[str, Any]] = {"datasets": {}, "networks": {}, "predictions": {}, "baselines": {}}
+    for folder in datasets:
+        section = run_record(folder / "rows").get("parameters", {}).get("dataset", {})
+        found["datasets"][read_marker(folder).attrs["name"]] = section
+    for folder in models:
+        info = ModelReader(folder).info
+        network = found["networks"].setdefault(info["name"], {**info, "runs": 0})
+        network["runs"] += 1
+    for folder in predictions:
+        attrs = read_marker(folder).attrs
+        if attrs["kind"] == "baseline":
+            section = run_record(folder).get("parameters", {})
+            found["baselines"].setdefault(attrs["model"], {**section, "dataset": attrs["dataset"]})
+        elif attrs["kind"] == "network":
+            found["predictions"].setdefault(attrs["model"], attrs)
+    return found

@@ -6,7 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seqmill.evaluation.drawing import BLUE, GREEN, GREY, INK, ORANGE, RULE, new_figure, plain, style, svg
+import numpy as np
+
+from seqmill.evaluation.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    RULE,
+    SKY,
+    YELLOW,
+    legend,
+    new_figure,
+    plain,
+    style,
+    svg,
+)
 
 MAX_DOTS = 400
 
@@ -29,7 +46,7 @@ class Line:
     network: bool = True
 
 
-def _axes(width: float, height: float) -> tuple[Any, Any]:
+def new_axes(width: float, height: float) -> tuple[Any, Any]:
     figure = new_figure(width, height)
     axes = style(figure.add_subplot(), grid="x")
     axes.tick_params(labelsize=10)
@@ -52,7 +69,7 @@ def dot_plot(lines: Sequence[Line], label: str, *, reference: float | None = Non
     -------
     data URI of an SVG image.
     """
-    figure, axes = _axes(5.6, 0.8 + 0.38 * len(lines))
+    figure, axes = new_axes(5.6, 0.8 + 0.38 * len(lines))
     for i, line in enumerate(lines):
         colour, marker = (BLUE, "o") if line.network else (ORANGE, "s")
         dots = [dot for dot in line.dots if not math.isnan(dot)][:MAX_DOTS]
@@ -91,7 +108,7 @@ def training_curves(runs: Sequence[dict[str, Any]]) -> str:
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _axes(5.6, 2.8)
+    figure, axes = new_axes(5.6, 2.8)
     faint = 1.0 if len(runs) == 1 else max(0.35, 1 - 0.12 * len(runs))
     for i, run in enumerate(runs):
         epochs = [entry["epoch"] for entry in run["history"]]
@@ -112,4 +129,52 @@ def training_curves(runs: Sequence[dict[str, Any]]) -> str:
     axes.grid(axis="x", visible=False)
     _name_axes(axes, "pass over the training examples", "loss")
     axes.legend(frameon=False, fontsize=10, labelcolor=INK)
+    return svg_uri(svg(figure))
+
+
+def overview(weight: np.ndarray) -> str:
+    """All regions of a map, one line of pixels each: how much every base matters.
+
+    Parameters
+    ----------
+    weight : (region, position) importance of each base, NaN where there is none.
+
+    Returns
+    -------
+    data URI of an SVG image.
+    """
+    figure, axes = new_axes(7.2, 1.1 + 0.05 * max(len(weight), 12))
+    largest = float(np.nanquantile(weight, 0.999)) if np.isfinite(weight).any() else 1.0
+    axes.grid(visible=False)
+    shown = axes.imshow(weight, aspect="auto", cmap="Blues", vmin=0, vmax=max(largest, 1e-9), interpolation="none")
+    bar = figure.colorbar(shown, ax=axes, shrink=0.9, pad=0.01)
+    bar.ax.tick_params(labelsize=8, colors=INK)
+    bar.outline.set_visible(False)
+    axes.set_yticks([])
+    _name_axes(axes, "position in the region (bp)", "regions")
+    return svg_uri(svg(figure))
+
+
+def histogram(edges: np.ndarray, counts: Sequence[tuple[str, np.ndarray]], label: str) -> str:
+    """Counts of values as lines of steps, on a logarithmic axis: rare large effects stay visible.
+
+    Parameters
+    ----------
+    edges : (bins + 1,) bounds. counts : for each line its name and (bins,) counts. label : of the value axis.
+
+    Returns
+    -------
+    data URI of an SVG image.
+    """
+    figure, axes = new_axes(5.6, 2.8)
+    look = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, INK, GREY)
+    for i, (name, values) in enumerate(counts):
+        axes.stairs(values, edges, color=look[i % len(look)], linewidth=1.5, label=plain(name, 30))
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.yaxis.set_minor_formatter(lambda *_: "")
+    axes.set_ylim(bottom=0.7)
+    _name_axes(axes, label, "alleles")
+    if len(counts) > 1:
+        legend(axes)
     return svg_uri(svg(figure))

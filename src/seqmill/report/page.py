@@ -1,127 +1,32 @@
 """The report: one HTML file that needs nothing else, opens from disk and prints.
 
-It holds no script, and its content security policy forbids any: names come from sheets of strangers. Every string
-passes the template engine's escaping; figures are images.
+Names come from sheets of strangers: every string passes the template engine's escaping, or JSON in which no character
+that means something to HTML is left. Figures are images. The only script, there when the page has maps to draw, is
+allowed by its digest; the content security policy forbids any other, and all requests.
 """
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from seqmill import __version__
 from seqmill.config.models import Report
-from seqmill.metrics.catalogue import describe
 from seqmill.report import collect, words
-from seqmill.report.figures import Line, dot_plot, training_curves
+from seqmill.report.figures import training_curves
+from seqmill.report.judged import MAX_LINES, comparisons_of, headlines, targets_of
+from seqmill.report.logo import GLYPHS
+from seqmill.report.maps import gather_map
+from seqmill.report.methods import methods
+from seqmill.report.truth import gather_truth, write_truth
+from seqmill.report.variants import gather_variants
 from seqmill.runtime.files import atomic_write
 from seqmill.runtime.progress import human_bytes, human_seconds
 
-MAX_LINES = 300
-ALL = "all"
-
-
-def _runs(table: pd.DataFrame) -> Iterator[tuple[str, bool, pd.DataFrame]]:
-    """Name, whether it is the mean of runs, and lines of each model and its runs; a single run is its own mean."""
-    pooled = table[table["fold"] == ALL]
-    several = set(pooled.loc[pooled["runs"] > 1, "model"])
-    for (model, fold, seed), lines in table.groupby(["model", "fold", "seed"], sort=False):
-        if fold == ALL or model in several:
-            yield words.run(model, fold, seed, lines["runs"].iloc[0]), fold == ALL, lines
-
-
-def _metric(table: pd.DataFrame, metric: str) -> dict[str, Any]:
-    """One metric of one target: a line for each model and run, a figure, and the table of tracks."""
-    about = describe(metric)
-    lines, dots, columns = [], [], []
-    for name, pooled, run in _runs(table[table["metric"] == metric]):
-        over = {key: part.iloc[0].to_dict() for key, part in run.groupby("over", sort=False)}
-        mean = over["target"] if "target" in over else over["mean of tracks"]
-        tracks = run[run["over"] == "track"].set_index("track")
-        network = mean["kind"] != "baseline"
-        lines.append({"run": name, "pooled": pooled, "network": network, "mean": mean, "tracks": len(tracks)})
-        lines[-1]["median"] = over.get("median of tracks")
-        dots.append(Line(name, mean["value"], mean["ci_low"], mean["ci_high"], list(tracks["value"]), network))
-        if pooled:
-            columns.append(tracks)
-    names = list(columns[0].index)
-    guessing = _guessing(metric, columns)
-    tracks = [
-        {
-            "name": name,
-            "first": columns[0].loc[name].to_dict(),
-            "cells": [column.loc[name].to_dict() if name in column.index else None for column in columns],
-        }
-        for name in names[:MAX_LINES]
-    ]
-    return {
-        "label": about.label,
-        "reading": about.reading,
-        "lines": lines,
-        "tracks": tracks,
-        "hidden": max(0, len(names) - MAX_LINES),
-        "guessing": guessing is not None,
-        "figure": dot_plot(dots, about.label, reference=guessing),
-    }
-
-
-def _guessing(metric: str, columns: list[pd.DataFrame]) -> float | None:
-    """What guessing gives; for AUPRC the share of positives, mean over tracks, as the large mark is."""
-    if metric != "auprc":
-        return describe(metric).guessing
-    share = pd.concat(columns)["prevalence"].mean()
-    return None if pd.isna(share) else float(share)
-
-
-def _targets(table: pd.DataFrame, figures: list[dict[str, str]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "kind": lines["target_kind"].iloc[0],
-            "tracks": lines.loc[lines["over"] == "track", "track"].nunique(),
-            "metrics": [_metric(lines, metric) for metric in lines["metric"].unique()],
-            "figures": [figure for figure in figures if figure["target"] == name],
-        }
-        for name, lines in table.groupby("target", sort=False)
-    ]
-
-
-def _comparisons(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """For each target and metric the lines of networks against baselines, with a figure of the differences."""
-    found = []
-    several = set(table.loc[table["runs"] > 1, "network"])
-    table = table[(table["fold"] == ALL) | table["network"].isin(several)]
-    for (target, metric), lines in table[table["group"] == ""].groupby(["target", "metric"], sort=False):
-        about, rows = describe(metric), lines.to_dict("records")
-        for row in rows:
-            row["tone"] = words.VERDICTS.get(row["verdict"], "even")
-            row["run"] = words.run(row["network"], row["fold"], row["seed"], row["runs"])
-        dots = [Line(f"{row['run']} − {row['baseline']}", *_bounds(row)) for row in rows]
-        figure = dot_plot(dots, f"difference in {about.label}", reference=0)
-        side = "Left" if about.lower_is_better else "Right"
-        found.append({"target": target, "label": about.label, "rows": rows, "figure": figure, "better_side": side})
-    return found
-
-
-def _bounds(row: dict[str, Any]) -> tuple[float, float, float]:
-    return row["difference"], row["ci_low"], row["ci_high"]
-
-
-def _headlines(evaluations: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first metric of every target: each network beside each baseline, for the top of the page."""
-    found = []
-    for item in evaluations:
-        seen = set()
-        for comparison in item["comparisons"]:
-            if comparison["target"] not in seen:
-                seen.add(comparison["target"])
-                rows = [row for row in comparison["rows"] if row["fold"] == ALL]
-                found += [{"dataset": item["name"], "label": comparison["label"], **row} for row in rows]
-    return found[:20]
+Written = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 
 def _networks(folders: list[Path]) -> list[dict[str, Any]]:
@@ -152,26 +57,51 @@ def _records(folders: Iterable[Path]) -> dict[str, Any]:
 
 
 def gather(
-    report: Report, evaluations: list[Path], datasets: list[Path], models: list[Path], predictions: list[Path]
+    report: Report,
+    evaluations: Sequence[Path],
+    datasets: Sequence[Path],
+    models: Sequence[Path],
+    predictions: Sequence[Path],
+    maps: Sequence[Path] = (),
+    variants: Sequence[Path] = (),
+    written: Written | None = None,
 ) -> dict[str, Any]:
     """Everything the template shows."""
     judged = [collect.evaluation(folder) for folder in evaluations]
     for item in judged:
-        item["targets"] = _targets(item.pop("metrics"), item.pop("figures"))
-        item["comparisons"] = _comparisons(item.pop("comparison"))
+        item["targets"] = targets_of(item.pop("metrics"), item.pop("figures"))
+        item["comparisons"] = comparisons_of(item.pop("comparison"))
     upstream = list(collect.upstream_folders(datasets))
     parts = [folder / part for folder in datasets for part in collect.read_marker(folder).parts]
-    return {
+    found = {
         "title": report.title,
         "version": __version__,
-        "headlines": _headlines(judged),
-        "sources": collect.sources(datasets),
+        "headlines": headlines(judged),
+        "sources": collect.sources(datasets, predictions, written or {}),
         "datasets": [collect.dataset(folder) for folder in datasets],
         "networks": _networks(models),
         "evaluations": judged,
-        "record": _records([*upstream, *parts, *models, *predictions, *evaluations]),
+        "maps": [gather_map(folder) for folder in maps],
+        "truths": [truth for folder in maps if (truth := gather_truth(folder))],
+        "variants": [gather_variants(folder) for folder in variants],
+        "record": _records([*upstream, *parts, *models, *predictions, *evaluations, *maps, *variants]),
         "max_lines": MAX_LINES,
     }
+    return found | {"methods": methods(found, collect.settings_of(datasets, models, predictions))}
+
+
+def safe_json(value: Any) -> str:
+    """JSON for a script element: no character is left that could end the element or begin a comment."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)  # ASCII: line separators and surrogates escaped
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _template(name: str) -> str:
+    return files("seqmill.report").joinpath("templates", name).read_text()
 
 
 def render(context: dict[str, Any]) -> str:
@@ -194,10 +124,16 @@ def render(context: dict[str, Any]) -> str:
         "seconds": lambda value: human_seconds(value) if value is not None else "–",
         "bytes": lambda value: human_bytes(value) if value else "–",
     }
-    style = files("seqmill.report").joinpath("templates/page.css").read_text()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    environment.globals["interval"] = words.interval
+    drawn = [item["data"] for item in context["maps"]]
+    style, script = _template("page.css"), _template("map.js") if any(drawn) else ""
     return environment.get_template("page.html").render(
-        **context, interval=words.interval, style=Markup(style), style_digest=digest
+        **context,
+        style=Markup(style),
+        style_digest=_digest(style),
+        script=Markup(script),
+        script_digest=_digest(script),
+        map_data=Markup(safe_json({"glyphs": GLYPHS, "maps": drawn})),
     )
 
 
@@ -205,10 +141,14 @@ def write_report(
     path: str | Path,
     *,
     report: Report,
-    evaluations: list[Path],
-    datasets: list[Path],
-    models: list[Path],
-    predictions: list[Path],
+    evaluations: Sequence[Path],
+    datasets: Sequence[Path],
+    models: Sequence[Path],
+    predictions: Sequence[Path],
+    maps: Sequence[Path] = (),
+    variants: Sequence[Path] = (),
+    written: Written | None = None,
+    truth_table: str | Path | None = None,
 ) -> None:
     """Write the report page.
 
@@ -216,10 +156,17 @@ def write_report(
     ----------
     path : HTML file to write, whole or not at all.
     report : section of the configuration.
-    evaluations, datasets, models, predictions : folders of the nouns to report on. Genome and track stores are found
-        beside the datasets.
+    evaluations, datasets, models, predictions, maps, variants : folders of the nouns to report on. Genome and track
+        stores, and the simulated world, are found beside them.
+    written : `seqmill.config.written.written_sources`; without it files are named without their folders, and licences
+        are not stated.
+    truth_table : TSV file for the numbers of the truth section; with its header alone where there are none.
 
     Apart from the run record the page is the same for the same nouns.
     """
-    page = render(gather(report, *(list(map(Path, group)) for group in (evaluations, datasets, models, predictions))))
+    groups = (evaluations, datasets, models, predictions, maps, variants)
+    context = gather(report, *([Path(folder) for folder in group] for group in groups), written=written)
+    page = render(context)
+    if truth_table is not None:
+        write_truth(truth_table, context["truths"])
     atomic_write(path, page.encode("utf-8", "replace"))

@@ -25,8 +25,8 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def plural(count: Any, noun: str) -> str:
-    """1 -> '1 track', 2 -> '2 tracks', '3 stretches'."""
-    several = noun + ("es" if noun.endswith("ch") else "s")
+    """1 -> '1 track', 2 -> '2 tracks', '3 stretches', '2 passes'."""
+    several = noun + ("es" if noun.endswith(("ch", "s")) else "s")
     if count is None or count != count:
         return f"– {several}"
     return f"{int(count):,} {noun if count == 1 else several}"

@@ -1,0 +1,180 @@
+"""The methods text: sentences made from the configuration, the stores and the run records, and from nothing else."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from seqmill.report.words import human_bp, number, percent, plural
+
+# As the file of each network names its source.
+PAPERS = {
+    "basset": "Basset (Kelley, Snoek and Rinn, Genome Research 26:990, 2016)",
+    "bpnet": "BPNet (Avsec et al., Nature Genetics 53:354, 2021)",
+    "danq": "DanQ (Quang and Xie, Nucleic Acids Research 44:e107, 2016)",
+    "deepbind": "DeepBind (Alipanahi et al., Nature Biotechnology 33:831, 2015)",
+    "deepsea": "DeepSEA (Zhou and Troyanskaya, Nature Methods 12:931, 2015)",
+    "factorized_basset": "Factorized Basset (Wnuk et al., bioRxiv 229385, 2017)",
+    "primer_cnn": "the tutorial network of Zou et al. (Nature Genetics 51:12, 2019)",
+}
+FEATURES = {
+    "kmer": "counts of words",
+    "gapped_kmer": "counts of words with gaps",
+    "onehot": "which word begins at each base",
+    "gc": "GC content and CpG counts",
+    "pwm": "matches of motifs",
+}
+FITS = {
+    "linear": "ridge or logistic regression",
+    "lasso": "the lasso",
+    "elastic_net": "the elastic net",
+    "boosting": "gradient boosting (LightGBM)",
+}
+MAX_NAMES = 12
+Paragraph = dict[str, str]
+
+
+def methods(found: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Paragraph]:
+    """Paragraphs with a heading each.
+
+    Parameters
+    ----------
+    found : what the page shows (`seqmill.report.page.gather`). settings : `seqmill.report.collect.settings_of`.
+    """
+    parts = [
+        ("Data", _data(found["sources"])),
+        (
+            "Examples",
+            " ".join(_dataset(item, settings["datasets"].get(item["name"], {})) for item in found["datasets"]),
+        ),
+        ("Networks", " ".join(_network(name, info, settings) for name, info in settings["networks"].items())),
+        ("Baselines", " ".join(_baseline(name, section) for name, section in settings["baselines"].items())),
+        ("Evaluation", " ".join(map(_evaluation, found["evaluations"]))),
+        ("Mutagenesis", " ".join(map(_map, found["maps"]))),
+        ("Variants", " ".join(map(_variants, found["variants"]))),
+        ("Software", _software(found["record"])),
+    ]
+    return [{"heading": heading, "text": text} for heading, text in parts if text]
+
+
+def _list(names: Iterable[Any]) -> str:
+    every = [str(name) for name in names]
+    more = f" and {len(every) - MAX_NAMES} more" if len(every) > MAX_NAMES else ""
+    return ", ".join(every[:MAX_NAMES]) + more
+
+
+def _data(sources: Mapping[str, Any]) -> str:
+    said = []
+    for genome in sources["genomes"]:
+        licence = f"; licence: {genome['licence']}" if genome["licence"] else ""
+        size = f"{plural(genome['contigs'], 'contig')}, {human_bp(genome['bp'])}"
+        said.append(f"The genome was {genome['name']} ({size}{licence}).")
+    used = [track for track in sources["tracks"] if track["state"] == "ok"]
+    if used:
+        kinds: dict[str, list[str]] = {}
+        for track in used:
+            kinds.setdefault(track["format"] or track["kind"], []).append(track["name"])
+        groups = "; ".join(f"{plural(len(names), kind + ' file')} ({_list(names)})" for kind, names in kinds.items())
+        said.append(f"Tracks were read from {groups}.")
+    binned = sorted({(track["aggregate"], track["bin_bp"]) for track in used if track["bin_bp"]})
+    if binned:
+        said.append(f"Signal was kept as the {' and the '.join(f'{how} of {bp} bp bins' for how, bp in binned)}.")
+    lost = [track["name"] for track in sources["tracks"] if track["state"] != "ok"]
+    if lost:
+        said.append(f"{plural(len(lost), 'track')} could not be used ({_list(lost)}).")
+    return " ".join(said)
+
+
+def _dataset(item: Mapping[str, Any], section: Mapping[str, Any]) -> str:
+    windows, split = section.get("windows", {}), section.get("split", {})
+    what = {
+        "peaks": f"windows of {number(item['window_bp'])} bp centred on peaks",
+        "tiles": f"windows of {number(item['window_bp'])} bp every "
+        f"{number(windows.get('stride_bp') or item['window_bp'])} bp",
+        "table": "the rows of sequence tables",
+        "genotype": "genotypes",
+        "methylation": f"CpG sites with {number(item['window_bp'])} bp of sequence",
+    }.get(windows.get("kind", ""), f"windows of {number(item['window_bp'])} bp")
+    said = [f"Dataset {item['name']}: {number(item['n'])} examples, {what}."]
+    negatives = section.get("negatives")
+    if negatives:
+        kind = "matched in GC content" if negatives["kind"] == "gc_matched" else "shuffled with dinucleotides kept"
+        said.append(f"For each positive {number(float(negatives['ratio']), 1)} negatives were drawn, {kind}.")
+    if windows.get("kind") in ("tiles", "peaks"):
+        share = percent(section.get("max_n_fraction"))
+        listed = " or touching the blacklist" if section.get("blacklist") == "drop" else ""
+        said.append(f"Windows with more than {share} N{listed} were left out, where there was such a list.")
+    if item["split"]:
+        named = [f"{key} {_list(split[key])}" for key in ("test", "valid") if isinstance(split.get(key), list)]
+        said.append(f"Parts were divided {item['split']}{': ' + '; '.join(named) if named else ''}.")
+    targets = [f"{t['name']} ({t['kind']}, {plural(t['tracks'], 'track')})" for t in item["targets"]]
+    if targets:
+        said.append(f"Targets: {_list(targets)}.")
+    return " ".join(said)
+
+
+def _network(name: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    paper = PAPERS.get(str(info.get("architecture")), f"architecture {info.get('architecture')}")
+    changed = _list(f"{key} {value}" for key, value in (info.get("settings") or {}).items())
+    said = [f"Network {name} on {info.get('dataset', '')}: {paper}{', with ' + changed if changed else ''}"]
+    said[0] += f"; {number(info['parameters'])} parameters." if info.get("parameters") else "."
+    training = info.get("training")
+    if training:
+        optimizer = training["optimizer"]
+        said.append(
+            f"It was trained with {optimizer['name']} (learning rate {optimizer['learning_rate']:g}) in batches of "
+            f"{number(training['batch_size'])}, for at most {plural(training['max_epochs'], 'pass')} over the training "
+            f"part, stopped after {plural(training['patience'], 'pass')} without a better validation loss; the best "
+            "pass was kept."
+        )
+        if info.get("strands"):
+            said.append("The strand of each example was drawn at random.")
+        if training.get("max_jitter_bp"):
+            said.append(f"Windows were moved by up to {training['max_jitter_bp']} bp at random.")
+    said.append(f"There {'was' if info['runs'] == 1 else 'were'} {plural(info['runs'], 'run')} (folds and seeds).")
+    applied = settings["predictions"].get(name, {})
+    if applied.get("both_strands"):
+        said.append("Predictions are means over both strands.")
+    if len(applied.get("shifts_bp", [0])) > 1:
+        said.append(f"Predictions are means over shifts of {_list(applied['shifts_bp'])} bp.")
+    return " ".join(said)
+
+
+def _baseline(name: str, section: Mapping[str, Any]) -> str:
+    kind = FEATURES.get(str(section.get("kind")), str(section.get("kind", "")))
+    words = f" of {section['k']} letters" if section.get("k") and section.get("kind") in FEATURES else ""
+    fit = FITS.get(str(section.get("fit", "")), "")
+    return f"Baseline {name} on {section['dataset']}: {kind}{words}{', fitted by ' + fit if fit else ''}."
+
+
+def _evaluation(item: Mapping[str, Any]) -> str:
+    metrics = {metric["label"] for target in item["targets"] for metric in target["metrics"]}
+    return (
+        f"On {item['name']}, all were judged on the same test rows by {_list(sorted(metrics))}. Intervals are 95 % "
+        f"percentile intervals of {number(item['resamples'])} resamples of blocks (a block is a "
+        f"{' or a '.join(item['block_units'])}); networks and baselines were compared on the same resamples."
+    )
+
+
+def _map(item: Mapping[str, Any]) -> str:
+    who = "the runs that never saw the region in training" if item["runs"] == "unseen" else "all runs"
+    strands = ", on both strands" if item["both_strands"] else ""
+    return (
+        f"Map {item['name']}: in {plural(item['n'], 'region')} of {item['genome']} every base was edited "
+        f"({', '.join(item['edits'])}) and scored by {item['model']}, by {who}{strands}; "
+        "an effect is the score of the edited sequence minus that of the unedited one"
+        f" ({', '.join(item['spaces'])})."
+    )
+
+
+def _variants(item: Mapping[str, Any]) -> str:
+    effects = sorted({effect["label"] for effect in item["effects"]})
+    strands = ", on both strands" if item["both_strands"] else ""
+    count = f"{number(item['scored'])} of {number(item['n'])} alleles"
+    return (
+        f"Variants {item['name']}: {count} were scored by {item['model']} on {item['genome']}{strands} ({_list(effects)}); "
+        f"the reference allele agreed with the genome in {percent(item['ref_match'])}."
+    )
+
+
+def _software(record: Mapping[str, Any]) -> str:
+    versions = _list(f"{package} {version}" for package, version in list(record["versions"].items())[:MAX_NAMES])
+    return f"Software: {versions}." if versions else ""

@@ -1,0 +1,161 @@
+"""What the report says of a set of variants: counts, the strongest of them, and how effects are spread."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seqmill.report.figures import histogram
+
+PLACE = ["contig", "position_1based", "id", "ref", "alt", "status", "runs"]
+TOP = 20
+MAX_LINES = 6
+MAX_ALLELE = 12
+BINS = 60
+NAMES = {
+    "diff": "ALT − REF of the prediction",
+    "logfc": "log2 of ALT / REF",
+    "score": "difference of the scores",
+    "jsd": "Jensen-Shannon divergence of the profiles",
+}
+
+
+class Column:
+    """One column of effects: ``{target}|{track}|{effect}``; a target's name may hold the separator, an effect's not."""
+
+    def __init__(self, name: str, targets: Iterable[str]):
+        self.name = name
+        rest, _, self.effect = name.rpartition("|")
+        known = [target for target in targets if rest.startswith(f"{target}|")]
+        self.target = max(known, key=len) if known else rest.partition("|")[0]
+        self.track = rest[len(self.target) + 1 :]
+
+
+def columns_of(names: Iterable[str], targets: Iterable[str]) -> dict[tuple[str, str], list[Column]]:
+    """Columns of each target and effect, in the order of the table."""
+    found: dict[tuple[str, str], list[Column]] = {}
+    for name in names:
+        if name not in PLACE:
+            column = Column(name, targets)
+            found.setdefault((column.target, column.effect), []).append(column)
+    return found
+
+
+class Strongest:
+    """The ``TOP`` variants with the largest |effect| on any track, kept while a table streams by."""
+
+    def __init__(self, columns: list[Column]):
+        self.columns = columns
+        self.kept = pd.DataFrame()
+
+    def add(self, table: pd.DataFrame) -> None:
+        """``table``: the columns of `PLACE` and of the effects."""
+        values = table[[column.name for column in self.columns]].to_numpy(np.float64)
+        size = np.nan_to_num(np.abs(values), nan=-1)
+        which = size.argmax(axis=1)
+        rows = np.arange(len(table))
+        found = table[PLACE].assign(effect=values[rows, which], size=size[rows, which], which=which)
+        found = pd.concat([self.kept, found[found["size"] >= 0]])
+        self.kept = found.nlargest(TOP, "size", keep="first") if len(found) else found
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Place, alleles, track and effect of each, the strongest first."""
+        return [
+            {
+                "place": f"{row['contig']}:{row['position_1based']:,}",
+                "id": "" if pd.isna(row["id"]) or row["id"] == "." else str(row["id"]),
+                "change": f"{allele(row['ref'])}→{allele(row['alt'])}",
+                "track": self.columns[row["which"]].track,
+                "effect": float(row["effect"]),
+            }
+            for row in self.kept.to_dict("records")
+        ]
+
+
+def allele(text: Any) -> str:
+    """An allele short enough for a table: 'ACGTAC…(31 bp)'."""
+    text = str(text)
+    return text if len(text) <= MAX_ALLELE else f"{text[: MAX_ALLELE - 6]}…({len(text)} bp)"
+
+
+class Spread:
+    """Histograms of the first tracks of one target and effect; bounds are known from a pass before."""
+
+    def __init__(self, columns: list[Column], low: float, high: float):
+        self.columns = columns[:MAX_LINES]
+        self.edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
+        self.counts = np.zeros((len(self.columns), BINS), np.int64)
+
+    def add(self, table: pd.DataFrame) -> None:
+        """``table``: the columns of effects."""
+        for i, column in enumerate(self.columns):
+            values = table[column.name].to_numpy(np.float64)
+            self.counts[i] += np.histogram(values[~np.isnan(values)], self.edges)[0]
+
+    def figure(self, label: str) -> str:
+        """Data URI of the histogram."""
+        return histogram(self.edges, [(c.track, n) for c, n in zip(self.columns, self.counts)], label)
+
+
+def gather_variants(folder: Path) -> dict[str, Any]:
+    """One set of variants as the page shows it, in two passes over its table."""
+    from seqmill.stores.variants import VariantsReader
+
+    reader = VariantsReader(folder)
+    return facts(reader.attrs, reader.dropped()) | {"effects": effects(reader.table, list(reader.attrs["targets"]))}
+
+
+def facts(attrs: dict[str, Any], dropped: pd.DataFrame) -> dict[str, Any]:
+    """Numbers of a set from its attributes and the table of what was not scored."""
+    return {
+        "name": attrs["name"],
+        "model": attrs["model"],
+        "genome": attrs["genome"],
+        "digest": attrs["file_sha256"],
+        "n": attrs["n"],
+        "scored": attrs["scored"],
+        "ref_match": attrs["ref_match"],
+        "reasons": dropped.to_dict("records"),
+        "both_strands": attrs["both_strands"],
+        "shifts": len(attrs["shifts_bp"]),
+        "members": len(attrs["models"]),
+    }
+
+
+def effects(batches: Any, targets: list[str]) -> list[dict[str, Any]]:
+    """For each target and effect its strongest variants and a histogram.
+
+    Parameters
+    ----------
+    batches : function that gives the rows of the table as data frames, each time from the start.
+    """
+    groups: dict[tuple[str, str], list[Column]] = {}
+    top: dict[tuple[str, str], Strongest] = {}
+    bounds: dict[tuple[str, str], tuple[float, float]] = {}
+    for table in batches():
+        groups = groups or columns_of(table.columns, targets)
+        for key, columns in groups.items():
+            top.setdefault(key, Strongest(columns)).add(table)
+            values = table[[column.name for column in columns[:MAX_LINES]]].to_numpy(np.float64)
+            values = values[np.isfinite(values)]
+            if values.size:
+                low, high = bounds.get(key, (np.inf, -np.inf))
+                bounds[key] = min(low, float(values.min())), max(high, float(values.max()))
+    spreads = {key: Spread(groups[key], *limits) for key, limits in bounds.items()}
+    for table in batches():
+        for spread in spreads.values():
+            spread.add(table)
+    return [
+        {
+            "target": target,
+            "effect": effect,
+            "label": NAMES.get(effect, effect),
+            "tracks": len(groups[target, effect]),
+            "lines": top[target, effect].lines(),
+            "figure": spread.figure(NAMES.get(effect, effect)),
+            "drawn": len(spread.columns),
+        }
+        for (target, effect), spread in spreads.items()
+    ]

@@ -18,6 +18,7 @@ include: "rules/datasets.smk"
 include: "rules/models.smk"
 include: "rules/maps.smk"
 include: "rules/variants.smk"
+include: "rules/exports.smk"
 include: "rules/report.smk"
 
 
@@ -35,6 +36,11 @@ rule datasets:
 rule tracks:
     input:
         track_markers(),
+
+
+rule browser:
+    input:
+        export_markers(),
 
 
 onstart:

@@ -9,6 +9,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
+from seqmill.config.along import networks_along, prediction_places, spans_bp
 from seqmill.config.effects import genome_of
 from seqmill.config.lineage import initial_seed, lineage
 from seqmill.config.names import label_of, slug
@@ -25,6 +26,7 @@ from seqmill.config.scope import (
     target_scope,
     track_scope,
 )
+from seqmill.config.written import written_sources
 from seqmill.config.yamlfile import read_yaml
 from seqmill.examples.kinds import CONTROL, input_names
 from seqmill.runtime.errors import SeqmillError
@@ -327,11 +329,38 @@ def variant_markers():
     return [f"results/variants/{key}/marker.json" for key in VARIANTS]
 
 
+def export_predictions(wildcards):
+    places = prediction_places(PROJECT, MODELS[wildcards.model])
+    return [f"results/{place}/marker.json" for place in places]
+
+
+def export_genomes(wildcards):
+    """Genomes of a network's examples, with their markers."""
+    section = PROJECT.config.datasets[model_of(wildcards).dataset]
+    return {
+        name: f"results/genome/{slug(name)}.zarr/marker.json"
+        for name in section.genomes
+    }
+
+
+def export_spans(wildcards):
+    return spans_bp(PROJECT.config.datasets[model_of(wildcards).dataset])
+
+
+def export_markers():
+    return [
+        f"results/exports/{slug(name)}/marker.json" for name in networks_along(PROJECT)
+    ]
+
+
+def truth_table():
+    """How well maps find the motifs of a simulated world, where there are both."""
+    return ["results/report/truth.tsv"] if PROJECT.config.simulation and MAPS else []
+
+
 def report_outputs():
     """The page, where something is judged."""
-    if not judged_datasets():
-        return []
-    return ["results/report/index.html"]
+    return ["results/report/index.html", *truth_table()] if judged_datasets() else []
 
 
 def member_markers(wildcards):

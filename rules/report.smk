@@ -1,5 +1,5 @@
-# Reads:  results/predictions, results/models, results/datasets
-# Writes: results/evaluation/{dataset}, results/report/index.html
+# Reads:  results/predictions, results/models, results/datasets, results/maps, results/variants
+# Writes: results/evaluation/{dataset}, results/report/index.html, results/report/truth.tsv
 
 
 rule evaluate:
@@ -24,7 +24,7 @@ rule evaluate:
 
 
 rule report:
-    """One HTML page: data, what was dropped, training curves, metrics with intervals, network beside baselines."""
+    """One HTML page: data, training curves, metrics with intervals, network beside baselines, maps, variants."""
     input:
         evaluations=evaluation_markers(),
         datasets=[
@@ -37,8 +37,15 @@ rule report:
             for dataset in judged_datasets()
             for marker in prediction_markers(dataset)
         ],
+        maps=map_markers(),
+        variants=variant_markers(),
     output:
-        "results/report/index.html",
+        report(
+            "results/report/index.html",
+            caption="../workflow/report/report.rst",
+            category="Results",
+        ),
+        *truth_table(),
     log:
         "logs/report.log",
     benchmark:
@@ -49,6 +56,7 @@ rule report:
         runtime=30,
     params:
         section=PROJECT.config.report.model_dump_json(),
+        written=json.dumps(written_sources(PROJECT)),
         format=FORMATS["report"],
     script:
         "../workflow/scripts/report.py"

@@ -39,7 +39,7 @@ NOUN_BYTES = 50_000  # headers, marker and run record
 JOB_SECONDS = {"model": 20.0, "predictions": 8.0}  # start of a job; jax compiles the network
 OTHER_JOB_SECONDS = 4.0
 PARAMETER_BYTES = 20e6  # of a network; nothing is asked of jax here
-TARGETS = ("all", "datasets", "tracks")
+TARGETS = ("all", "datasets", "tracks", "browser")
 INTERVAL_BYTES = 22  # of a compressed narrowPeak line
 TEST_SHARE = 0.2
 

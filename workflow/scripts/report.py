@@ -1,5 +1,7 @@
 """The report page."""
 
+import json
+
 from seqmill.runtime.job import job, noun
 
 with job(snakemake):
@@ -13,4 +15,8 @@ with job(snakemake):
         datasets=[noun(path) for path in snakemake.input.datasets],
         models=[noun(path) for path in snakemake.input.models],
         predictions=[noun(path) for path in snakemake.input.predictions],
+        maps=[noun(path) for path in snakemake.input.maps],
+        variants=[noun(path) for path in snakemake.input.variants],
+        written=json.loads(snakemake.params.written),
+        truth_table=snakemake.output[1] if len(snakemake.output) > 1 else None,
     )

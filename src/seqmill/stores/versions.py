@@ -12,5 +12,6 @@ FORMATS = {
     "map": 1,
     "variants": 1,
     "evaluation": 2,
+    "exports": 1,
     "report": 2,
 }

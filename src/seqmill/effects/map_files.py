@@ -41,13 +41,14 @@ _SIGNED = {
 
 
 def write_map_files(
-    out: str | Path, *, map_folder: str | Path, genome: str | Path, pictures: int | None = None
+    out: str | Path, *, map_folder: str | Path, genome: str | Path | None, pictures: int | None = None
 ) -> None:
     """Write the files of a map.
 
     Parameters
     ----------
-    out : ``…/maps/{map}.files``. map_folder : of the map. genome : folder of the genome of its regions.
+    out : ``…/maps/{map}.files``. map_folder : of the map. genome : folder of the genome of its regions; None where
+        they are sequences of a table, then there are no bigWigs and no BED file.
     pictures : how many regions to draw; as the map says if None.
 
     Raises
@@ -55,27 +56,33 @@ def write_map_files(
     InputError
         The genome is not the one of the map.
     """
-    source, reader = MapReader(map_folder), GenomeReader(genome)
-    if reader.name != source.attrs["genome"]:
-        raise InputError(genome, f"is genome {reader.name}, map {map_folder} is on {source.attrs['genome']}")
+    source, reader = MapReader(map_folder), None if genome is None else GenomeReader(genome)
+    if reader is not None and reader.name != source.attrs["genome"]:
+        raise InputError(genome, f"is genome {reader.name}, map {map_folder} is on {source.attrs['genome'] or 'none'}")
+    if reader is None and source.attrs["genome"]:
+        raise ValueError(f"{map_folder}: its bigWigs need genome {source.attrs['genome']}")
     name = source.attrs["name"]
     edit = next(edit for edit in EDITS if edit in source.edits)
+    made_from = [map_folder] if genome is None else [map_folder, genome]
     with noun_folder(
-        out, noun="map-files", label=name, inputs=upstream(map_folder, genome),
+        out, noun="map-files", label=name, inputs=upstream(*made_from),
         packages=("numpy", "pybigtools", "matplotlib"),
     ) as (part, attrs, _):  # fmt: skip
         strongest = np.zeros(source.n)
         for target in source.targets:
-            strongest = np.maximum(strongest, _write_bigwigs(part, source, reader, edit, target))
+            if reader is not None:
+                strongest = np.maximum(strongest, _write_bigwigs(part, source, reader, edit, target))
             if edit == "substitutions":
                 _write_arrays(part, source, target)
-        _write_bed(part / "regions.bed", source, strongest)
+        if reader is not None:
+            _write_bed(part / "regions.bed", source, strongest)
         count = source.attrs["picture"] if pictures is None else pictures
         drawn = list(_draw(part, source, count)) if edit == "substitutions" else []
         attrs |= {
             "map": name,
             "edit": edit,
             "value": f"|effect|, {_SIGNED[edit]}; under signed/ minus the effect",
+            "bigwigs": reader is not None,
             "tracks": {target: list(tracks_of(spec)) for target, spec in source.targets.items()},
             "pictures": drawn,
         }
@@ -165,14 +172,14 @@ def _draw(part: Path, source: MapReader, count: int) -> Iterator[dict[str, Any]]
         tracks = {target: tracks_of(spec) for target, spec in source.targets.items()}
         file = f"pictures/{number + 1}.png"
         (part / "pictures").mkdir(exist_ok=True)
-        place = f"{row.contig}:{row.start + 1:,}-{row.end:,}"
+        place = f"{row.contig}:{row.start + 1:,}-{row.end:,} (1-based)" if row.contig else f"{bp:,} bp"
         draw_region(
             part / file,
             codes=source.read("sequence", number, number + 1)[0, :bp],
             contig=row.contig,
-            start=row.start,
+            start=max(row.start, 0),
             rows=list(rows_of(effects, tracks, source.attrs["spaces"], SEPARATE_TRACKS)),
-            title=f"{row.name}, {place}" if row.name.replace(",", "") != place.replace(",", "") else place,
+            title=place if row.name == f"{row.contig}:{row.start}-{row.end}" else f"{row.name}, {place}",
             caption=_caption(source, row.runs),
         )
         yield {"file": file, "region": row.name, "contig": row.contig, "start": row.start, "end": row.end}

@@ -149,7 +149,8 @@ def _write_arrays(part: Path, source: MapReader, target: str) -> None:
         for place, name in enumerate(names[1:]):
             arrays[name][start:stop] = centred[..., place]
     sequences = one_hot(source.read("sequence")).transpose(0, 2, 1)
-    for name, values in {f"{slug(target)}.ohe.npz": sequences.astype(np.int8), **arrays}.items():
+    arrays[f"{slug(target)}.ohe.npz"] = sequences.astype(np.int8)
+    for name, values in arrays.items():
         with atomic_path(part / name) as path, open(path, "wb") as handle:
             np.savez_compressed(handle, arr_0=values)
 

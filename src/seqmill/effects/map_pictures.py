@@ -1,6 +1,6 @@
 """A picture of a mutagenesis map: sequence logo over a heatmap, the whole region and its strongest part."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -99,8 +99,8 @@ def draw_region(
         mine[-1].xaxis.label.set_parse_math(False)
     figure.suptitle(_plain(title, 120), x=0.01, ha="left", fontsize=12, color=INK).set_parse_math(False)
     figure.supxlabel(fill(caption, 165), x=0.01, ha="left", fontsize=8, color=INK).set_parse_math(False)
-    with atomic_path(path) as part:
-        figure.savefig(part, format="png", metadata={"Software": None})
+    with atomic_path(path) as file:
+        figure.savefig(file, format="png", metadata={"Software": None})
 
 
 def _panel(logo: Any, heat: Any, codes: np.ndarray, score: np.ndarray, row: Row, start: int, limit: float) -> Any:
@@ -185,7 +185,7 @@ def _plain(text: Any, limit: int = 90) -> str:
 
 
 def rows_of(
-    effects: dict[str, np.ndarray], tracks: dict[str, Sequence[str]], spaces: dict[str, str], most: int = 6
+    effects: Mapping[str, np.ndarray], tracks: Mapping[str, Sequence[str]], spaces: Mapping[str, str], most: int = 6
 ) -> Iterable[Row]:
     """What to draw of one region: each track, or the mean over the tracks of each target where there are many.
 

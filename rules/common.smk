@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from seqmill.config.along import networks_along, prediction_places, spans_bp
-from seqmill.config.effects import genome_of
+from seqmill.config.effects import Map, genome_of, map_genome
 from seqmill.config.lineage import initial_seed, lineage
 from seqmill.config.names import label_of, slug
 from seqmill.config.project import Project
@@ -284,9 +284,10 @@ def variants_of(wildcards):
 
 
 def effect_genome(section):
-    """Genome that the places of a map or of variants are on."""
-    name = genome_of(PROJECT.config, section, PROJECT.where)
-    return f"results/genome/{slug(name)}.zarr/marker.json"
+    """Genome that the places of a map or of variants are on; none for a map of sequences of a table."""
+    look_up = map_genome if isinstance(section, Map) else genome_of
+    name = look_up(PROJECT.config, section, PROJECT.where)
+    return f"results/genome/{slug(name)}.zarr/marker.json" if name else []
 
 
 def effect_models(section):

@@ -10,7 +10,7 @@ import pandas as pd
 from seqmill import effects_steps, prediction_steps
 from seqmill.browser_exports import Signal
 from seqmill.config.along import ALONG, networks_along, prediction_places, spans_bp
-from seqmill.config.effects import genome_of
+from seqmill.config.effects import map_genome
 from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.sheet import Track
@@ -53,7 +53,9 @@ def signals_of(project: Project, results: Path) -> list[Signal]:
     found = [*measured, *predicted(project, results, networks_along(project))]
     for name, section in project.config.maps.items():
         folder = results / f"maps/{slug(name)}.files"
-        genome = genome_of(project.config, section, project.where)
+        genome = map_genome(project.config, section, project.where)
+        if genome is None:
+            continue
         for target, names in open_noun(folder, "map-files").attrs["tracks"].items():
             for track in names:
                 file = folder / slug(target) / "signed" / f"{slug(track)}.bw"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from seqmill.config.effects import Map, VariantSet, genome_of
+from seqmill.config.effects import Map, VariantSet, genome_of, map_genome
 from seqmill.config.lineage import lineage
 from seqmill.config.names import slug
 from seqmill.config.project import Project
@@ -19,55 +19,65 @@ def resume_of(out: Path) -> Path:
     return out.with_name(f".{out.name}.resume")
 
 
-def _network(steps: Steps, section: Map | VariantSet) -> tuple[Step, list[Step], list[Step]]:
-    """Genome, runs of the network, and the datasets that it and the models it started from were trained on."""
+def _network(steps: Steps, section: Map | VariantSet) -> tuple[list[Step], list[Step]]:
+    """Runs of the network, and the datasets that it and the models it started from were trained on."""
     project, name = steps.project, section.model
     runs = [steps.train(name, fold, seed) for fold in project.folds(name) for seed in project.seeds(name)]
     models = [name, *lineage(project.config.models, name, project.where)]
     names = dict.fromkeys(project.config.models[model].dataset for model in models)
-    genome = steps.genome(genome_of(project.config, section, project.where))
-    return genome, runs, [steps.dataset(dataset) for dataset in names]
+    return runs, [steps.dataset(dataset) for dataset in names]
+
+
+def _genomes(steps: Steps, section: Map) -> list[Step]:
+    """The genome of a map's regions, if they lie on one."""
+    name = map_genome(steps.project.config, section, steps.project.where)
+    return [] if name is None else [steps.genome(name)]
+
+
+def _folder(genomes: list[Step]) -> Path | None:
+    return genomes[0].folder if genomes else None
 
 
 def of_map(steps: Steps, name: str) -> list[Step]:
     """A map of the configuration, and the files made from it."""
     config = steps.project.config
     section, place = config.maps[name], f"maps/{slug(name)}.zarr"
-    genome, runs, datasets = _network(steps, section)
+    genomes, (runs, datasets) = _genomes(steps, section), _network(steps, section)
     prediction = prediction_scope(config.models[section.model])
     rows_of = datasets[0].folder if section.windows is not None else None
     folders = [run.folder for run in runs], [dataset.folder for dataset in datasets]
 
     def build() -> None:
         texts = map_scope(section).model_dump_json(), prediction.model_dump_json()
-        in_child(_map, steps.results / place, name, *texts, genome.folder, *folders, rows_of, what=f"map {name}")
+        in_child(_map, steps.results / place, name, *texts, _folder(genomes), *folders, rows_of, what=f"map {name}")
 
     scopes = {"section": map_scope(section), "prediction": prediction}
     settings = {key: value.model_dump(mode="json") for key, value in scopes.items()} | {"format": FORMATS["map"]}
     sources = section.source_files()
-    needs = [*steps.world(sources), genome, *runs, *datasets]
+    needs = [*steps.world(sources), *genomes, *runs, *datasets]
     made = steps.step(place, f"map {name}", settings, build, sources=sources, needs=needs)
-    return [made, of_map_files(steps, name, made, genome)]
+    return [made, of_map_files(steps, name, made, genomes)]
 
 
-def of_map_files(steps: Steps, name: str, made: Step, genome: Step) -> Step:
+def of_map_files(steps: Steps, name: str, made: Step, genomes: list[Step]) -> Step:
     """What browsers and motif discovery read of a map, and its pictures."""
     place, pictures = f"maps/{slug(name)}.files", steps.project.config.maps[name].picture
 
     def build() -> None:
         from seqmill.effects.map_files import write_map_files
 
-        write_map_files(steps.results / place, map_folder=made.folder, genome=genome.folder, pictures=pictures)
+        write_map_files(steps.results / place, map_folder=made.folder, genome=_folder(genomes), pictures=pictures)
 
     settings = {"pictures": pictures, "format": FORMATS["map"]}
-    return steps.step(place, f"files of map {name}", settings, build, needs=[made, genome])
+    return steps.step(place, f"files of map {name}", settings, build, needs=[made, *genomes])
 
 
 def of_variants(steps: Steps, name: str) -> Step:
     """Scores of a set of variants of the configuration."""
     config = steps.project.config
     section, place = config.variants[name], f"variants/{slug(name)}"
-    genome, runs, datasets = _network(steps, section)
+    genome = steps.genome(genome_of(config, section, steps.project.where))
+    runs, datasets = _network(steps, section)
     prediction = prediction_scope(config.models[section.model])
     folders = [run.folder for run in runs], [dataset.folder for dataset in datasets]
 
@@ -132,7 +142,7 @@ def _map(
     name: str,
     section: str,
     prediction: str,
-    genome: Path,
+    genome: Path | None,
     models: list[Path],
     datasets: list[Path],
     rows_of: Path | None,

@@ -18,7 +18,7 @@ with job(snakemake):
         noun(snakemake.output[0]),
         name=snakemake.params.name,
         section=section,
-        genome=noun(snakemake.input.genome),
+        genome=noun(snakemake.input.genome) if snakemake.input.genome else None,
         models=models,
         prediction=Prediction.model_validate_json(snakemake.params.prediction),
         datasets=datasets,

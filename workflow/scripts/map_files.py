@@ -8,6 +8,6 @@ with job(snakemake):
     write_map_files(
         noun(snakemake.output[0]),
         map_folder=noun(snakemake.input.map),
-        genome=noun(snakemake.input.genome),
+        genome=noun(snakemake.input.genome) if snakemake.input.genome else None,
         pictures=snakemake.params.pictures,
     )

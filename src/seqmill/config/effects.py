@@ -87,6 +87,27 @@ def genome_of(config: Any, section: Map | VariantSet, where: str) -> str:
     return genomes[0]
 
 
+def map_genome(config: Any, section: Map, where: str) -> str | None:
+    """Assembly of a map's regions; None where they are rows of a table, whose sequences lie on no genome.
+
+    Raises
+    ------
+    InputError
+        As `genome_of`; a genome, or edits that need one, for rows of a table.
+    """
+    dataset = config.models[section.model].dataset
+    if section.windows is None or config.datasets[dataset].windows.kind != "table":
+        return genome_of(config, section, where)
+    if section.genome is not None:
+        raise InputError(where, f"'windows' are sequences of table {dataset}, on no genome: leave 'genome' out")
+    if section.edits != ["substitutions"]:
+        raise InputError(
+            where,
+            f"edits {section.edits}: sequences of table {dataset} have no neighbours, only substitutions can be made",
+        )
+    return None
+
+
 def check_effects(config: Any, section: Map | VariantSet, where: str) -> None:
     """Refuse a map or a set of variants whose model, targets or genome are not there."""
     if section.model not in config.models:
@@ -99,4 +120,7 @@ def check_effects(config: Any, section: Map | VariantSet, where: str) -> None:
             raise InputError(where, f"target {target!r} is not learned by {section.model}: {', '.join(known_targets)}")
     if model.objective.name == "autoencoder":
         raise InputError(where, f"model {section.model} learns no targets (objective 'autoencoder')")
-    genome_of(config, section, where)
+    if isinstance(section, Map):
+        map_genome(config, section, where)
+    else:
+        genome_of(config, section, where)

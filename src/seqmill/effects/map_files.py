@@ -57,7 +57,7 @@ def write_map_files(
         The genome is not the one of the map.
     """
     source, reader = MapReader(map_folder), None if genome is None else GenomeReader(genome)
-    if reader is not None and reader.name != source.attrs["genome"]:
+    if genome is not None and reader is not None and reader.name != source.attrs["genome"]:
         raise InputError(genome, f"is genome {reader.name}, map {map_folder} is on {source.attrs['genome'] or 'none'}")
     if reader is None and source.attrs["genome"]:
         raise ValueError(f"{map_folder}: its bigWigs need genome {source.attrs['genome']}")

@@ -62,7 +62,8 @@ def draw_region(
 
     Parameters
     ----------
-    codes : uint8 (bp,), sequence of the region. start : its first base, 0-based; the axis is labelled 1-based.
+    codes : uint8 (bp,), sequence of the region. contig : empty for a sequence of a table.
+    start : its first base, 0-based; the axis is labelled 1-based.
     rows : what to draw below one another. title, caption : above and below.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -95,7 +96,8 @@ def draw_region(
         bar.set_label(_plain(row.scale), fontsize=8, color=INK)
         bar.ax.yaxis.label.set_parse_math(False)
         bar.outline.set_visible(False)
-        mine[-1].set_xlabel(_plain(f"position on {contig} (1-based)"), fontsize=9, color=INK)
+        axis = f"position on {contig} (1-based)" if contig else "position in the sequence (1-based)"
+        mine[-1].set_xlabel(_plain(axis), fontsize=9, color=INK)
         mine[-1].xaxis.label.set_parse_math(False)
     figure.suptitle(_plain(title, 120), x=0.01, ha="left", fontsize=12, color=INK).set_parse_math(False)
     figure.supxlabel(fill(caption, 165), x=0.01, ha="left", fontsize=8, color=INK).set_parse_math(False)

@@ -13,15 +13,16 @@ from seqmill.config.models import Prediction
 from seqmill.effects.ensemble import Ensemble
 from seqmill.effects.measures import SPACES
 from seqmill.effects.mutagenesis import Effects, Mutagenesis, Stretch
-from seqmill.effects.regions import read_regions, tested_rows
+from seqmill.effects.regions import read_regions, tested_rows, tested_sequences
 from seqmill.effects.unseen import Unseen
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import file_digest
 from seqmill.runtime.progress import Progress, human_bytes
 from seqmill.stores.dataset import DatasetReader
-from seqmill.stores.genome import GenomeReader
+from seqmill.stores.genome import N_CODE, GenomeReader
 from seqmill.stores.layout import upstream
 from seqmill.stores.maps import MapWriter, shapes
+from seqmill.training.across import unseen_rows
 from seqmill.training.predict import check_dataset
 
 LARGEST_REGION_BYTES = 4_000_000_000
@@ -34,7 +35,7 @@ def build_map(
     *,
     name: str,
     section: Map,
-    genome: str | Path,
+    genome: str | Path | None,
     models: Sequence[str | Path],
     prediction: Prediction,
     datasets: Sequence[str | Path] = (),
@@ -45,7 +46,8 @@ def build_map(
     Parameters
     ----------
     out : ``…/maps/{map}.zarr``. name : of the map.
-    genome : folder of the genome that the regions are on. models : folders of the runs of the network.
+    genome : folder of the genome that the regions are on; None where they are sequences of a table.
+    models : folders of the runs of the network.
     prediction : strands, shifts and batch size.
     datasets : folders of the datasets that the runs, and those they started from, were trained on. Not needed for
         ``runs: all``.
@@ -59,18 +61,21 @@ def build_map(
     where = f"maps.{name}"
     ensemble = Ensemble(models, prediction)
     mutagenesis = Mutagenesis(ensemble, section.targets, section.edits, where)
-    reader = GenomeReader(genome)
-    regions, source = _regions(section, reader, ensemble, rows_of, where)
+    reader = None if genome is None else GenomeReader(genome)
+    dataset = None if rows_of is None or section.windows is None else DatasetReader(rows_of)
+    regions, source, sequences, rows = _regions(section, reader, ensemble, dataset, where)
     if section.runs == "all":
         may = np.ones((len(ensemble), len(regions)), bool)
-    else:
+    elif rows is None or dataset is None:
         may = _unseen(regions, ensemble, datasets, source, where)
+    else:
+        may = _unseen_sequences(dataset, rows, ensemble, datasets)
     length = int((regions["end"] - regions["start"]).max())
     _check_size(length, mutagenesis, int(may.sum(axis=0).max()), where)
     used = int(may.sum())
     attrs = {
         "model": ensemble.infos[0]["name"],
-        "genome": reader.name,
+        "genome": "" if reader is None else reader.name,
         "spaces": {target: SPACES[spec.kind] for target, spec in mutagenesis.specs.items()},
         "models": {_run(info): int(runs.sum()) for info, runs in zip(ensemble.infos, may)},
         "both_strands": ensemble.both_strands,
@@ -91,15 +96,20 @@ def build_map(
             edits=section.edits,
             targets=mutagenesis.specs,
             spread=len(ensemble) > 1,
-            inputs=upstream(genome, *ensemble.folders, *([rows_of] if rows_of and section.regions is None else [])),
+            inputs=upstream(*_given(genome), *ensemble.folders, *_given(rows_of if dataset else None)),
             parameters={"map": section.model_dump(mode="json"), "prediction": prediction.model_dump(mode="json")},
         ) as writer,
         Progress(f"map {name}", int((regions["end"] - regions["start"]).sum()), "bp") as progress,
     ):
-        found = mutagenesis.effects(_stretches(regions, may, reader, ensemble), progress)
-        for row, effects in zip(regions.itertuples(), found, strict=True):
-            arrays = {"sequence": reader.codes(row.contig, row.start, row.end)}
+        found = mutagenesis.effects(_stretches(regions, may, reader, sequences, ensemble), progress)
+        for number, (row, effects) in enumerate(zip(regions.itertuples(), found, strict=True)):
+            codes = sequences[number] if reader is None else reader.codes(row.contig, row.start, row.end)
+            arrays = {"sequence": codes}
             writer.append(row._asdict() | {"runs": len(effects.runs)}, arrays | _over_runs(effects, len(ensemble) > 1))
+
+
+def _given(folder: str | Path | None) -> list[str | Path]:
+    return [] if folder is None else [folder]
 
 
 def _over_runs(effects: Effects, spread: bool) -> dict[str, np.ndarray]:
@@ -111,17 +121,30 @@ def _over_runs(effects: Effects, spread: bool) -> dict[str, np.ndarray]:
 
 
 def _regions(
-    section: Map, genome: GenomeReader, ensemble: Ensemble, rows_of: str | Path | None, where: str
-) -> tuple[pd.DataFrame, str | Path]:
-    """Regions to edit, and where they come from, for messages."""
+    section: Map, genome: GenomeReader | None, ensemble: Ensemble, dataset: DatasetReader | None, where: str
+) -> tuple[pd.DataFrame, str | Path, list[np.ndarray], pd.DataFrame | None]:
+    """Regions to edit, where they come from, for messages; sequences of a table and their rows, where it is one."""
     if section.regions is not None:
-        return read_regions(section.regions, genome, ensemble.window_bp), section.regions
-    if rows_of is None:
+        if genome is None:
+            raise ValueError(f"{where}: 'regions' need the genome that they are on")
+        return read_regions(section.regions, genome, ensemble.window_bp), section.regions, [], None
+    if dataset is None or section.windows is None:
         raise ValueError(f"{where}: 'windows' needs the dataset that they are rows of")
-    reader = DatasetReader(rows_of)
     for info, folder in zip(ensemble.infos, ensemble.folders):
-        check_dataset(info, reader, folder, labelled=False)
-    return tested_rows(reader, genome, ensemble.infos, section.windows, where), where
+        check_dataset(info, dataset, folder, labelled=False)
+    if genome is None:
+        regions, sequences, rows = tested_sequences(dataset, ensemble.infos, section.windows, where)
+        return regions, where, sequences, rows
+    return tested_rows(dataset, genome, ensemble.infos, section.windows, where), where, [], None
+
+
+def _unseen_sequences(
+    dataset: DatasetReader, rows: pd.DataFrame, ensemble: Ensemble, datasets: Sequence[str | Path]
+) -> np.ndarray:
+    """Which run may score which sequence of a table, bool (run, sequence): neither strand was in its training."""
+    ordered = rows.sort_index()
+    free = unseen_rows(dataset, ordered, ensemble.infos, datasets)
+    return free[:, ordered.index.get_indexer(rows.index)]
 
 
 def _unseen(
@@ -151,10 +174,20 @@ def _unseen(
     return free
 
 
-def _stretches(regions: pd.DataFrame, may: np.ndarray, genome: GenomeReader, ensemble: Ensemble) -> Iterator[Stretch]:
+def _stretches(
+    regions: pd.DataFrame,
+    may: np.ndarray,
+    genome: GenomeReader | None,
+    sequences: Sequence[np.ndarray],
+    ensemble: Ensemble,
+) -> Iterator[Stretch]:
     for number, row in enumerate(regions.itertuples()):
         first = row.window_start - ensemble.margin_bp
-        codes = genome.codes(row.contig, first - 1, first + ensemble.extent_bp + 1)
+        if genome is None:  # filled up as the dataset does, N around it
+            codes = np.full(ensemble.extent_bp + 2, N_CODE, np.uint8)
+            codes[1 : 1 + len(sequences[number])] = sequences[number]
+        else:
+            codes = genome.codes(row.contig, first - 1, first + ensemble.extent_bp + 1)
         runs = tuple(np.flatnonzero(may[:, number]).tolist())
         yield Stretch(codes, row.start - first, row.end - first, runs)
 

@@ -1,12 +1,14 @@
 """Which regions a mutagenesis map covers: records of a BED file, or rows that the runs were tested on.
 
+Sequences of tables lie on no genome: genome and contig are empty, start and window_start are -1.
+
 Tables of regions have the columns name, genome, contig, start and end (0-based, half-open), strand (1, -1 or 0),
 window_start (first base that the network is shown, without margin) and record (line of the file, 0 if none).
 """
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from seqmill.stores.parts import folds_of
 from seqmill.training.seen import rows_of
 
 NAME_LETTERS = 100
+_COLUMNS = ["name", "genome", "contig", "start", "end", "strand", "record", "window_start"]
 _LOG = logging.getLogger("seqmill")
 
 
@@ -116,19 +119,68 @@ def tested_rows(
     InputError
         The runs were tested on no row with a place on ``genome``.
     """
-    parts = []
-    for fold in dict.fromkeys(info["fold"] for info in infos):
-        rows = rows_of(reader, folds_of(reader, fold, "test"))
-        rows = rows[(rows["start"] >= 0) & (rows["genome"] == genome.name) & rows["contig"].isin(list(genome.sizes))]
-        parts.append(rows.head(count).assign(turn=np.arange(min(count, len(rows)))))
-    rows = pd.concat(parts)
-    rows = rows[~rows.index.duplicated()].sort_values("turn", kind="stable").head(count)
+
+    def on_genome(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows[(rows["start"] >= 0) & (rows["genome"] == genome.name) & rows["contig"].isin(list(genome.sizes))]
+
+    rows = _in_turn(reader, infos, count, where, on_genome)
     if not len(rows):
         raise InputError(
             where, f"no test row of dataset {reader.name} has a place on genome {genome.name}; give 'regions' instead"
         )
-    if len(rows) < count:
-        _LOG.warning("%s: only %d of %d windows: there are no more test rows", where, len(rows), count)
     place = rows["contig"] + ":" + rows["start"].astype(str) + "-" + rows["end"].astype(str)
     rows = rows.assign(name=rows["name"].where(rows["name"] != "", place), window_start=rows["start"], record=0)
-    return rows[["name", "genome", "contig", "start", "end", "strand", "record", "window_start"]].reset_index(drop=True)
+    return rows[_COLUMNS].reset_index(drop=True)
+
+
+def _in_turn(
+    reader: Any,
+    infos: Sequence[Mapping[str, Any]],
+    count: int,
+    where: str,
+    choose: Callable[[pd.DataFrame], pd.DataFrame],
+) -> pd.DataFrame:
+    """``count`` chosen rows of the test parts, one of each fold in turn; the index is their number in the dataset."""
+    parts = []
+    for fold in dict.fromkeys(info["fold"] for info in infos):
+        rows = choose(rows_of(reader, folds_of(reader, fold, "test")))
+        parts.append(rows.head(count).assign(turn=np.arange(min(count, len(rows)))))
+    rows = pd.concat(parts)
+    rows = rows[~rows.index.duplicated()].sort_values("turn", kind="stable").head(count)
+    if 0 < len(rows) < count:
+        _LOG.warning("%s: only %d of %d windows: there are no more test rows", where, len(rows), count)
+    return rows
+
+
+def tested_sequences(
+    reader: Any, infos: Sequence[Mapping[str, Any]], count: int, where: str
+) -> tuple[pd.DataFrame, list[np.ndarray], pd.DataFrame]:
+    """Of a table of sequences the first rows of the test parts, taken in turn from each fold.
+
+    Returns
+    -------
+    The table of regions, ``start`` -1 and ``end`` the length - 1; the sequences, uint8 (bp,) without the N that fill
+    them up; and their rows of the dataset.
+
+    Raises
+    ------
+    InputError
+        The test parts are empty, or a sequence is all N.
+    """
+    rows = _in_turn(reader, infos, count, where, lambda rows: rows)
+    if not len(rows):
+        raise InputError(where, f"the test parts of dataset {reader.name} are empty")
+    name = next(name for name, spec in reader.inputs.items() if spec.kind == "sequence")
+    sequences = []
+    for number in rows.index:
+        codes = reader.read(f"inputs/{name}", number, number + 1)[0]
+        known = np.flatnonzero(codes < N_CODE)
+        if not len(known):
+            raise InputError(where, f"row {number} of dataset {reader.name} is all N, there is nothing to edit")
+        sequences.append(codes[: known[-1] + 1])
+    names = [text or f"sequence {number + 1}" for number, text in zip(rows.index, rows["name"])]
+    lengths = np.array([len(codes) for codes in sequences])
+    table = rows.assign(
+        name=names, genome="", contig="", start=-1, end=lengths - 1, strand=1, record=0, window_start=-1
+    )
+    return table[_COLUMNS].reset_index(drop=True), sequences, rows

@@ -31,6 +31,8 @@ _READ = 64
 
 def world_of(reader: MapReader) -> Path | None:
     """Folder of the simulated world that a map's genome was read from, if it lies beside the map in the results."""
+    if not reader.attrs["genome"]:  # sequences of a table
+        return None
     results = reader.folder.parent.parent
     world, genome = results / "simulation", results / "genome" / f"{slug(reader.attrs['genome'])}.zarr"
     try:

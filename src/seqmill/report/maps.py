@@ -96,7 +96,7 @@ def _summary(reader: MapReader, tracks: list, labels: list[str]) -> tuple[np.nda
 def _line(place: dict[str, Any], effects: np.ndarray, codes: np.ndarray, labels: list[str]) -> dict[str, Any]:
     line = {
         "name": str(place["name"]),
-        "place": f"{place['contig']}:{place['start'] + 1:,}–{place['end']:,}",
+        "place": f"{place['contig']}:{place['start'] + 1:,}–{place['end']:,}" if place["contig"] else "–",
         "length": int(place["end"] - place["start"]),
         "runs": int(place["runs"]),
         "largest": 0.0,
@@ -108,7 +108,7 @@ def _line(place: dict[str, Any], effects: np.ndarray, codes: np.ndarray, labels:
         at, base, track = np.unravel_index(int(size.argmax()), size.shape)
         line["largest"] = float(size.max())
         line["effect"] = float(effects[at, base, track])
-        line["what"] = f"{place['start'] + at + 1:,} {BASES[codes[at]]}→{BASES[base]}"
+        line["what"] = f"{max(place['start'], 0) + at + 1:,} {BASES[codes[at]]}→{BASES[base]}"
         line["track"] = labels[track]
     return line
 
@@ -130,8 +130,9 @@ def _still(region: dict[str, Any], labels: list[str]) -> dict[str, str]:
     """The picture for paper and for readers without script: the track with the largest effect."""
     place, effects = region["place"], region["effects"]
     track = int(np.nan_to_num(np.abs(effects)).reshape(len(effects), -1).max(axis=1).argmax())
-    source, first, last = still(region["codes"], effects[track], int(place["start"]))
-    where = f"{place['contig']}:{int(place['start']) + first + 1:,}–{int(place['start']) + last:,}"
+    start = max(int(place["start"]), 0)
+    source, first, last = still(region["codes"], effects[track], start)
+    where = f"{_contig(place)}:{start + first + 1:,}–{start + last:,}"
     return {
         "source": source,
         "name": str(place["name"]),
@@ -139,6 +140,11 @@ def _still(region: dict[str, Any], labels: list[str]) -> dict[str, str]:
         "where": where,
         "alt": f"Logo over heatmap of {where}, {labels[track]}; largest effect {number(_largest(effects[track]))}.",
     }
+
+
+def _contig(place: pd.Series) -> str:
+    """Contig of a region, or the name of a sequence of a table, which has none."""
+    return str(place["contig"] or place["name"])
 
 
 def _largest(effects: np.ndarray) -> float:
@@ -156,8 +162,8 @@ def _packed(region: dict[str, Any]) -> dict[str, Any]:
     place = region["place"]
     found = {
         "name": str(place["name"]),
-        "contig": str(place["contig"]),
-        "start": int(place["start"]),
+        "contig": _contig(place),
+        "start": max(int(place["start"]), 0),
         "runs": int(place["runs"]),
         "sequence": "".join(BASES[min(code, 4)] for code in region["codes"]),
         "effects": [pack(track) for track in region["effects"]],

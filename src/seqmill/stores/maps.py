@@ -12,6 +12,9 @@
 
 All numbers are means over the runs that scored the region. Effects are NaN beyond a shorter region and at N, a
 substitution by the base that is there is 0.
+
+Regions that are sequences of a table lie on no genome: genome and contig are empty, start and window_start -1, end is
+the length - 1.
 """
 
 from collections.abc import Mapping, Sequence

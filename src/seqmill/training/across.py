@@ -36,7 +36,7 @@ def _folds(reader: Any, part: str, runs: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(fold for run in wanted for fold in folds_of(reader, run, part)))
 
 
-def _unseen(
+def unseen_rows(
     reader: Any, rows: pd.DataFrame, infos: Sequence[Mapping[str, Any]], datasets: Sequence[str | Path]
 ) -> np.ndarray:
     """Rows that each model may predict, bool (model, row): never in its training or validation part.
@@ -124,7 +124,7 @@ def predict_across(
     ranges = part_ranges(reader.parts, folds)
     if not ranges:
         raise InputError(reader.name, f"the {part} part has no rows")
-    unseen = _unseen(reader, rows_of(reader, folds), infos, trained_on)
+    unseen = unseen_rows(reader, rows_of(reader, folds), infos, trained_on)
     for info, may in zip(infos, unseen):
         logging.getLogger("seqmill").info("%s: predicts %d of %d rows", _run(info), may.sum(), len(may))
     used = np.flatnonzero(unseen.any(axis=1)).tolist()

@@ -17,6 +17,7 @@ if PROJECT.config.simulation:
             "results/simulation/ctcf.narrowPeak.gz",
             "results/simulation/gata1.narrowPeak.gz",
             "results/simulation/myc.narrowPeak.gz",
+            "results/simulation/variants.vcf.gz",
         log:
             "logs/simulation.log",
         benchmark:

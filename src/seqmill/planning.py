@@ -18,6 +18,7 @@ from seqmill.config.datasets import Dataset
 from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.sheet import Track
+from seqmill.planning_effects import effect_amounts
 from seqmill.runtime.errors import DamageError
 from seqmill.runtime.marker import MARKER, read_marker
 from seqmill.runtime.progress import human_bytes, human_seconds
@@ -36,7 +37,8 @@ RATES = {
     "baseline": (0.5e6, "bp/s"),
 }
 NOUN_BYTES = 50_000  # headers, marker and run record
-JOB_SECONDS = {"model": 20.0, "predictions": 8.0}  # start of a job; jax compiles the network
+# start of a job; jax compiles the network
+JOB_SECONDS = {"model": 20.0, "predictions": 8.0, "map": 15.0, "variants": 8.0}
 OTHER_JOB_SECONDS = 4.0
 PARAMETER_BYTES = 20e6  # of a network; nothing is asked of jax here
 TARGETS = ("all", "datasets", "tracks", "browser")
@@ -184,13 +186,25 @@ def _run_entries(project: Project, results: Path, shapes: dict[str, Any]) -> lis
     return entries
 
 
+def _effect_entries(project: Project, results: Path, shapes: dict[str, Any]) -> list[dict[str, Any]]:
+    entries = []
+    for amount in effect_amounts(project):
+        width = shapes[amount.dataset][1]
+        seconds = amount.runs * amount.sequences * width / _rate("prediction")
+        folder = results / amount.place
+        size = 4 * PACKED["predictions"] * amount.values
+        entries.append(_entry(amount.noun, amount.name, folder, size, seconds, places=amount.places))
+    return entries
+
+
 def make_plan(project: Project, results: Path) -> dict[str, Any]:
     """What the configuration asks for.
 
     Returns
     -------
     ``nouns``: each with noun, name, bytes and seconds (estimates), built (already there); datasets with examples (at
-    most) and partial (records outside a piece of a genome are still among them). ``to_build``, ``bytes``,
+    most) and partial (records outside a piece of a genome are still among them), maps and variants with places
+    (regions or variants, from the size of their file). ``to_build``, ``bytes``,
     ``seconds``: of those that are not there. ``free_bytes`` where results lie, ``enough`` (with a fifth to spare),
     ``rates`` that the times assume.
     """
@@ -204,7 +218,7 @@ def make_plan(project: Project, results: Path) -> dict[str, Any]:
             _entry("track", name, results / f"tracks/{slug(name)}.zarr", *_track(track, lengths[track.assembly]))
         )
     datasets, shapes = _dataset_entries(project, results, lengths)
-    nouns += datasets + _run_entries(project, results, shapes)
+    nouns += datasets + _run_entries(project, results, shapes) + _effect_entries(project, results, shapes)
     missing = [noun for noun in nouns if not noun["built"]]
     size = sum(noun["bytes"] for noun in missing)
     place = next(path for path in (results, *results.absolute().parents) if path.is_dir())

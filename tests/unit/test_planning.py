@@ -9,6 +9,7 @@ from tests.unit.cli_world import SIZE, config, write_world
 from seqmill import planning
 from seqmill.cli import main
 from seqmill.config.project import Project
+from seqmill.planning_effects import effect_amounts
 from seqmill.stores.dataset import DatasetReader
 
 
@@ -197,3 +198,26 @@ def test_summary_names_the_report_or_its_absence(folder, capsys):
     (folder / "results/report/index.html").write_text("x")
     assert main(["summary"]) == 0
     assert f"report: {folder}/results/report/index.html" in capsys.readouterr().out
+
+
+def test_maps_and_variants_are_counted_in_sequences_to_predict(folder):
+    (folder / "regions.bed").write_text("chr3\t100\t150\tregion_name_of_thirty\n" * 10)
+    (folder / "v.vcf").write_text("x" * 4000)
+    values = config(
+        maps={
+            "first": {"model": "small", "windows": 5, "edits": ["substitutions", "insertions"]},
+            "file": {"model": "small", "regions": "regions.bed", "runs": "all"},
+        },
+        variants={"v": {"model": "small", "file": "v.vcf"}},
+    )
+    project = Project.of(values, "config.yaml")
+    first, file, variants = effect_amounts(project)
+    assert (first.noun, first.place, first.places) == ("map", "maps/first.zarr", 5)
+    assert first.sequences == 5 * (1 + 100 * (3 + 4))  # windows of 100 bp; three substitutions, four insertions a base
+    assert (first.runs, first.values) == (2, 2 * 5 * 100 * 8)  # two seeds: means and their spread
+    assert file.places == (folder / "regions.bed").stat().st_size // 30
+    assert (variants.places, variants.sequences, variants.values) == (100, 200, 200)
+    plan = planning.make_plan(project, Path("results"))
+    rate = planning.RATES["prediction"][0]
+    assert entry(plan, "map", "first")["seconds"] == pytest.approx(15 + 2 * first.sequences * 100 / rate, abs=0.1)
+    assert [e["noun"] for e in plan["nouns"]][-3:] == ["map", "map", "variants"]

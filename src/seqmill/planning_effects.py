@@ -1,0 +1,77 @@
+"""How much work maps and variants will be: sequences to predict and numbers to keep, from the configuration alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from seqmill.config.effects import Map, VariantSet
+from seqmill.config.names import slug
+from seqmill.config.project import Project
+
+EDITS = {"substitutions": 3, "deletions": 1, "insertions": 4}  # of one base
+BED_BYTES = 30  # of a region
+VARIANT_BYTES = {False: 40, True: 12}  # of a variant in a plain and in a compressed file
+
+
+class Amount(NamedTuple):
+    """Work of one map or set of variants.
+
+    ``sequences`` predicted by one run, ``runs`` that score a place, ``values`` kept, ``places`` regions or variants.
+    """
+
+    noun: str
+    name: str
+    place: str
+    dataset: str
+    sequences: int
+    runs: int
+    values: int
+    places: int
+
+
+def effect_amounts(project: Project) -> Iterator[Amount]:
+    """Work of every map and set of variants of a configuration; at most so much."""
+    config = project.config
+    for name, section in config.maps.items():
+        dataset = config.models[section.model].dataset
+        bp = _window_bp(project, dataset)
+        places = section.windows or _bytes(section.regions) // BED_BYTES
+        edits = sum(EDITS[edit] for edit in section.edits)
+        runs, tracks = _runs(project, section), _tracks(project, section)
+        kept = sum(1 if edit == "deletions" else 4 for edit in section.edits)
+        values = places * bp * kept * tracks * (2 if runs > 1 else 1)
+        place = f"maps/{slug(name)}.zarr"
+        yield Amount("map", name, place, dataset, places * (1 + bp * edits), runs, values, places)
+    for name, variants in config.variants.items():
+        dataset, count = config.models[variants.model].dataset, _variants(project, variants.file)
+        values = count * _tracks(project, variants) * len(variants.effects)
+        place = f"variants/{slug(name)}"
+        yield Amount("variants", name, place, dataset, 2 * count, _runs(project, variants), values, count)
+
+
+def _window_bp(project: Project, dataset: str) -> int:
+    windows = project.config.datasets[dataset].windows
+    return getattr(windows, "window_bp", None) or getattr(windows, "length_bp", None) or 200
+
+
+def _runs(project: Project, section: Map | VariantSet) -> int:
+    """Runs that score a place: of cross-validation's folds the one that did not see it, unless all shall."""
+    folds = project.folds(section.model)
+    return len(project.seeds(section.model)) * (len(folds) if section.runs == "all" else 1)
+
+
+def _tracks(project: Project, section: Map | VariantSet) -> int:
+    dataset = project.config.models[section.model].dataset
+    targets = section.targets or project.config.datasets[dataset].targets
+    return sum(max(1, len(project.target_tracks(dataset, target))) for target in targets)
+
+
+def _bytes(path: Path | None) -> int:
+    return path.stat().st_size if path and path.is_file() else 0
+
+
+def _variants(project: Project, path: Path) -> int:
+    simulation = project.config.simulation
+    if not path.is_file() and simulation and path.name == "variants.vcf.gz":
+        return round(simulation.variants_per_mb * simulation.chromosomes * simulation.chromosome_bp / 1e6)
+    return _bytes(path) // VARIANT_BYTES[path.suffix in (".gz", ".bgz", ".bcf", ".parquet")]

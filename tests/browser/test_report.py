@@ -1,8 +1,14 @@
-"""The report in a real browser: hostile names do nothing, and the page fits a phone."""
+"""The report in a real browser: hostile names do nothing, maps can be looked through, and the page fits a phone."""
 
+import json
 import re
 import shutil
+import socket
 import subprocess
+import threading
+from collections import Counter
+from html import unescape
+from html.parser import HTMLParser
 
 import pytest
 from tests.unit.report_examples import gather_example
@@ -16,6 +22,7 @@ QUIET = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+TOUCH = ["--dump-dom", "--allow-file-access-from-files", "--virtual-time-budget=5000"]
 
 
 @pytest.fixture(scope="module")
@@ -32,38 +39,181 @@ def browse(profile, page, *options):
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
-def test_the_check_itself_sees_a_script_run(tmp_path):
+def driven(folder, page, steps, width=390):
+    """What the JavaScript ``steps``, run beside the page in a frame of ``width`` px, return: JSON.
+
+    In them ``frame`` is the page's window and ``find(name)`` its first element of a class.
+    """
+    (folder / "page.html").write_bytes(page.encode("utf-8", "replace"))
+    (folder / "frame.html").write_text(
+        "<!DOCTYPE html><meta charset=utf-8><title>wait</title>"
+        f"<iframe id=f src=page.html style='width:{width}px;height:800px;border:0'></iframe>"
+        "<script>f.onload = async () => { const frame = f.contentWindow, page = f.contentDocument;"
+        "const find = name => page.querySelector('.' + name); const press = key => find('picture').dispatchEvent("
+        "new frame.KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}));"
+        f"try {{ document.title = JSON.stringify(await (async () => {{ {steps} }})()); }}"
+        "catch (error) { document.title = JSON.stringify(String(error)); } }</script>"
+    )
+    dom = browse(folder / "profile", folder / "frame.html", *TOUCH)
+    return json.loads(unescape(re.search(r"<title>(.*?)</title>", dom, re.DOTALL)[1]))
+
+
+class Tags(HTMLParser):
+    """How often each tag occurs, the scripts, and the addresses."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.count, self.addresses = Counter(), []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.count[tag] += 1
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "action", "srcdoc")]
+        assert not any(name.startswith("on") for name, _ in attrs)
+
+
+class Listener:
+    """A proxy that answers nothing and counts who asks for something of ``example.org``."""
+
+    def __enter__(self):
+        self.asked = []
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self.listen, daemon=True).start()
+        return self
+
+    def listen(self):
+        while True:
+            try:
+                connection, _ = self.server.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(2)
+                try:
+                    first = connection.recv(4096).split(b"\r\n")[0]
+                except OSError:
+                    first = b""
+                if b"example.org" in first:
+                    self.asked.append(first)
+
+    def __exit__(self, *error):
+        self.server.close()
+
+    @property
+    def options(self):
+        return ["--dump-dom", f"--proxy-server=127.0.0.1:{self.port}", "--virtual-time-budget=3000"]
+
+
+def test_the_check_itself_sees_a_script_run_and_a_request(tmp_path):
     page = tmp_path / "bad.html"
-    page.write_text("<!DOCTYPE html><title>calm</title><body><script>document.title='pwned'</script>")
-    assert "<title>pwned</title>" in browse(tmp_path / "profile", page, "--dump-dom")
+    page.write_text(
+        "<!DOCTYPE html><title>calm</title><body><img src=http://example.org/x><script>document.title='pwned'</script>"
+    )
+    with Listener() as listener:
+        assert "<title>pwned</title>" in browse(tmp_path / "profile", page, *listener.options)
+        assert listener.asked
 
 
 def test_hostile_names_do_nothing(context, tmp_path):
-    """All payloads on one page: no title changes, no element appears."""
-    page = tmp_path / "page.html"
-    everything = " ".join(PAYLOADS)
-    page.write_bytes(render(poisoned(context, everything)).encode("utf-8", "replace"))
-    dom = browse(tmp_path / "profile", page, "--dump-dom")
-    title = re.search(r"<title>(.*?)</title>", dom, re.DOTALL)[1]
-    assert title.startswith("&lt;script&gt;")
-    body = dom.partition("<body>")[2]
-    assert not re.search(r"<(script|iframe|svg|base|form|link|object)\b", body)
-    assert len(re.findall(r"<img ", body)) == 19  # as in test_report_page.py
+    """All payloads in every place: no script of theirs runs, no request leaves, the page has the same elements."""
+    pages = {"harmless": "harmless", "hostile": " ".join(PAYLOADS)}
+    tags = {}
+    for name, text in pages.items():
+        page = tmp_path / f"{name}.html"
+        page.write_bytes(render(poisoned(context, text)).encode("utf-8", "replace"))
+        with Listener() as listener:
+            dom = browse(tmp_path / name, page, *listener.options)
+            assert listener.asked == []
+        assert not re.search("<title>(pwned|calm)", dom)
+        tags[name] = Tags(dom)
+        assert '<html lang="en" class="live">' in dom  # our own script did run
+    assert tags["hostile"].count == tags["harmless"].count
+    assert tags["hostile"].count["script"] == 2
+    assert not {"iframe", "base", "form", "link", "object", "embed"} & set(tags["hostile"].count)
+    # the context's image addresses were drawn by the report; all others lead to places of the page
+    assert {address.split(":")[0] for address in tags["hostile"].addresses if address[0] != "#"} == {"data"}
 
 
-def test_styles_survive_the_policy_and_a_phone_sees_no_sideways_scroll(context, tmp_path):
+def test_a_map_is_looked_through_by_keys_and_buttons(context, tmp_path):
+    found = driven(
+        tmp_path,
+        render(context),
+        """
+        const seen = () => find('readout').textContent, out = {regions: find('region').options.length, first: seen()};
+        const span = () => Number(/(\\d+)–(\\d+) of/.exec(seen())[2]) - Number(/(\\d+)–(\\d+) of/.exec(seen())[1]) + 1;
+        out.span = span(); out.letters = page.querySelectorAll('.picture')[0].querySelectorAll('path').length;
+        press('ArrowRight'); out.right = seen(); press('ArrowDown'); out.down = seen();
+        find('closer').click(); out.closer = span(); find('whole').click(); out.whole = span();
+        press('Home'); out.home = seen(); press('End'); out.end = seen();
+        find('region').value = 2; find('region').dispatchEvent(new frame.Event('change')); out.third = seen();
+        out.stills = frame.getComputedStyle(find('stills')).display;
+        const box = find('picture').getBoundingClientRect();
+        const place = {clientX: box.left + 200, clientY: 10};
+        const wheel = new frame.WheelEvent('wheel', {ctrlKey: true, deltaY: -1, cancelable: true, ...place});
+        const before = span(); find('picture').dispatchEvent(wheel);
+        out.wheel = [before, span(), wheel.defaultPrevented];
+        return out;
+        """,
+    )
+    regions = context["maps"][0]["data"]["regions"]
+    assert found["regions"] == len(regions) == 12
+    assert found["closer"] == round(found["span"] / 2)
+    assert found["whole"] == len(regions[0]["sequence"])
+    assert found["letters"] > 10
+    assert found["stills"] == "none"
+    assert found["wheel"][1] < found["wheel"][0] and found["wheel"][2] is True
+    # the strongest base comes first, and the cursor moves by one
+    places = [
+        int(found[key].split(" ")[0].split(":")[1].replace(",", "")) for key in ("first", "right", "down", "home")
+    ]
+    assert places[1] == places[0] + 1 == places[2]
+    assert places[3] == regions[0]["start"] + 1
+    sequence = regions[0]["sequence"]
+    index = places[1] - 1 - regions[0]["start"]
+    rows = {key: "ACGT"[row] for key, row in (("right", 0), ("down", 1))}
+    for key, base in rows.items():
+        change = f"{sequence[index]}→{base}: " if base != sequence[index] else f"{base}, the base that is there"
+        assert change in found[key]
+    assert found["third"].startswith(f"{regions[2]['contig']}:")
+
+
+def test_a_map_is_saved_as_numbers_and_as_a_picture(context, tmp_path):
+    found = driven(
+        tmp_path,
+        render(context),
+        """
+        const blobs = [], names = [];
+        frame.URL.createObjectURL = blob => { blobs.push(blob); return 'blob:none'; };
+        frame.HTMLAnchorElement.prototype.click = function () { names.push(this.download); };
+        find('as-tsv').click(); find('as-svg').click();
+        const texts = await Promise.all(blobs.map(blob => blob.text()));
+        const svg = new DOMParser().parseFromString(texts[1], 'image/svg+xml');
+        return {names, tsv: texts[0], root: svg.documentElement.tagName, rects: svg.querySelectorAll('rect').length};
+        """,
+        width=900,
+    )
+    assert [name.rpartition(".")[2] for name in found["names"]] == ["tsv", "svg"]
+    assert (found["root"], found["rects"] > 100) == ("svg", True)
+    lines = [line.split("\t") for line in found["tsv"].splitlines()]
+    assert lines[0] == ["#contig", "start", "end", "ref", "alt", "effect", "track"]
+    region = context["maps"][0]["data"]["regions"][0]
+    known = sum(base != "N" for base in region["sequence"])
+    assert len(lines) == 1 + 3 * known
+    for line in lines[1:]:
+        at = int(line[1]) - region["start"]
+        assert region["sequence"][at] == line[3] != line[4]
+    largest = max(abs(float(line[5])) for line in lines[1:])
+    assert largest == pytest.approx(context["maps"][0]["regions"][0]["largest"], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["", "W" * 120])
+def test_styles_survive_the_policy_and_a_phone_sees_no_sideways_scroll(context, tmp_path, name):
     """Measured from outside: the page must not be wider than the window; only tables scroll inside."""
-    page, frame = tmp_path / "page.html", tmp_path / "frame.html"
-    page.write_text(render(context))
-    frame.write_text(
-        "<!DOCTYPE html><title>wait</title>"
-        "<iframe id=f src=page.html style='width:390px;height:800px;border:0'></iframe>"
-        "<script>f.onload = () => { const d = f.contentDocument, b = d.body; document.title = "
-        "[d.documentElement.scrollWidth, f.contentWindow.getComputedStyle(b).marginLeft].join(' ') }</script>"
+    found = driven(
+        tmp_path,
+        render(poisoned(context, name) if name else context),
+        "return [page.documentElement.scrollWidth, frame.getComputedStyle(page.body).marginLeft]",
     )
-    dom = browse(
-        tmp_path / "profile", frame, "--dump-dom", "--allow-file-access-from-files", "--virtual-time-budget=5000"
-    )
-    width, margin = re.search(r"<title>(.*?)</title>", dom)[1].split()
-    assert int(width) <= 390
-    assert margin == "0px"  # the browser's own is 8px: the style was accepted by its digest
+    assert found[0] <= 390
+    assert found[1] == "0px"  # the browser's own is 8px: the style was accepted by its digest

@@ -66,6 +66,7 @@ def _genome(folder: Path, marker: Marker, written: Written) -> dict[str, Any]:
     return {
         "name": attrs["name"],
         **_said(written, "genomes", attrs["name"], section.get("fasta")),
+        "blacklist": bool(section.get("blacklist")),
         "contigs": len(sizes),
         "bp": sum(sizes),
         "n_share": attrs["n_count"] / max(sum(sizes), 1),

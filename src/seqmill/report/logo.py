@@ -29,11 +29,18 @@ def colour(value: float, largest: float) -> str:
 
 
 def strongest(weight: np.ndarray, width: int) -> tuple[int, int]:
-    """0-based bounds of the stretch of ``width`` positions with the largest sum; all where there are fewer."""
+    """0-based bounds of the stretch of ``width`` positions with the largest sum; all where there are fewer.
+
+    Of neighbouring stretches that have nearly as much the middle one, so that what is strong is not at its edge.
+    """
     if len(weight) <= width:
         return 0, len(weight)
     sums = np.convolve(np.nan_to_num(weight), np.ones(width), "valid")
-    start = int(sums.argmax())
+    best, far = int(sums.argmax()), np.flatnonzero(sums < 0.95 * sums.max())
+    before, behind = far[far < best], far[far > best]
+    first = int(before[-1]) + 1 if len(before) else 0
+    last = int(behind[0]) - 1 if len(behind) else len(sums) - 1
+    start = (first + last) // 2
     return start, start + width
 
 

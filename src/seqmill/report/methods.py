@@ -39,14 +39,13 @@ def methods(found: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Parag
     ----------
     found : what the page shows (`seqmill.report.page.gather`). settings : `seqmill.report.collect.settings_of`.
     """
+    listed = any(genome["blacklist"] for genome in found["sources"]["genomes"])
+    examples = [_dataset(item, settings["datasets"].get(item["name"], {}), listed) for item in found["datasets"]]
     parts = [
         ("Data", _data(found["sources"])),
-        (
-            "Examples",
-            " ".join(_dataset(item, settings["datasets"].get(item["name"], {})) for item in found["datasets"]),
-        ),
+        ("Examples", " ".join(examples)),
         ("Networks", " ".join(_network(name, info, settings) for name, info in settings["networks"].items())),
-        ("Baselines", " ".join(_baseline(name, section) for name, section in settings["baselines"].items())),
+        ("Baselines", " ".join(filter(None, (_baseline(*item) for item in settings["baselines"].items())))),
         ("Evaluation", " ".join(map(_evaluation, found["evaluations"]))),
         ("Mutagenesis", " ".join(map(_map, found["maps"]))),
         ("Variants", " ".join(map(_variants, found["variants"]))),
@@ -83,7 +82,7 @@ def _data(sources: Mapping[str, Any]) -> str:
     return " ".join(said)
 
 
-def _dataset(item: Mapping[str, Any], section: Mapping[str, Any]) -> str:
+def _dataset(item: Mapping[str, Any], section: Mapping[str, Any], listed: bool) -> str:
     windows, split = section.get("windows", {}), section.get("split", {})
     what = {
         "peaks": f"windows of {number(item['window_bp'])} bp centred on peaks",
@@ -100,8 +99,8 @@ def _dataset(item: Mapping[str, Any], section: Mapping[str, Any]) -> str:
         said.append(f"For each positive {number(float(negatives['ratio']), 1)} negatives were drawn, {kind}.")
     if windows.get("kind") in ("tiles", "peaks"):
         share = percent(section.get("max_n_fraction"))
-        listed = " or touching the blacklist" if section.get("blacklist") == "drop" else ""
-        said.append(f"Windows with more than {share} N{listed} were left out, where there was such a list.")
+        touching = ", or that touch the blacklist," if listed and section.get("blacklist") == "drop" else ""
+        said.append(f"Windows with more than {share} N{touching} were left out.")
     if item["split"]:
         named = [f"{key} {_list(split[key])}" for key in ("test", "valid") if isinstance(split.get(key), list)]
         said.append(f"Parts were divided {item['split']}{': ' + '; '.join(named) if named else ''}.")
@@ -139,6 +138,8 @@ def _network(name: str, info: Mapping[str, Any], settings: Mapping[str, Any]) ->
 
 
 def _baseline(name: str, section: Mapping[str, Any]) -> str:
+    if not section.get("kind"):
+        return ""
     kind = FEATURES.get(str(section.get("kind")), str(section.get("kind", "")))
     words = f" of {section['k']} letters" if section.get("k") and section.get("kind") in FEATURES else ""
     fit = FITS.get(str(section.get("fit", "")), "")
@@ -157,8 +158,9 @@ def _evaluation(item: Mapping[str, Any]) -> str:
 def _map(item: Mapping[str, Any]) -> str:
     who = "the runs that never saw the region in training" if item["runs"] == "unseen" else "all runs"
     strands = ", on both strands" if item["both_strands"] else ""
+    where = plural(item["n"], "region") + f" of {item['genome']}" if item["genome"] else plural(item["n"], "sequence")
     return (
-        f"Map {item['name']}: in {plural(item['n'], 'region')} of {item['genome']} every base was edited "
+        f"Map {item['name']}: in {where} every base was edited "
         f"({', '.join(item['edits'])}) and scored by {item['model']}, by {who}{strands}; "
         "an effect is the score of the edited sequence minus that of the unedited one"
         f" ({', '.join(item['spaces'])})."
@@ -170,8 +172,8 @@ def _variants(item: Mapping[str, Any]) -> str:
     strands = ", on both strands" if item["both_strands"] else ""
     count = f"{number(item['scored'])} of {number(item['n'])} alleles"
     return (
-        f"Variants {item['name']}: {count} were scored by {item['model']} on {item['genome']}{strands} ({_list(effects)}); "
-        f"the reference allele agreed with the genome in {percent(item['ref_match'])}."
+        f"Variants {item['name']}: {count} were scored by {item['model']} on {item['genome']}{strands} "
+        f"({_list(effects)}); the reference allele agreed with the genome in {percent(item['ref_match'])}."
     )
 
 

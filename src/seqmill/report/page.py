@@ -92,7 +92,8 @@ def gather(
 
 def safe_json(value: Any) -> str:
     """JSON for a script element: no character is left that could end the element or begin a comment."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)  # ASCII: line separators and surrogates escaped
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    text = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text, and browsers choke on it
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 

@@ -11,14 +11,19 @@ VERDICTS = {
 }
 
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def number(value: Any, digits: int = 3) -> str:
-    """0.81234 -> '0.812', 1234567 -> '1,234,567'; an en dash for nothing."""
+    """0.81234 -> '0.812', 1234567 -> '1,234,567', 1.26e-5 -> '1.26 × 10⁻⁵'; an en dash for nothing."""
     if value is None or value != value:
         return "–"
     if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1000):
         text = f"{int(value):,}"
     elif value and (abs(value) < 10**-digits or abs(value) >= 1e6):
         text = f"{value:.{digits}g}"
+        mantissa, _, power = text.partition("e")
+        text = f"{mantissa} × 10{str(int(power)).translate(_RAISED)}" if power else text
     else:
         text = f"{value:,.{digits}f}"
     return text.replace("-", "−")

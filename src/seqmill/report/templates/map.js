@@ -87,8 +87,10 @@
       const sum = row => row.reduce((total, value) => total + (Number.isNaN(value) ? 0 : value), 0);
       this.height = this.effects.map(row => -sum(row) / 3);
       this.weight = this.effects.map(row => sum(row.map(Math.abs)) / 3);
-      this.largest = Math.max(...this.effects.flat().concat(this.deletions || []).map(v => Math.abs(v) || 0), 1e-9);
-      this.find('space').textContent = this.map.space[track] ? `(${this.map.space[track]}; full colour at ±${this.largest.toFixed(2)})` : '';
+      const largest = values => Math.max(...values.map(value => Math.abs(value) || 0), 1e-9);
+      this.largest = [...Array(4).fill(largest(this.effects.flat())), largest(this.deletions || [])];
+      const full = `±${this.largest[0].toFixed(2)}` + (this.deletions ? `, of deletions at ±${this.largest[4].toFixed(2)}` : '');
+      this.find('space').textContent = this.map.space[track] ? `(${this.map.space[track]}; full colour at ${full})` : '';
       if (stay) return this.draw();
       const width = clamp(Math.floor((this.picture.clientWidth - LEFT) / 9), CLOSEST, this.length);
       const first = this.strongest(width);
@@ -183,7 +185,7 @@
           if (row < 4 && this.region.sequence[i] === BASES[row]) {
             shape(svg, 'circle', { cx: x + this.step / 2, cy: y + ROW / 2, r: Math.min(2, this.step / 3), fill: '#8a8f98' });
           } else {
-            const fill = tint(this.value(i, row), this.largest);
+            const fill = tint(this.value(i, row), this.largest[row]);
             shape(svg, 'rect', { x: x.toFixed(2), y, width: (this.step + 0.3).toFixed(2), height: ROW, fill });
           }
         }

@@ -84,8 +84,8 @@ def make_variants(
                 free[low : site.instances[-1].end + AWAY_BP] = False
         for functional in (True, False):
             here = [i for i, site in enumerate(sites) if site.contig == index and site.functional == functional]
-            chosen = rng.choice(here, min(count, len(here)), replace=False) if here else []
-            for number, i in enumerate(sorted(int(i) for i in chosen)):
+            chosen = rng.choice(np.array(here, np.int64), min(count, len(here)), replace=False)
+            for number, i in enumerate(sorted(chosen.tolist())):
                 variant = _in_site(sites[i], i + 1, codes, motifs, rng)
                 deleted = number % _DELETION_EVERY == _DELETION_EVERY - 1
                 found.append(_as_deletion(variant, codes) if deleted else variant)

@@ -106,12 +106,12 @@ class Examiner:
         found = Alleles([], np.empty(0, np.int64), [], [], [], [], [], np.empty((0, 0), bool), [])
         self._compare(found, records, contigs, refs, alts, status)
         free = self._free(contigs, records.start, status)
+        unseen = free.any(axis=0).tolist()
         rows: list[int] = []
         for row, (whole, ref) in enumerate(zip(status, refs)):
-            unknown = not free[:, row].any()
             for alt in alts[row]:
                 judged = whole if whole != OK else judge_alt(ref, alt, self.longest)
-                found.status.append(SEEN if judged == OK and unknown else judged)
+                found.status.append(SEEN if judged == OK and not unseen[row] else judged)
                 found.alt.append(alt)
                 rows.append(row)
         for name, values in (("contig", contigs), ("id", records.id), ("ref", refs), ("number", records.number)):

@@ -106,18 +106,18 @@ class Examiner:
         found = Alleles([], np.empty(0, np.int64), [], [], [], [], [], np.empty((0, 0), bool), [])
         self._compare(found, records, contigs, refs, alts, status)
         free = self._free(contigs, records.start, status)
-        unseen = free.any(axis=0).tolist()
+        fresh: list[bool] = list(free.any(axis=0))
         rows: list[int] = []
         for row, (whole, ref) in enumerate(zip(status, refs)):
             for alt in alts[row]:
                 judged = whole if whole != OK else judge_alt(ref, alt, self.longest)
-                found.status.append(SEEN if judged == OK and not unseen[row] else judged)
+                found.status.append(SEEN if judged == OK and not fresh[row] else judged)
                 found.alt.append(alt)
                 rows.append(row)
         for name, values in (("contig", contigs), ("id", records.id), ("ref", refs), ("number", records.number)):
             setattr(found, name, [values[row] for row in rows])
         found.start = np.array(records.start, np.int64)[rows]
-        found.allowed = free[:, rows] & (np.array(found.status, object) == OK)
+        found.allowed = free[:, rows] & np.array([status == OK for status in found.status])
         return found
 
     def _compare(

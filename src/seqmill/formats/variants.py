@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from seqmill.formats.text import line_blocks, magic_bytes, open_binary, regular_file
 from seqmill.runtime.errors import InputError
@@ -37,7 +37,16 @@ class Records(NamedTuple):
     number: list[int]
 
     def part(self, start: int, stop: int) -> "Records":
-        return Records(*(column[start:stop] for column in self))
+        return records_of(column[start:stop] for column in self)
+
+    def joined(self, other: "Records") -> "Records":
+        pairs: Iterable[Any] = zip(self, other)
+        return records_of(mine + more for mine, more in pairs) if self.start else other
+
+
+def records_of(columns: Iterable[list[Any]]) -> Records:
+    """Records from the columns in their order."""
+    return Records(*columns)
 
 
 def no_records() -> Records:
@@ -70,8 +79,7 @@ class VariantFile:
         """All records, ``size`` at a time; the last block may be smaller. InputError names a bad line."""
         kept = no_records()
         for records in self._pieces():
-            for column, more in zip(kept, records):
-                column.extend(more)
+            kept = kept.joined(records)
             first = 0
             while len(kept.start) - first >= size:
                 yield kept.part(first, first + size)
@@ -89,9 +97,10 @@ class VariantFile:
             yield from text_table(self)
         else:
             reader = {"bcf": "Bcf", "parquet": "ParquetTable"}[self.format]
-            arguments = {} if self.format == "bcf" else {"columns": dict(self.columns), "base": self.position_base}
+            table: dict[str, Any] = {"columns": dict(self.columns), "base": self.position_base}
+            table = {} if self.format == "bcf" else table
             with IsolatedWorker(
-                f"seqmill.formats.variant_tables:{reader}", str(self.path), where=str(self.path), **arguments
+                f"seqmill.formats.variant_tables:{reader}", str(self.path), where=str(self.path), **table
             ) as worker:
                 self.sizes = worker.call("sizes")
                 while (records := worker.call("block")) is not None:

@@ -103,7 +103,7 @@ class VcfWriter:
 
         contig, place, first = (np.frombuffer(column, np.int64) for column in self._places)
         order = np.lexsort((first, place, contig))
-        with pysam.BGZFile(str(self.path), "wb") as out:
+        with pysam.BGZFile(str(self.path), "wb", None) as out:
             out.write(self._head.encode())
             if np.array_equal(order, np.arange(len(order))):
                 self._body.seek(0)

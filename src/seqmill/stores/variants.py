@@ -100,9 +100,9 @@ def write_tables(
             pyarrow.csv.write_csv(pa.Table.from_arrays(plain, schema=kinds), text, options)
             scored = block.filter(pc.equal(block["status"], OK))
             values = [scored[name].to_numpy() for name in columns]
-            places = [scored[name].to_pylist() for name in ("contig", "position_1based", "id", "ref", "alt")]
+            contig, place, label, ref, alt = (scored[name].to_pylist() for name in _PLACE_COLUMNS[:5])
             if len(scored):
-                vcf.append(*places, scored["runs"].to_numpy(), np.stack(values, axis=1))
+                vcf.append(contig, place, label, ref, alt, scored["runs"].to_numpy(), np.stack(values, axis=1))
         if waiting:
             parquet.write_table(pa.concat_tables(waiting))
     vcf.finish()

@@ -95,14 +95,15 @@ def write_run(folder: Path, *, name: str, fold: str, dataset: Path) -> Path:
     return path
 
 
-def write_results(folder: Path) -> dict[str, list[Path]]:
-    """The nouns of a small run with two folds, one network and one baseline; the arguments of `write_report`."""
+def write_results(folder: Path, networks=("basset",), baselines=("kmer",)) -> dict[str, list[Path]]:
+    """The nouns of a small run with two folds, networks and baselines; the arguments of `write_report`."""
     write_toy_results(folder)
     dataset = folder / "datasets/toy.zarr"
     predictions, models = [], []
+    judged = [(name, "network", 1.6) for name in networks] + [(name, "baseline", 0.8) for name in baselines]
     for fold in ("0", "1"):
-        models.append(write_run(folder, name="basset", fold=fold, dataset=dataset))
-        for model, kind, skill in (("basset", "network", 1.6), ("kmer", "baseline", 0.8)):
+        models += [write_run(folder, name=name, fold=fold, dataset=dataset) for name in networks]
+        for model, kind, skill in judged:
             predictions.append(
                 write_predictions(folder, model=model, kind=kind, fold=fold, skill=skill, dataset=dataset)
             )

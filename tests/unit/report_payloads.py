@@ -45,3 +45,15 @@ def poisoned(value: Any, payload: str) -> Any:
     if isinstance(value, list):
         return [poisoned(item, payload) for item in value]
     return value
+
+
+def contrast(first: str, second: str) -> float:
+    """WCAG 2 contrast ratio of two colours #rrggbb."""
+
+    def light(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    low, high = sorted((light(first), light(second)))
+    return (high + 0.05) / (low + 0.05)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import itertools
 import json
 import re
 import shutil
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 from tests.unit.cli_world import config, write_world
 from tests.unit.report_examples import gather_example, write_results
-from tests.unit.report_payloads import PAYLOADS, VOID, poisoned
+from tests.unit.report_payloads import PAYLOADS, VOID, contrast, poisoned
 
 from seqmill.cli import main
 from seqmill.config.models import Report
@@ -79,6 +80,35 @@ def test_policy_forbids_script_and_fits_the_style(results):
     assert policy.split("; ")[:3] == ["default-src 'none'", f"style-src 'sha256-{digest}'", "img-src data:"]
     assert "script-src" not in policy
     assert "unsafe" not in policy
+
+
+def test_headings_are_in_order_and_tables_have_scopes(context):
+    page = render(context)
+    levels = [int(level) for level in re.findall(r"<h([1-6])[ >]", page)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert not re.findall(r"<th(?![^>]*scope=)[ >]", page)
+    assert all("aria-label" in part for part in re.findall(r'<div class="scroll"[^>]*>', page))
+    # the first thing that takes the focus leads to the content
+    assert re.search(r"<body>\s*<a class=\"skip\" href=\"#main\">", page)
+    assert re.findall(r'<h2 id="([^"]+)"', page) == re.findall(r'<li><a href="#([^"]+)"', page)
+
+
+def test_a_benchmark_of_two_datasets_and_three_networks(tmp_path):
+    """Cards are grouped by dataset and target, and figures with many runs show their means."""
+    one = write_results(tmp_path / "results", networks=("basset", "danq", "bpnet"), baselines=("kmer", "gc"))
+    nouns = {key: folders * (1 if key == "models" else 2) for key, folders in one.items()}
+    context = gather(Report(title="Benchmark"), **nouns)
+    cards = [
+        (card["dataset"], card["target"], [net["run"] for net in card["networks"]]) for card in context["headlines"]
+    ]
+    runs = [f"{name}, mean of 2 runs" for name in ("basset", "bpnet", "danq")]
+    assert cards == [("toy", target, runs) for target in ("peaks", "level")] * 2
+    assert all(len(network["rows"]) == 2 for card in context["headlines"] for network in card["networks"])
+    page = render(context)
+    assert Skeleton(page).open == []
+    ids = re.findall(r'id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
 
 
 def test_every_image_says_what_it_shows(results):
@@ -252,16 +282,6 @@ def test_numbers_in_words(value, text):
     assert number(value) == text
 
 
-def contrast(first: str, second: str) -> float:
-    def light(colour):
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b
-
-    low, high = sorted((light(first), light(second)))
-    return (high + 0.05) / (low + 0.05)
-
-
 def test_colours_of_text_have_the_contrast_of_wcag_aa():
     css = Path(__file__).parents[2].joinpath("src/seqmill/report/templates/page.css").read_text()
     themes = re.findall(r":root \{(.*?)\}", css, re.DOTALL)[:2]
@@ -271,3 +291,5 @@ def test_colours_of_text_have_the_contrast_of_wcag_aa():
         for name in ("ink", "soft", "link", "good", "bad", "even"):
             for ground in ("paper", "tint"):
                 assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
+        for ground in ("paper", "tint"):  # borders of controls
+            assert contrast(colours["edge"], colours[ground]) >= 3, ground

@@ -1,0 +1,160 @@
+"""Maps, truth, variants and methods on the report page."""
+
+import ast
+import base64
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.unit.report_effects import TRACKS, write_map, write_world
+from tests.unit.report_examples import gather_example, variant_table
+from tests.unit.report_payloads import PAYLOADS, contrast
+
+from seqmill.config.models import Report
+from seqmill.evaluation.truth import COLUMNS
+from seqmill.report.logo import COLOURS
+from seqmill.report.maps import gather_map, pack
+from seqmill.report.methods import PAPERS
+from seqmill.report.page import render, safe_json, write_report
+from seqmill.report.variants import columns_of
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory):
+    return gather_example(tmp_path_factory.mktemp("context") / "results")
+
+
+def test_the_only_script_is_ours_and_allowed_by_its_digest(context):
+    page = render(context)
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1]
+    data, script = re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"\beval\b|\bFunction\(|innerHTML|document\.write|fetch\(|XMLHttpRequest", script)
+    assert [item["name"] for item in json.loads(data)["maps"]] == ["sites", "more"]
+
+
+@pytest.mark.parametrize("payload", [*PAYLOADS, "<!--<script>", "\u2028\u2029", "</ScRiPt >"])
+def test_the_data_block_cannot_be_closed_early(payload):
+    text = safe_json({"name": payload, payload: [payload]})
+    assert not set("<>&") & set(text)
+    text.encode("utf-8")
+    assert json.loads(text)["name"] == payload.encode("utf-8", "replace").decode()
+
+
+def test_effects_of_the_data_block_are_those_of_the_map():
+    values = np.array([[0.5, -1.25], [np.nan, 0.0]], np.float32)
+    packed = pack(values)
+    whole = np.frombuffer(base64.b64decode(packed["bytes"]), "<i2").astype(float).reshape(values.shape)
+    found = np.where(whole == -32768, np.nan, whole * packed["scale"])
+    np.testing.assert_allclose(found, values, atol=packed["scale"] / 2)
+    assert packed["scale"] == pytest.approx(1.25 / 32767)
+    assert pack(np.zeros((2, 2)))["scale"] == 1.0
+
+
+def test_every_control_has_a_name(context):
+    page = render(context)
+    for button in re.findall(r"<button[^>]*>.*?</button>", page):
+        assert re.search(r'aria-label="[^"]+"', button) or re.search(r">\s*[a-zA-Z]{4,}", button)
+    assert len(re.findall(r"<label>[A-Z][a-z]+ <select", page)) == 2 * 2
+
+
+def test_a_map_is_told(context):
+    found = context["maps"][0]
+    assert (found["n"], found["shown"], len(found["stills"]), found["tracks"]) == (12, 12, 12, list(TRACKS))
+    sizes = [line["largest"] for line in found["regions"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert context["maps"][1]["edits"] == ["substitutions", "deletions"]
+    assert all("deletions" in region for region in context["maps"][1]["data"]["regions"])
+    assert "AUROC of 1.000" in context["truths"][0]["sentence"]
+    page = render(context)
+    assert "12 of 12 regions can be looked at here" in page
+
+
+def test_pictures_are_limited_and_the_page_says_so(tmp_path, monkeypatch):
+    write_world(tmp_path / "results")
+    folder = write_map(tmp_path / "results", count=5)
+    monkeypatch.setattr("seqmill.report.maps.MAX_BYTES", 3 * 240 * 4 * 2 * 2 * 4 // 3)
+    monkeypatch.setattr("seqmill.report.maps.MAX_LISTED", 4)
+    found = gather_map(folder)
+    assert (found["n"], found["shown"], found["hidden"], len(found["data"]["regions"])) == (5, 3, 1, 3)
+    assert [region["name"] for region in found["data"]["regions"]] == [line["name"] for line in found["regions"][:3]]
+
+
+def test_variants_are_told(context):
+    effects = context["variants"][0]["effects"]
+    assert [(item["effect"], item["tracks"], len(item["lines"])) for item in effects] == [
+        ("diff", 2, 20),
+        ("score", 2, 20),
+    ]
+    table = variant_table()
+    for item in effects:
+        columns = table[[f"bound|{track}|{item['effect']}" for track in "ef"]]
+        largest = columns.abs().max(axis=1).sort_values(ascending=False).head(20)
+        assert [abs(line["effect"]) for line in item["lines"]] == pytest.approx(list(largest))
+        first = table.loc[largest.index[0]]
+        assert item["lines"][0]["place"] == f"{first['contig']}:{first['position_1based']:,}"
+    assert effects[1]["lines"][0] == {
+        "place": "chr1:71", "id": "rs7", "change": "A→ACGTAC…(21 bp)", "track": "f", "effect": -9.5,
+    }  # fmt: skip
+    page = render(context)
+    assert "399 of 420 alleles" in page
+    assert "99.8 %" in page
+
+
+def test_columns_of_names_that_hold_the_separator():
+    names = ["contig", "a|b|t|1|diff", "a|t|diff"]
+    found = columns_of(names, ["a", "a|b"])
+    assert {key: [column.track for column in columns] for key, columns in found.items()} == {
+        ("a|b", "diff"): ["t|1"],
+        ("a", "diff"): ["t"],
+    }
+
+
+def test_truth_table_is_written_and_without_truth_has_its_header_alone(tmp_path):
+    nouns = {"evaluations": [], "datasets": [], "models": [], "predictions": []}
+    write_report(tmp_path / "a.html", report=Report(), **nouns, truth_table=tmp_path / "truth.tsv")
+    assert (tmp_path / "truth.tsv").read_text().split() == COLUMNS
+    write_world(tmp_path / "results")
+    maps = [write_map(tmp_path / "results", count=2)]
+    write_report(tmp_path / "a.html", report=Report(), **nouns, maps=maps, truth_table=tmp_path / "truth.tsv")
+    table = pd.read_csv(tmp_path / "truth.tsv", sep="\t")
+    assert list(table.columns) == COLUMNS
+    assert table["auroc"][0] == pytest.approx(1)
+    assert table["map"].unique() == ["sites"]
+
+
+def test_papers_are_those_of_the_files_of_the_networks():
+    folder = Path(__file__).parents[2] / "src/seqmill/models"
+    for name, paper in PAPERS.items():
+        told = ast.get_docstring(ast.parse((folder / f"{name}.py").read_text()))
+        found = " ".join(told.split()[:60]).replace('"', "")
+        for word in re.findall(r"[A-Z][a-z]+|\d{2,}", paper):
+            assert word in found, (name, word)
+
+
+def test_methods_say_what_the_records_say(context):
+    said = {paragraph["heading"]: paragraph["text"] for paragraph in context["methods"]}
+    assert "Network basset on toy: Basset (Kelley, Snoek and Rinn" in said["Networks"]
+    assert "2 runs" in said["Networks"] and "4,137,000 parameters" in said["Networks"]
+    assert "500 resamples of blocks (a block is a contig)" in said["Evaluation"]
+    assert "Map sites: in 12 regions of sim1" in said["Mutagenesis"]
+    assert "numpy" in said["Software"]
+    assert not re.search(r"None|nan|\{|: \.", " ".join(said.values()))
+
+
+def test_letters_and_texts_of_the_map_stand_out_from_white():
+    script = Path(__file__).parents[2].joinpath("src/seqmill/report/templates/map.js").read_text()
+    drawn = dict(re.findall(r"([ACGT]): '(#[0-9a-f]{6})'", script))
+    assert drawn == COLOURS
+    texts = re.findall(r"(?:INK|SOFT) = '(#[0-9a-f]{6})'", script)
+    assert len(texts) == 2
+    for colour in texts:
+        assert contrast(colour, "#ffffff") >= 4.5
+    for colour in drawn.values():  # large letters
+        assert contrast(colour, "#ffffff") >= 3

@@ -14,6 +14,7 @@ from tests.unit.network_toys import target
 
 from seqmill.config.effects import VariantSet
 from seqmill.config.models import Prediction
+from seqmill.config.sources import Genome
 from seqmill.effects import variants as module
 from seqmill.effects.alleles import Examiner, sequences
 from seqmill.effects.ensemble import Ensemble
@@ -23,7 +24,7 @@ from seqmill.effects.variants import score_variants
 from seqmill.formats.variants import OK, Records
 from seqmill.genome.sequence import decode
 from seqmill.runtime.errors import DamageError, InputError
-from seqmill.stores.genome import GenomeReader
+from seqmill.stores.genome import GenomeReader, build_genome
 from seqmill.stores.variants import VariantsReader
 from seqmill.stores.verify import verify
 
@@ -330,6 +331,17 @@ def test_warnings(made, tmp_path, caplog):
     ]
 
 
+def test_places_on_another_genome_cannot_be_compared(made, tmp_path, caplog):
+    build_genome(tmp_path / "new.zarr", name="new", genome=Genome(fasta=made.folder / "toy.fa"))
+    other_genome = SimpleNamespace(genome=tmp_path / "new.zarr", dataset=made.dataset, models=made.models)
+    with caplog.at_level(logging.WARNING, "seqmill"):
+        reader = score(other_genome, vcf(tmp_path / "v.vcf", [snv("1", 5_000)]))
+    assert caplog.messages == [
+        "variants.s: places on genome new cannot be compared with training rows on toy; all runs score all variants"
+    ]
+    assert whole(reader)["runs"].tolist() == [2]
+
+
 def test_windows_of_equal_sequence_are_made_once(made):
     reader = GenomeReader(made.genome)
     examiner = Examiner(reader, {"1": "chr1"}, window_bp=BP)
@@ -415,10 +427,8 @@ def test_effects_of_profiles_and_kinds():
 
 def test_real_sites(test_data, tmp_path):
     """Plain gzip of the 1000 Genomes on a piece of GRCh37, and measured QTLs."""
-    from seqmill.config.sources import Genome
     from seqmill.effects.variant_survey import contig_names, survey
     from seqmill.formats.variants import open_variants
-    from seqmill.stores.genome import build_genome
 
     store = tmp_path / "hg19.zarr"
     build_genome(

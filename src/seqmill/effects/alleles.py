@@ -106,7 +106,7 @@ class Examiner:
         found = Alleles([], np.empty(0, np.int64), [], [], [], [], [], np.empty((0, 0), bool), [])
         self._compare(found, records, contigs, refs, alts, status)
         free = self._free(contigs, records.start, status)
-        fresh: list[bool] = list(free.any(axis=0))
+        fresh = np.logical_or.reduce(free).tolist()
         rows: list[int] = []
         for row, (whole, ref) in enumerate(zip(status, refs)):
             for alt in alts[row]:

@@ -62,6 +62,11 @@ class Unseen:
             for place, part in places
         }
 
+    @property
+    def genomes(self) -> list[str]:
+        """Genomes of the rows of the trainings; places on others cannot be compared with them."""
+        return sorted({genome for links in self._known for covered in links for genome, _ in covered})
+
     def of(self, places: pd.DataFrame) -> np.ndarray:
         """Which run may score which place, bool (run, place).
 

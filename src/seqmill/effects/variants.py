@@ -105,9 +105,15 @@ def score_variants(
         names, n_records = contig_names(file, reader, SURVEY_RECORDS)
         ensemble = Ensemble(models, prediction)
         plan = _Plan(ensemble, section, where)
+        unseen = Unseen(ensemble.infos, datasets) if section.runs == "unseen" else None
+        if unseen is not None and reader.name not in unseen.genomes:
+            _LOG.warning(
+                "%s: places on genome %s cannot be compared with training rows on %s; all runs score all variants",
+                where, reader.name, ", ".join(unseen.genomes) or "no genome",
+            )  # fmt: skip
         examiner = Examiner(
             reader, names, window_bp=ensemble.window_bp, margin_bp=ensemble.margin_bp, runs=len(ensemble),
-            unseen=Unseen(ensemble.infos, datasets) if section.runs == "unseen" else None,
+            unseen=unseen,
         )  # fmt: skip
         found = survey(file, examiner, section.min_ref_match, SURVEY_RECORDS)
         _LOG.info("variants %s: %d alleles of %d records, %d to score", name, found.n, n_records, found.counts["ok"])

@@ -26,7 +26,7 @@ from seqmill.config.scope import (
     target_scope,
     track_scope,
 )
-from seqmill.config.written import written_sources
+from seqmill.config.written import packed, written_sources
 from seqmill.config.yamlfile import read_yaml
 from seqmill.examples.kinds import CONTROL, input_names
 from seqmill.runtime.errors import SeqmillError

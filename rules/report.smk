@@ -55,8 +55,9 @@ rule report:
         mem_mb=2000,
         runtime=30,
     params:
-        section=PROJECT.config.report.model_dump_json(),
-        written=json.dumps(written_sources(PROJECT)),
+        # packed: `snakemake --report` shows the params of this rule without escaping them
+        section=packed(PROJECT.config.report.model_dump(mode="json")),
+        written=packed(written_sources(PROJECT)),
         format=FORMATS["report"],
     script:
         "../workflow/scripts/report.py"

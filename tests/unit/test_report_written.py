@@ -1,10 +1,11 @@
 """What the report is told of sources is what was written, not what environment variables hold."""
 
+import re
 from pathlib import Path
 
 from seqmill.config.project import Project
 from seqmill.config.scope import genome_scope, track_scope
-from seqmill.config.written import written_sources
+from seqmill.config.written import packed, unpacked, written_sources
 
 
 def project(tmp_path: Path, monkeypatch) -> Project:
@@ -48,3 +49,10 @@ def test_a_licence_leaves_the_stores_as_they_are(tmp_path, monkeypatch):
     made = project(tmp_path, monkeypatch)
     assert genome_scope(made.config.genomes["toy"]).licence == ""
     assert track_scope(made.tracks["dnase"]).licence == ""
+
+
+def test_packed_text_means_nothing_to_html_and_comes_back():
+    value = {"title": "</script><script>x</script>", "ü": [1, None, "\u2028"]}
+    text = packed(value)
+    assert re.fullmatch(r"[A-Za-z0-9_=-]+", text)
+    assert unpacked(text) == value

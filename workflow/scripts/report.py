@@ -1,22 +1,21 @@
 """The report page."""
 
-import json
-
 from seqmill.runtime.job import job, noun
 
 with job(snakemake):
     from seqmill.config.models import Report
+    from seqmill.config.written import unpacked
     from seqmill.report.page import write_report
 
     write_report(
         snakemake.output[0],
-        report=Report.model_validate_json(snakemake.params.section),
+        report=Report(**unpacked(snakemake.params.section)),
         evaluations=[noun(path) for path in snakemake.input.evaluations],
         datasets=[noun(path) for path in snakemake.input.datasets],
         models=[noun(path) for path in snakemake.input.models],
         predictions=[noun(path) for path in snakemake.input.predictions],
         maps=[noun(path) for path in snakemake.input.maps],
         variants=[noun(path) for path in snakemake.input.variants],
-        written=json.loads(snakemake.params.written),
+        written=unpacked(snakemake.params.written),
         truth_table=snakemake.output[1] if len(snakemake.output) > 1 else None,
     )

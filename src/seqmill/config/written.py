@@ -1,5 +1,8 @@
 """What the report says of sources in the words of the configuration: paths as written, licences, descriptions."""
 
+import base64
+import json
+from typing import Any
 
 from seqmill.config.project import Project
 
@@ -35,3 +38,17 @@ def written_sources(project: Project) -> dict[str, dict[str, dict[str, str]]]:
         "maps": {name: {"regions": path("maps", name, "regions")} for name in config.maps},
         "variants": {name: {"file": path("variants", name, "file")} for name in config.variants},
     }
+
+
+def packed(value: Any) -> str:
+    """JSON value as letters, digits, ``-``, ``_`` and ``=``.
+
+    ``snakemake --report`` writes the params of a job into its page without escaping, so a title or a path must not
+    stand there as it is.
+    """
+    return base64.urlsafe_b64encode(json.dumps(value, sort_keys=True).encode()).decode()
+
+
+def unpacked(text: str) -> Any:
+    """The value that `packed` was given."""
+    return json.loads(base64.urlsafe_b64decode(text))

@@ -13,5 +13,5 @@ FORMATS = {
     "variants": 1,
     "evaluation": 2,
     "exports": 1,
-    "report": 2,
+    "report": 3,
 }

@@ -50,13 +50,15 @@ class Ensemble:
         require_device(training["device"], training["xla_threads"])  # before the first array
         networks = [load_network(folder) for folder in self.folders]
         inputs = networks[0].view.inputs
-        others = [name for name, spec in inputs.items() if spec.kind != "sequence"]
-        if others or len(inputs) != 1:
+        others = [name for name, spec in inputs.items() if spec.kind not in ("sequence", "length")]
+        sequences = [name for name, spec in inputs.items() if spec.kind == "sequence"]
+        if others or len(sequences) != 1:
             raise InputError(
                 self.folders[0],
                 f"needs inputs beside one sequence ({', '.join(others or inputs)}); only sequences can be edited",
             )
-        ((self._input, spec),) = inputs.items()
+        self._input, spec = sequences[0], inputs[sequences[0]]
+        self._lengths = [name for name, spec in inputs.items() if spec.kind == "length"]
         self.margin_bp: int = spec.margin_bp
         self.extent_bp: int = spec.shape_per_example[0]
         self.window_bp = self.extent_bp - 2 * self.margin_bp
@@ -102,7 +104,11 @@ class Ensemble:
             if count < self.batch_size:
                 filler = np.full((self.batch_size - count, self.extent_bp), N_CODE, np.uint8)
                 block = np.concatenate([block, filler])
-            yield {f"inputs/{self._input}": block}, count
+            batch = {f"inputs/{self._input}": block}
+            if self._lengths:  # of tables, whose sequences are filled up with N at their end
+                known = self.extent_bp - np.argmax(block[:, ::-1] < N_CODE, axis=1)
+                batch |= {f"inputs/{name}": known.astype(np.int32) for name in self._lengths}
+            yield batch, count
 
 
 def _fetch(parts: list[Any], kept: Any, count: int) -> None:

@@ -1,0 +1,157 @@
+"""Maps, variants and exports: made once, after a kill too; a change re-makes what follows from it; both ways agree."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.unit.cli_world import config, write_world
+from tests.workflow.runs import ROOT, leftovers, planned, succeed
+
+from seqmill.runtime.marker import read_marker
+from seqmill.stores.maps import MapReader
+from seqmill.stores.variants import VariantsReader
+from seqmill.stores.verify import verify
+
+pytestmark = pytest.mark.workflow
+CONFIG = ("config/config.yaml",)
+
+
+def settings(**over) -> dict:
+    values = config()
+    values["models"]["small"]["training"]["seeds"] = [0]
+    values["maps"] = {"sites": {"model": "small", "windows": 3, "edits": ["substitutions", "deletions"], "picture": 1}}
+    values["variants"] = {"mine": {"model": "small", "file": "data/mine.vcf"}}
+    return {**values, **over}
+
+
+def write_variants(folder: Path) -> None:
+    """One variant in twenty bases of the test contig, one in the training contig, one whose REF is wrong."""
+    contigs = dict(block.split("\n")[:2] for block in (folder / "data/toy.fa").read_text().split(">")[1:])
+    lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    places = [("chr1", 1050)] + [("chr3", position) for position in range(1000, 5000, 20)]
+    for contig, position in places:
+        ref = contigs[contig][position - 1]
+        lines.append(f"{contig}\t{position}\t.\t{ref}\t{'ACGT'['CGTA'.index(ref)]}\t.\t.\t.")
+    wrong = "ACGT"["CGTA".index(contigs["chr3"][5000])]
+    lines.append(f"chr3\t5001\t.\t{wrong}\t{contigs['chr3'][5000]}\t.\t.\t.")
+    (folder / "data/mine.vcf").write_text("\n".join(lines) + "\n")
+
+
+def killed_in(folder: Path, words: str) -> None:
+    """Start the workflow and kill all of it as soon as its output holds ``words``."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
+    log = folder / "killed.log"
+    with open(log, "w") as handle:
+        run = subprocess.Popen(
+            [*command, "--configfile", *CONFIG], cwd=folder, stdout=handle, stderr=handle, start_new_session=True
+        )
+        while words not in log.read_text():
+            assert run.poll() is None, log.read_text()[-3000:]
+            time.sleep(0.1)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """A finished run that was killed while it made the map."""
+    folder = write_world(tmp_path_factory.mktemp("effects") / "work", **settings())
+    write_variants(folder)
+    killed_in(folder, "rule map (map=sites)")
+    assert not (folder / "results/maps/sites.zarr/marker.json").exists()
+    succeed(folder, config=CONFIG)
+    return folder
+
+
+def seqmill(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    done = subprocess.run([sys.executable, "-m", "seqmill.cli", *arguments], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_all_is_there_and_whole_and_nothing_is_left_to_do(world):
+    results = world / "results"
+    nouns = {str(marker.parent.relative_to(results)) for marker in results.rglob("marker.json")}
+    assert nouns > {"maps/sites.zarr", "maps/sites.files", "variants/mine"}
+    assert verify(results) == []
+    assert leftovers(world) == []
+    assert not (results / "variants/.mine.resume").exists()
+    assert "Nothing to be done" in succeed(world, "--dry-run", config=CONFIG)
+    page = (results / "report/index.html").read_text()
+    assert "sites" in page and "mine" in page
+
+
+def test_places_are_scored_by_runs_that_never_saw_them(world):
+    assert set(MapReader(world / "results/maps/sites.zarr").regions["contig"]) == {"chr3"}
+    scores = pd.concat(VariantsReader(world / "results/variants/mine").table())
+    assert len(scores[scores["status"] == "ok"]) == 200
+    assert set(scores.loc[scores["contig"] == "chr1", "status"]) == {"seen"}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"maps": {"sites": {"picture": 2}}}, ["map_files map=sites"]),
+        ({"maps": {"sites": {"edits": ["deletions"]}}}, ["map map=sites", "map_files map=sites", "report"]),
+        ({"variants": {"mine": {"effects": ["diff"]}}}, ["report", "variants set=mine"]),
+        ({"report": {"title": "Another"}}, ["report"]),
+    ],
+)
+def test_a_change_re_makes_what_follows_from_it(world, change, expected):
+    (world / "change.yaml").write_text(json.dumps(change))
+    assert planned(world, config=(*CONFIG, "change.yaml")) == expected
+
+
+def test_an_exchanged_file_of_variants_is_scored_again(world):
+    file = world / "data/mine.vcf"
+    text, stat = file.read_text(), file.stat()
+    try:
+        file.write_text(text.replace("\t.\t.\t.\n", "\tx\t.\t.\n", 1))
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+        assert planned(world, config=CONFIG) == ["report", "variants set=mine"]
+    finally:
+        file.write_text(text)
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_the_command_takes_what_the_workflow_made(world):
+    before = (world / "results/report/index.html").read_text()
+    done = seqmill(world, "report", "--json", "--out", "own/page.html")
+    found = json.loads(done.stdout)
+    assert (found["written"], found["built"]) == (["own/page.html"], 0)
+    assert len((world / "own/page.html").read_text()) == pytest.approx(len(before), rel=0.1)
+    for verb, name in (("ism", "sites"), ("variants", "mine")):
+        assert json.loads(seqmill(world, verb, name, "--json", "-q").stdout)["built"] == 0
+
+
+def test_maps_and_scores_that_the_configuration_does_not_name_agree_with_those_it_does(world):
+    reader = MapReader(world / "results/maps/sites.zarr")
+    lines = [f"{r.contig}\t{r.start}\t{r.end}\tr{r.Index}\n" for r in reader.regions.itertuples()]
+    (world / "own.bed").write_text("".join(lines))
+    seqmill(world, "ism", "--model", "small", "--regions", "own.bed", "--out", "own/map", "-q")
+    own = MapReader(world / "own/map/map.zarr")
+    assert (own.read("substitutions/bound", 0, 3) == reader.read("substitutions/bound", 0, 3)).all()
+    assert read_marker(world / "own/map/map.files").noun == "map-files"
+    seqmill(world, "variants", "--model", "small", "--file", "data/mine.vcf", "--out", "own/mine", "-q")
+    both = [pd.concat(VariantsReader(world / place).table()) for place in ("results/variants/mine", "own/mine")]
+    pd.testing.assert_frame_equal(*both)
+    assert verify(world / "own") == []
+
+
+def test_exports_of_the_workflow_and_of_the_command_are_the_same_files(world):
+    succeed(world, "browser", config=CONFIG)
+    seqmill(world, "export", "bigwig", "small", "own/bw")
+    (first,), (second,) = (list(path.rglob("*.bw")) for path in (world / "results/exports", world / "own/bw"))
+    assert first.read_bytes() == second.read_bytes()
+    seqmill(world, "export", "hub", "own/hub", "--email", "me@lab.org")
+    seqmill(world, "export", "igv", "own/igv")
+    names = {path.relative_to(world / "own/hub").as_posix() for path in (world / "own/hub").rglob("*.bw")}
+    assert names == {"toy/predicted/small/bound/ctcf.bw", "toy/contribution/sites/bound/ctcf.bw"}
+    assert names == {path.relative_to(world / "own/igv").as_posix() for path in (world / "own/igv").rglob("*.bw")}
+    assert verify(world / "own/hub") == []

@@ -20,7 +20,10 @@ from seqmill.report.logo import COLOURS
 from seqmill.report.maps import gather_map, pack
 from seqmill.report.methods import PAPERS
 from seqmill.report.page import render, safe_json, write_report
+from seqmill.report.truth import gather_truth
 from seqmill.report.variants import columns_of
+from seqmill.stores.maps import MapWriter
+from seqmill.stores.specs import TargetSpec
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +161,34 @@ def test_letters_and_texts_of_the_map_stand_out_from_white():
         assert contrast(colour, "#ffffff") >= 4.5
     for colour in drawn.values():  # large letters
         assert contrast(colour, "#ffffff") >= 3
+
+
+def test_a_map_of_sequences_of_a_table_counts_from_their_first_base(tmp_path):
+    """They lie on no genome: contig empty, start -1, end the length - 1."""
+    spec = TargetSpec("bound", "binary", "uint8", ("example", "tracks"), (1,), ("a",))
+    attrs = {"model": "net", "genome": "", "spaces": {"bound": "logit"}, "models": {"0.0": 1}, "both_strands": False}
+    attrs |= {"shifts_bp": [0], "runs": "unseen"}
+    row = {
+        "name": "seq1",
+        "genome": "",
+        "contig": "",
+        "start": -1,
+        "end": 9,
+        "strand": 1,
+        "runs": 1,
+        "window_start": -1,
+    }
+    effects = np.zeros((10, 4, 1), np.float32)
+    effects[4, 2] = -2
+    codes = np.zeros(10, np.uint8)
+    with MapWriter(
+        tmp_path / "maps/t.zarr", "t", attrs, length=10, edits=["substitutions"], targets={"bound": spec}, spread=False
+    ) as writer:
+        arrays = {"sequence": codes, "reference/bound": np.zeros(1), "substitutions/bound": effects}
+        writer.append(row, arrays)
+    found = gather_map(tmp_path / "maps/t.zarr")
+    (line,) = found["regions"]
+    assert (line["place"], line["length"], line["what"], line["effect"]) == ("–", 10, "5 A→G", -2.0)
+    (region,) = found["data"]["regions"]
+    assert (region["contig"], region["start"], region["sequence"]) == ("seq1", 0, "A" * 10)
+    assert gather_truth(tmp_path / "maps/t.zarr") is None

@@ -9,7 +9,7 @@ import pandas as pd
 
 from seqmill.evaluation.truth import importance
 from seqmill.report.figures import overview
-from seqmill.report.logo import GLYPHS, still
+from seqmill.report.logo import still
 from seqmill.report.words import number
 from seqmill.stores.maps import MapReader, tracks_of
 
@@ -65,11 +65,6 @@ def gather_map(folder: Path) -> dict[str, Any]:
             "regions": [_packed(region) for region in drawn],
         },
     }
-
-
-def glyphs() -> dict[str, str]:
-    """Shapes of the letters for the script."""
-    return dict(GLYPHS)
 
 
 def _fitting(reader: MapReader, tracks: int) -> int:

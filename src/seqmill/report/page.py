@@ -29,7 +29,7 @@ from seqmill.runtime.progress import human_bytes, human_seconds
 Written = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 
-def _networks(folders: list[Path]) -> list[dict[str, Any]]:
+def _networks(folders: Sequence[Path]) -> list[dict[str, Any]]:
     return [{**network, "figure": training_curves(network["runs"])} for network in collect.models(folders)]
 
 
@@ -166,7 +166,8 @@ def write_report(
     Apart from the run record the page is the same for the same nouns.
     """
     groups = (evaluations, datasets, models, predictions, maps, variants)
-    context = gather(report, *([Path(folder) for folder in group] for group in groups), written=written)
+    judged, examples, networks, predicted, drawn, scored = ([Path(folder) for folder in group] for group in groups)
+    context = gather(report, judged, examples, networks, predicted, drawn, scored, written)
     page = render(context)
     if truth_table is not None:
         write_truth(truth_table, context["truths"])

@@ -10,6 +10,7 @@ from seqmill import planning
 from seqmill.cli import main
 from seqmill.config.project import Project
 from seqmill.planning_effects import effect_amounts
+from seqmill.runtime.marker import write_marker
 from seqmill.stores.dataset import DatasetReader
 
 
@@ -193,11 +194,34 @@ def test_summary_names_the_report_or_its_absence(folder, capsys):
     assert "report: not written yet" in out
     assert main(["summary", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found == {"nouns": {"genome": 1, "tracks": 2}, "comparisons": [], "report": None}
+    empty: dict = {"variants": [], "truth": [], "comparisons": [], "report": None}
+    assert found == {"nouns": {"genome": 1, "tracks": 2}, **empty}
     (folder / "results/report").mkdir()
     (folder / "results/report/index.html").write_text("x")
     assert main(["summary"]) == 0
     assert f"report: {folder}/results/report/index.html" in capsys.readouterr().out
+
+
+def test_summary_tells_of_maps_variants_and_planted_motifs(tmp_path, capsys):
+    for place, noun, attrs in (
+        ("maps/a.zarr", "map", {}),
+        ("maps/a.files", "map-files", {}),
+        ("variants/v", "variants", {"set": "v", "records": 9, "scored": 1200, "dropped": {"seen": 7}}),
+    ):
+        (tmp_path / place).mkdir(parents=True)
+        write_marker(tmp_path / place, noun=noun, name=place.split("/")[1], format=1, attrs=attrs)
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/truth.tsv").write_text(
+        "map\ttarget\tmotif\tagainst\tauroc\na\tbound\tall motifs\tall other bases\t0.9751\na\tbound\tCTCF\tx\t0.5\n"
+        "a\tbound\tall motifs\tdecoys\t\n"
+    )
+    assert main(["summary", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[:-1] == [
+        "maps         1",
+        "variants     1",
+        "map a: bound: AUROC 0.975 of planted motif bases against all other bases",
+        "variants v: 1,200 scored, 7 left out (seen)",
+    ]
 
 
 def test_maps_and_variants_are_counted_in_sequences_to_predict(folder):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tests.unit.cli_world import config, write_world
+from tests.workflow.output_files import unnamed_files
 from tests.workflow.runs import ROOT, leftovers, planned, succeed
 
 from seqmill.runtime.marker import read_marker
@@ -85,6 +86,10 @@ def test_all_is_there_and_whole_and_nothing_is_left_to_do(world):
     assert "Nothing to be done" in succeed(world, "--dry-run", config=CONFIG)
     page = (results / "report/index.html").read_text()
     assert "sites" in page and "mine" in page
+
+
+def test_every_file_is_named_in_the_description_of_the_output(world):
+    assert unnamed_files(world / "results") == []
 
 
 def test_places_are_scored_by_runs_that_never_saw_them(world):

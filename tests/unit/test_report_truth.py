@@ -7,7 +7,18 @@ import pandas as pd
 import pytest
 from tests.unit.report_effects import write_map, write_world
 
-from seqmill.evaluation.truth import ALL, COLUMNS, DECOYS, OTHERS, _blocks, _interval, importance, judge_map, world_of
+from seqmill.evaluation.truth import (
+    ALL,
+    COLUMNS,
+    DECOYS,
+    OTHERS,
+    _blocks,
+    _interval,
+    importance,
+    judge_map,
+    read_bounds,
+    world_of,
+)
 from seqmill.stores.maps import MapReader
 
 
@@ -65,6 +76,15 @@ def test_auroc_is_that_of_all_pairs(results):
     assert main.auroc > 0.95
     assert main.ci_low < main.auroc < main.ci_high
     assert main.blocks == 12
+
+
+def test_large_maps_are_read_in_pieces_with_the_same_numbers(results, monkeypatch):
+    reader = MapReader(results / "maps/sites.zarr")
+    assert list(read_bounds(reader)) == [(0, 12)]
+    whole = judge_map(reader, results / "simulation", resamples=20)
+    monkeypatch.setattr("seqmill.evaluation.truth._READ_BYTES", 16 * 240 * 2 * 5)
+    assert list(read_bounds(reader)) == [(0, 5), (5, 10), (10, 12)]
+    pd.testing.assert_frame_equal(judge_map(reader, results / "simulation", resamples=20), whole)
 
 
 def test_importance_of_hand_made_effects():

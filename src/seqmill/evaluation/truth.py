@@ -6,6 +6,7 @@ the track where that is largest. Positives are bases of functional motif instanc
 """
 
 import gzip
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from seqmill.metrics.ranking import auroc
 from seqmill.runtime.errors import DamageError
 from seqmill.runtime.marker import read_marker
 from seqmill.stores.layout import check_file
-from seqmill.stores.maps import MapReader
+from seqmill.stores.maps import MapReader, tracks_of
 
 RESAMPLES = 1000
 MIN_BITS = 1.0
@@ -26,7 +27,7 @@ OTHERS = "all other bases"
 DECOYS = "decoy motif bases of at least 1 bit"
 ALL = "all motifs"
 COLUMNS = ["map", "target", "motif", "against", "n_pos", "n_neg", "auroc", "ci_low", "ci_high", "blocks", "note"]
-_READ = 64
+_READ_BYTES = 32_000_000
 
 
 def world_of(reader: MapReader) -> Path | None:
@@ -85,7 +86,7 @@ def judge_map(reader: MapReader, world: Path, *, resamples: int = RESAMPLES, see
     decoy = (truth["class"] == DECOY) & (truth["bits"] >= MIN_BITS)
     lines = []
     for target in reader.targets:
-        found = np.concatenate([_importance(reader, target, i) for i in range(0, reader.n, _READ)]).ravel()
+        found = np.concatenate([_importance(reader, target, *bounds) for bounds in read_bounds(reader)]).ravel()
         cases = [(ALL, OTHERS, positive, ~positive), (ALL, DECOYS, positive, decoy)]
         cases += [(name, OTHERS, positive & (truth["motif"] == n), ~positive) for n, name in names.items()]
         for motif, against, ones, zeros in cases:
@@ -98,8 +99,15 @@ def judge_map(reader: MapReader, world: Path, *, resamples: int = RESAMPLES, see
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def _importance(reader: MapReader, target: str, start: int) -> np.ndarray:
-    stop = min(start + _READ, reader.n)
+def read_bounds(reader: MapReader) -> Iterator[tuple[int, int]]:
+    """Bounds of runs of regions whose substitutions, of all targets together, fit into a few hundred megabytes."""
+    tracks = sum(len(tracks_of(spec)) for spec in reader.targets.values())
+    step = max(1, min(64, _READ_BYTES // (16 * reader.length * tracks)))
+    for start in range(0, reader.n, step):
+        yield start, min(start + step, reader.n)
+
+
+def _importance(reader: MapReader, target: str, start: int, stop: int) -> np.ndarray:
     return importance(reader.read(f"substitutions/{target}", start, stop), reader.read("sequence", start, stop))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seqmill.evaluation.truth import importance
+from seqmill.evaluation.truth import importance, read_bounds
 from seqmill.report.figures import overview
 from seqmill.report.logo import still
 from seqmill.report.words import number
@@ -21,7 +21,6 @@ MAX_BYTES = 3_000_000
 BASES = "ACGTN"
 GAP = -32768
 FULL = 32767
-_READ = 64
 
 
 def gather_map(folder: Path) -> dict[str, Any]:
@@ -76,10 +75,9 @@ def _fitting(reader: MapReader, tracks: int) -> int:
 
 def _summary(reader: MapReader, tracks: list, labels: list[str]) -> tuple[np.ndarray, list[dict[str, Any]]]:
     """Importance of every base (region, position), and a line of the table for each region."""
-    weight = np.full((reader.n, reader.length), np.nan)
+    weight = np.full((reader.n, reader.length), np.nan, np.float32)
     lines: list[dict[str, Any]] = []
-    for start in range(0, reader.n, _READ):
-        stop = min(start + _READ, reader.n)
+    for start, stop in read_bounds(reader):
         codes = reader.read("sequence", start, stop)
         effects = np.concatenate([reader.read(f"substitutions/{t}", start, stop) for t in reader.targets], axis=-1)
         weight[start:stop] = importance(effects, codes)

@@ -59,8 +59,10 @@ class Signal:
         return "/".join("=2E" + name[1:] if name.startswith(".") else name for name in names) + ".bw"
 
     def write(self, folder: Path) -> Path:
-        """Write it into an export; returns the file."""
+        """Write it into an export; returns the file. Raises InputError where its source is gone."""
         path = folder / self.file
+        if isinstance(self.source, Path) and not self.source.is_file():
+            raise InputError(self.source, f"does not exist or is not a file; {self.name} is copied from it")
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(self.source, Path):
             shutil.copyfile(self.source, path)

@@ -137,6 +137,10 @@ def test_what_is_there_is_replaced_only_if_it_is_an_export(tmp_path):
     [
         (lambda out: write_bigwigs(out, []), "there is nothing to export"),
         (
+            lambda out: write_bigwigs(out, [Signal("g", "measured", ("t",), "t", SIZES, out / "gone.bw")]),
+            "gone.bw: does not exist or is not a file; t is copied from it",
+        ),
+        (
             lambda out: write_hub(out, [signal()], title="t", email="nobody"),
             "expected an address such as me@example.org",
         ),

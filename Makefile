@@ -36,6 +36,10 @@ demo: env ## Run the whole workflow on the embedded, simulated world (3-5 minute
 	@snakemake --cores $(CORES) $(if $(CONFIGFILE),--configfile $(CONFIGFILE)) --quiet rules host
 	@seqmill summary
 
+.PHONY: demo-check
+demo-check: demo ## Run the demo and check that it found the planted motifs and beat the k-mers
+	@python tests/check_demo.py
+
 .PHONY: test
 test: env system ## Run all tests that fit into 25 minutes on 2 cores
 	@python -m pytest -q --durations=15

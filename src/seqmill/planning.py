@@ -4,12 +4,14 @@ Sizes are estimates from the configuration, from chrom.sizes or FASTA index file
 nothing large is read. The rates behind them are part of the answer.
 """
 
+import gzip
 import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,7 @@ JOB_SECONDS = {"model": 20.0, "predictions": 8.0, "map": 15.0, "variants": 8.0}
 OTHER_JOB_SECONDS = 4.0
 PARAMETER_BYTES = 20e6  # of a network; nothing is asked of jax here
 TARGETS = ("all", "datasets", "tracks", "browser")
+HEAD_BYTES = 65_536
 INTERVAL_BYTES = 22  # of a compressed narrowPeak line
 TEST_SHARE = 0.2
 
@@ -94,6 +97,19 @@ def _intervals(track: Track, results: Path) -> int:
         return int(_file_bytes(track.path) / (INTERVAL_BYTES if packed else 3 * INTERVAL_BYTES))
 
 
+def _records(path: Path, fasta: bool) -> int:
+    """Sequences of a FASTA file or lines of a table, judged by its beginning."""
+    packed = path.suffix in (".gz", ".bgz")
+    try:
+        with gzip.open(path) if packed else open(path, "rb") as handle:
+            head = handle.read(HEAD_BYTES)
+    except (OSError, EOFError, zlib.error):
+        return _file_bytes(path) // 100
+    count = head.count(b">" if fasta else b"\n")
+    whole = len(head) < HEAD_BYTES
+    return count if whole else int(count * _file_bytes(path) * (4 if packed else 1) / len(head))
+
+
 def _examples(project: Project, name: str, section: Dataset, bp: int, results: Path) -> int:
     """At most so many examples: filters, merged peaks and 'labelled' make it fewer."""
     try:
@@ -107,6 +123,8 @@ def _examples(project: Project, name: str, section: Dataset, bp: int, results: P
         tracks = project.select(windows.tracks, name) if windows.tracks is not None else []
         count = sum(_intervals(track, results) for track in tracks)
         count += _file_bytes(windows.bed) // (3 * INTERVAL_BYTES) if windows.bed else 0
+    elif windows.kind == "table":
+        count = sum(_records(file.path, file.format == "fasta") for file in windows.files)
     else:
         count = sum(_file_bytes(path) for path in windows.source_files()) // 100
     return int(count * (1 + section.negatives.ratio)) if section.negatives else int(count)

@@ -1,5 +1,6 @@
 """The plan: arithmetic against hand-made numbers and against what is then really built."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -245,3 +246,16 @@ def test_maps_and_variants_are_counted_in_sequences_to_predict(folder):
     rate = planning.RATES["prediction"][0]
     assert entry(plan, "map", "first")["seconds"] == pytest.approx(15 + 2 * first.sequences * 100 / rate, abs=0.1)
     assert [e["noun"] for e in plan["nouns"]][-3:] == ["map", "map", "variants"]
+
+
+def test_sequences_of_tables_are_counted_by_the_beginning_of_the_file(tmp_path):
+    lines = ["name\tsequence\n", *(f"s{i:05d}\t{'ACGT' * 12}\n" for i in range(5000))]
+    (tmp_path / "few.tsv").write_text("".join(lines[:101]))
+    (tmp_path / "many.tsv").write_text("".join(lines))
+    (tmp_path / "few.fa.gz").write_bytes(gzip.compress(b">a\nACGT\nACGT\n>b\nAC\n"))
+    (tmp_path / "bad.gz").write_bytes(b"\x1f\x8b" + b"x" * 998)
+    assert planning._records(tmp_path / "few.tsv", False) == 101
+    assert planning._records(tmp_path / "many.tsv", False) == pytest.approx(5001, rel=0.01)
+    assert planning._records(tmp_path / "few.fa.gz", True) == 2
+    assert planning._records(tmp_path / "bad.gz", False) == 10
+    assert planning._records(tmp_path / "none.tsv", False) == 0

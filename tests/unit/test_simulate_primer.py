@@ -47,9 +47,7 @@ def test_a_motif_that_varies(tmp_path):
     write_table(tmp_path, vary=0.4)
     motifs = tables(tmp_path)[1]["motif"]
     same = [sum(a == b for a, b in zip(motif, MOTIF)) / len(MOTIF) for motif in motifs if motif]
-    assert sum(same) / len(same) == pytest.approx(
-        0.7, abs=0.02
-    )  # 1 - 0.4 * 3/4
+    assert sum(same) / len(same) == pytest.approx(0.7, abs=0.02)  # 1 - 0.4 * 3/4
 
 
 @pytest.mark.parametrize(

@@ -142,8 +142,8 @@ VARIANTS = {
 
 DROPPED = pd.DataFrame(
     {
-        "reason": ["contig not in the genome", "REF differs"], "count": [20, 1], "first": ["3", "17"],
-        "example": ["contig 'chrUn'", "REF is A, the genome has C"],
+        "reason": ["contig not in the genome", "seen"], "count": [20, 1], "first": ["3", "17"],
+        "example": ["contig 'chrUn'", "chr1:5760 T>G"],
     }
 )  # fmt: skip
 

@@ -108,6 +108,7 @@ def test_variants_are_told(context):
     page = render(context)
     assert "399 of 420 alleles" in page
     assert "99.8 %" in page
+    assert "each run saw the place in training" in page
 
 
 def test_columns_of_names_that_hold_the_separator():

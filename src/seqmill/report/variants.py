@@ -14,6 +14,7 @@ TOP = 20
 MAX_LINES = 6
 MAX_ALLELE = 12
 BINS = 60
+REASONS = {"seen": "each run saw the place in training"}
 NAMES = {
     "diff": "ALT − REF of the prediction",
     "logfc": "log2 of ALT / REF",
@@ -117,7 +118,7 @@ def facts(attrs: dict[str, Any], dropped: pd.DataFrame) -> dict[str, Any]:
         "n": attrs["n"],
         "scored": attrs["scored"],
         "ref_match": attrs["ref_match"],
-        "reasons": dropped.to_dict("records"),
+        "reasons": dropped.replace({"reason": REASONS}).to_dict("records"),
         "both_strands": attrs["both_strands"],
         "shifts": len(attrs["shifts_bp"]),
         "members": len(attrs["models"]),

@@ -1,11 +1,14 @@
 """hg19_chr1: 36 transcription factors in 200-bp bins with 400 bp on both sides, five folds of about 1.98 Mb.
 
 Every bin is tested once, by the networks and baselines that did not train on its fold; early stopping and tuning use an
-inner part of the training folds. The figure is that of the average over three seeds. Reads SEQMILL_TEST_DATA; the
-report is left in benchmarks/output/hg19_chr1/results/report/index.html.
+inner part of the training folds. The figure is that of the average over three seeds. Settings that were
+tried on inner rows of single folds are in benchmarks/real/hg19_chr1_tried.tsv. Reads SEQMILL_TEST_DATA; the report is
+left in benchmarks/output/hg19_chr1/results/report/index.html.
 """
 
-from common import write_result
+import csv
+
+from common import ROOT, write_result
 from runs import lines, records, table, whole_run
 
 GOAL = 0.75
@@ -26,6 +29,8 @@ def main() -> None:
         metric: lines(each, metric=metric).query("difference < 0")["track"].tolist()
         for metric, each in (("auroc", tracks), ("auprc", tracks))
     }
+    with open(ROOT / "benchmarks/real/hg19_chr1_tried.tsv") as file:
+        tried = list(csv.DictReader(file, delimiter="\t"))
     reached = bool(auroc["value"] >= GOAL and ridge["difference"] > 0)
     write_result(
         "real_hg19_chr1", float(auroc["value"]), "mean AUROC of 36 factors, mean over five folds",
@@ -34,6 +39,9 @@ def main() -> None:
         tracks=records(tracks[tracks["metric"].isin(["auroc", "auprc"])]),
         floor={"last fold": {"gc auroc": 0.685, "5-mer ridge auroc": 0.747, "5-mer ridge auprc": 0.094}},
         split="five contiguous folds; the inner validation part is 10 % of the training folds", run=run,
+        tried=tried, tested_before={"auroc": 0.7612, "auprc": 0.0640, "settings": "one seed, peaks alone"},
+        cause="12,421 positive bins of 36 factors: validation loss is lowest after two to six passes while training "
+        "loss still falls, and average precision on inner rows varies more between seeds than between settings",
     )  # fmt: skip
     for sentence in lines(averaged, metric="auroc")["sentence"].dropna():
         print(sentence)

@@ -18,6 +18,7 @@ if PROJECT.config.simulation:
             "results/simulation/gata1.narrowPeak.gz",
             "results/simulation/myc.narrowPeak.gz",
             "results/simulation/variants.vcf.gz",
+            "results/simulation/regions.bed",
         log:
             "logs/simulation.log",
         benchmark:

@@ -366,3 +366,23 @@ def test_one_in_eight_variants_of_a_site_is_a_deletion_that_can_stand_nowhere_el
     assert len(variants) == 32
     assert 0 < len(deletions) <= 4
     assert all(v.alts[0] == v.ref[0] != v.ref[1] for v in deletions)
+
+
+def test_regions_hold_as_many_decoys_as_sites(tmp_path):
+    settings = TINY.model_copy(update={"chromosomes": 3, "chromosome_bp": 100_000})
+    simulate_world(tmp_path / "world", settings)
+    known = truth_sites(tmp_path / "world")
+    rows = [line.split("\t") for line in (tmp_path / "world" / "regions.bed").read_text().splitlines()]
+    assert {row[0] for row in rows} == {"chr3"}  # the last third
+    kinds = [row[3].split("_")[0] for row in rows]
+    assert 6 <= kinds.count("functional") <= 18
+    assert 6 <= kinds.count("decoy") <= 18
+    for contig, start, end, name in rows:
+        assert int(end) - int(start) == 240
+        inside = [
+            site
+            for site in known.values()
+            if site[0]["contig"] == contig
+            and int(start) <= (int(site[0]["start"]) + int(site[-1]["end"])) // 2 < int(end)
+        ]
+        assert any(f"{site[0]['class']}_{site[0]['rule']}_{site[0]['arrangement']}" == name for site in inside)

@@ -19,6 +19,7 @@ from seqmill.simulate.files import (
 )
 from seqmill.simulate.grammar import GRAMMAR, RULES, Site, place_sites, truth_arrays
 from seqmill.simulate.motifs import Motif, load_motifs
+from seqmill.simulate.regions import PER_RULE, REGION_BP, pick_regions, write_regions
 from seqmill.simulate.signal import ASSAYS, call_peaks, coverage, make_fragments
 from seqmill.simulate.variants import AWAY_BP, MIN_BITS, make_variants, write_vcf
 
@@ -70,6 +71,8 @@ truth.bed.gz              each motif instance: contig start end motif score stra
 variants.vcf.gz           variants of known effect; CLASS in INFO: disrupting (changes a base of at least {min_bits}
                           bits in a functional motif), decoy (the same in a decoy), background ({away_bp} bp or more
                           from both); MOTIF, BITS and SITE (that of truth.bed.gz) say which base
+regions.bed               {region_bp} bp around {regions_per_rule} functional sites and as many decoys of each rule, on
+                          the last third of the contigs: for maps that are judged by the truth
 truth.npz                 for each contig: .class uint8 (0 background, 1 functional, 2 decoy), .bits float16
                           (information of the matrix column), .motif uint8
                           (0 none, else {numbers})
@@ -100,6 +103,8 @@ def _readme(settings: SimulationSettings, motifs: dict[str, Motif], sites: list[
         decoys=len(sites) - len(functional),
         min_bits=MIN_BITS,
         away_bp=AWAY_BP,
+        regions_per_rule=PER_RULE,
+        region_bp=REGION_BP,
         settings=settings.model_dump_json(indent=1),
     )
 
@@ -138,7 +143,7 @@ def simulate_world(folder: Path, settings: SimulationSettings) -> None:
         Another live process writes the same folder.
     """
     folder = Path(folder)
-    streams = np.random.SeedSequence(settings.seed).spawn(3 + len(ASSAYS))
+    streams = np.random.SeedSequence(settings.seed).spawn(4 + len(ASSAYS))
     motifs = load_motifs()
     chromosomes = make_chromosomes(settings.chromosomes, settings.chromosome_bp, np.random.default_rng(streams[0]))
     megabases = settings.chromosomes * settings.chromosome_bp / 1e6
@@ -158,10 +163,12 @@ def simulate_world(folder: Path, settings: SimulationSettings) -> None:
             "".join(f"{c.name}\t{a}\t{b}\tHigh Signal Region\n" for c in chromosomes for a, b in c.blacklist)
         )
         write_truth(part, chromosomes, sites, truth_arrays(chromosomes, sites, motifs))
-        _write_data(part, chromosomes, sites, settings, streams[2:-1])
-        rng = np.random.default_rng(streams[-1])
+        _write_data(part, chromosomes, sites, settings, streams[2:-2])
+        rng = np.random.default_rng(streams[-2])
         variants = make_variants(chromosomes, sites, motifs, settings.variants_per_mb, rng)
         write_vcf(part / "variants.vcf.gz", chromosomes, variants)
+        chosen = pick_regions(chromosomes, sites, np.random.default_rng(streams[-1]))
+        write_regions(part / "regions.bed", chromosomes, chosen)
         (part / "tracks.tsv").write_text(_sheet())
         (part / "README.txt").write_text(_readme(settings, motifs, sites))
         write_marker(part, noun="world", name=folder.name, format=FORMAT, attrs={"settings": settings.model_dump()})

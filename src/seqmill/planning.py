@@ -45,7 +45,6 @@ OTHER_JOB_SECONDS = 4.0
 PARAMETER_BYTES = 20e6  # of a network; nothing is asked of jax here
 TARGETS = ("all", "datasets", "tracks", "browser")
 HEAD_BYTES = 65_536
-INTERVAL_BYTES = 22  # of a compressed narrowPeak line
 TEST_SHARE = 0.2
 
 
@@ -89,12 +88,11 @@ def _track(track: Track, genome_bp: int) -> tuple[float, float]:
 
 
 def _intervals(track: Track, results: Path) -> int:
-    """Number of peaks: from the store if it is there, else from the size of the file."""
+    """Number of peaks: from the store if it is there, else judged by the beginning of the file."""
     try:
         return int(read_marker(results / f"tracks/{slug(track.track)}.zarr").attrs["intervals"])
     except (DamageError, KeyError):
-        packed = track.path.suffix in (".gz", ".bgz")
-        return int(_file_bytes(track.path) / (INTERVAL_BYTES if packed else 3 * INTERVAL_BYTES))
+        return _records(track.path, fasta=False)
 
 
 def _records(path: Path, fasta: bool) -> int:
@@ -107,7 +105,8 @@ def _records(path: Path, fasta: bool) -> int:
         return _file_bytes(path) // 100
     count = head.count(b">" if fasta else b"\n")
     whole = len(head) < HEAD_BYTES
-    return count if whole else int(count * _file_bytes(path) * (4 if packed else 1) / len(head))
+    length = len(zlib.compress(head)) if packed else len(head)  # of the beginning, as it lies in the file
+    return count if whole else int(count * _file_bytes(path) / length)
 
 
 def _examples(project: Project, name: str, section: Dataset, bp: int, results: Path) -> int:
@@ -122,7 +121,7 @@ def _examples(project: Project, name: str, section: Dataset, bp: int, results: P
     elif windows.kind == "peaks":
         tracks = project.select(windows.tracks, name) if windows.tracks is not None else []
         count = sum(_intervals(track, results) for track in tracks)
-        count += _file_bytes(windows.bed) // (3 * INTERVAL_BYTES) if windows.bed else 0
+        count += _records(windows.bed, fasta=False) if windows.bed else 0
     elif windows.kind == "table":
         count = sum(_records(file.path, file.format == "fasta") for file in windows.files)
     else:
@@ -349,14 +348,14 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
     lines.append("")
     for entry in plan["nouns"]:
         if entry["noun"] == "dataset":
-            bound = "" if entry["built"] else "at most "
+            bound = "" if entry["built"] else "at most about "
             piece = " before dropping records outside the piece of the genome" if entry["partial"] else ""
             lines.append(
                 f"dataset {entry['name']}: {bound}{entry['examples']:,} examples{piece}, {human_bytes(entry['bytes'])}"
             )
     need, free = human_bytes(plan["bytes"]), human_bytes(plan["free_bytes"])
     time = human_seconds(plan["seconds"])
-    lines.append(f"to build: {_many(plan['to_build'], 'noun')}, about {need} and {time} on one core; {free} free")
+    lines.append(f"to build: {_many(plan['to_build'], 'thing')}, about {need} and {time} on one core; {free} free")
     if not plan["enough"]:
         lines.append(f"WARNING too little disk: {need} and a fifth to spare are more than the {free} that are free")
     rates = "; ".join(f"{name} {rate}" for name, rate in plan["rates"].items())

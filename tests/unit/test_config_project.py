@@ -96,7 +96,18 @@ BAD_CONFIG = {
         {"datasets": {"d": {"targets": {"bound": {"tracks": 5}}}}},
         r"bound.tracks: expected 'all', a list of tracks or \{column: value\}, found 5$",
     ),
-    "windows kind": ({"datasets": {"d": {"windows": {"kind": "tile"}}}}, r"datasets.d.windows: .*'tiles', 'peaks'"),
+    "windows kind": (
+        {"datasets": {"d": {"windows": {"kind": "tile"}}}},
+        r"datasets.d.windows.kind: Input should be 'tiles', 'peaks', .* or 'methylation', found 'tile'$",
+    ),
+    "windows without kind": (
+        {
+            "datasets": {
+                "e": {"genomes": ["g"], "windows": {"window_bp": 100}, "targets": {}, "split": {"kind": "folds"}}
+            }
+        },
+        r"datasets.e.windows: the key 'kind' is missing$",
+    ),
     "genome": ({"datasets": {"d": {"genomes": ["hg38"]}}}, r"datasets.d: genome 'hg38' is not configured; known: g"),
     "dataset": ({"models": {"m": {"dataset": "e"}}}, r"models.m: dataset 'e' is not configured; known: d"),
     "target": ({"models": {"m": {"targets": {"x": 1}}}}, r"models.m: target 'x' is not in dataset d: bound"),

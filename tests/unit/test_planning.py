@@ -129,11 +129,20 @@ def test_plan_command_without_a_workflow(folder, capsys, monkeypatch):
     monkeypatch.setattr(planning, "find_snakefile", lambda: None)
     assert main(["plan"]) == 0
     out = capsys.readouterr().out
-    assert "dataset peaks: at most 1,200 examples" in out
+    assert "dataset peaks: at most about 1,200 examples" in out
     assert "what snakemake would run is not known: no Snakefile here or beside the installed seqmill" in out
-    assert "to build: 9 nouns, about" in out
+    assert "to build: 9 things, about" in out
     assert main(["plan", "--json", "--no-dry-run"]) == 0
     assert json.loads(capsys.readouterr().out)["to_build"] == 9
+
+
+def test_plan_command_with_a_source_that_is_not_there(folder, capsys):
+    source = next(iter(load().tracks.values())).path
+    source.rename(folder / "elsewhere")
+    assert main(["plan"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("what snakemake would run is not known: ")
+    assert last.endswith(f"track ctcf: {source} does not exist (looked in {folder})")
 
 
 def test_plan_command_asks_snakemake(folder, capsys):
@@ -252,10 +261,12 @@ def test_sequences_of_tables_are_counted_by_the_beginning_of_the_file(tmp_path):
     lines = ["name\tsequence\n", *(f"s{i:05d}\t{'ACGT' * 12}\n" for i in range(5000))]
     (tmp_path / "few.tsv").write_text("".join(lines[:101]))
     (tmp_path / "many.tsv").write_text("".join(lines))
+    (tmp_path / "many.tsv.gz").write_bytes(gzip.compress("".join(lines).encode()))
     (tmp_path / "few.fa.gz").write_bytes(gzip.compress(b">a\nACGT\nACGT\n>b\nAC\n"))
     (tmp_path / "bad.gz").write_bytes(b"\x1f\x8b" + b"x" * 998)
     assert planning._records(tmp_path / "few.tsv", False) == 101
     assert planning._records(tmp_path / "many.tsv", False) == pytest.approx(5001, rel=0.01)
+    assert planning._records(tmp_path / "many.tsv.gz", False) == pytest.approx(5001, rel=0.1)
     assert planning._records(tmp_path / "few.fa.gz", True) == 2
     assert planning._records(tmp_path / "bad.gz", False) == 10
     assert planning._records(tmp_path / "none.tsv", False) == 0

@@ -9,12 +9,17 @@ from seqmill.runtime.errors import DamageError, InputError
 def plan(arguments: argparse.Namespace) -> int:
     from seqmill import planning
 
-    found = planning.make_plan(project_of(arguments), RESULTS)
+    project = project_of(arguments)
+    found = planning.make_plan(project, RESULTS)
     if not arguments.no_dry_run:
         if arguments.snakefile and not arguments.snakefile.is_file():
             raise InputError(arguments.snakefile, "does not exist or is not a file")
         settings = overrides(arguments.config or [])
-        found["rerun"] = planning.dry_run(config_files(arguments), settings, arguments.snakefile)
+        try:
+            project.check_sources()  # the workflow asks the same first; here without Snakemake's words around it
+            found["rerun"] = planning.dry_run(config_files(arguments), settings, arguments.snakefile)
+        except InputError as error:
+            found["rerun"] = {"jobs": [], "problem": str(error)}
     say(arguments, found, [] if arguments.json else planning.plan_lines(found))
     return 0
 

@@ -44,6 +44,12 @@ def problems_in_words(error: ValidationError, values: dict[str, Any]) -> list[st
         if one_of_several and keys[-1] in _EXPECTED:
             text = f"expected {_EXPECTED[keys[-1]]}"
             found = f", found {problem['input']!r}"
+        elif problem["type"] == "union_tag_invalid":
+            context = problem["ctx"]
+            key = f"{key}.kind"
+            text = f"Input should be {' or '.join(context['expected_tags'].rsplit(', ', 1))}, found {context['tag']!r}"
+        elif problem["type"] == "union_tag_not_found":
+            text = "the key 'kind' is missing"
         elif problem["type"] == "string_type" and found:  # YAML reads NO and 12:30 as a bool and a number
             text = f"expected string, got {type(problem['input']).__name__}; quote it"
         said.setdefault(key, f"{key}: {text}{found}")

@@ -86,7 +86,7 @@ def build_map(
     }
     if section.regions is not None:
         attrs |= {"file": Path(section.regions).name, "file_sha256": file_digest(Path(section.regions))}
-    _LOG.info("map %s: %d regions, at most %d bp, scored %d times in all", name, len(regions), length, used)
+    _LOG.info("map %s: %d regions, at most %d bp; %d scorings (a region by a run)", name, len(regions), length, used)
     with (
         MapWriter(
             out,

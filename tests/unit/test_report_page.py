@@ -129,6 +129,7 @@ def test_numbers_of_the_tables_are_on_the_page(results):
     for line in pd.read_csv(nouns["evaluations"][0] / "comparison.tsv", sep="\t").itertuples():
         assert f"{line.difference:.3f}" in text
         assert line.verdict in text
+        assert f"{line.tracks_better} of {line.tracks} tracks" in text
     assert "took 3 min of computing" in text  # two trainings of 100.2 s and little else
     for words in (
         "network’s AUROC",

@@ -119,6 +119,7 @@ def render(context: dict[str, Any]) -> str:
     )
     environment.filters |= {
         "number": words.number,
+        "whole": words.whole,
         "plural": words.plural,
         "percent": words.percent,
         "short": words.short,

@@ -29,6 +29,11 @@ def number(value: Any, digits: int = 3) -> str:
     return text.replace("-", "−")
 
 
+def whole(value: Any) -> str:
+    """26.0 -> '26': a count that a table with gaps holds as a float; an en dash for nothing."""
+    return number(value if value is None or value != value else round(value))
+
+
 def plural(count: Any, noun: str) -> str:
     """1 -> '1 track', 2 -> '2 tracks', '3 stretches', '2 passes'."""
     several = noun + ("es" if noun.endswith(("ch", "s")) else "s")

@@ -151,7 +151,9 @@ DROPPED = pd.DataFrame(
 def gather_variant_example() -> dict:
     """What the template shows of `variant_table`."""
     table = variant_table()
-    return facts(VARIANTS, DROPPED) | {"effects": effects(lambda: iter([table[:150], table[150:]]), ["bound"])}
+    return facts(VARIANTS, DROPPED) | {
+        "effects": effects(lambda: iter([table[:150], table[150:]]), ["bound"], {"bound": "logit"})
+    }
 
 
 def gather_example(folder: Path) -> dict:

@@ -18,7 +18,7 @@ from seqmill.config.models import Report
 from seqmill.evaluation.truth import COLUMNS
 from seqmill.report.logo import COLOURS
 from seqmill.report.maps import gather_map, pack
-from seqmill.report.methods import PAPERS
+from seqmill.report.methods import PAPERS, _baseline
 from seqmill.report.page import render, safe_json, write_report
 from seqmill.report.truth import gather_truth
 from seqmill.report.variants import columns_of
@@ -95,6 +95,7 @@ def test_variants_are_told(context):
         ("diff", 2, 20),
         ("score", 2, 20),
     ]
+    assert effects[1]["label"] == "ALT − REF of the score (logit)"
     table = variant_table()
     for item in effects:
         columns = table[[f"bound|{track}|{item['effect']}" for track in "ef"]]
@@ -147,6 +148,10 @@ def test_methods_say_what_the_records_say(context):
     assert "Network basset on toy: Basset (Kelley, Snoek and Rinn" in said["Networks"]
     assert "2 runs" in said["Networks"] and "4,137,000 parameters" in said["Networks"]
     assert "500 resamples of blocks (a block is a contig)" in said["Evaluation"]
+    words = {"dataset": "toy", "kind": "kmer", "fit": "linear"}
+    assert "counts of words of 5 bases, fitted" in _baseline("kmer", words)
+    assert "counts of words of 1 to 6 bases, fitted" in _baseline("kmer", words | {"min_k": 1, "k": 6})
+    assert "GC content and CpG counts, fitted" in _baseline("gc", words | {"kind": "gc"})
     assert "Map sites: in 12 regions of sim1" in said["Mutagenesis"]
     assert "numpy" in said["Software"]
     assert not re.search(r"None|nan|\{|: \.", " ".join(said.values()))

@@ -194,7 +194,7 @@ def _tracks(folder: Path, target: str, pooled: pd.DataFrame, pairs: pd.DataFrame
         side = "above" if describe(metrics[0]).lower_is_better else "below"
         caption = (
             f"Each mark is one track: {network}{averaging} against {baseline}. Tracks {side} the dashed diagonal are "
-            f"predicted better by {baseline}; the worst of them are named. Bars: 95 % intervals of each alone; colour: "
+            f"predicted better by {baseline}; the worst tracks are named. Bars: 95 % intervals of each alone; colour: "
             "whether the paired difference is clear."
         )
         alt = f"{describe(metrics[0]).label} of each track of {target}: {network} against {baseline}."

@@ -113,12 +113,14 @@ def _draw_pairs(axes: Any, lines: pd.DataFrame, bounds: dict[Any, tuple[float, f
     for verdict, marker, colour, label in (
         ("better than", "o", BLUE, f"{plain(network, 24)} better"),
         ("worse than", "s", ORANGE, f"{plain(baseline, 24)} better"),
-        ("", "o", "white", "no clear difference"),
+        ("no clear difference", "o", "white", "no clear difference"),
+        ("", "D", "white", "no interval"),
     ):
-        of_verdict = lines["verdict"] == verdict if verdict else ~lines["verdict"].isin(["better than", "worse than"])
+        said = ["better than", "worse than", "no clear difference"]
+        of_verdict = lines["verdict"] == verdict if verdict else ~lines["verdict"].isin(said)
         chosen = of_verdict.to_numpy(bool)
         if chosen.any():
-            rim = "white" if verdict else INK
+            rim = INK if colour == "white" else "white"
             look = {"color": colour, "markersize": size, "markeredgecolor": rim, "markeredgewidth": 0.8, "zorder": 4}
             axes.plot(x[chosen], y[chosen], marker, label=f"{label} ({chosen.sum()})", **look)
     low, high = min(x.min(), y.min()), max(x.max(), y.max())

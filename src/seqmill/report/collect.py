@@ -191,6 +191,10 @@ def dataset(folder: Path) -> dict[str, Any]:
     return {
         "name": reader.name,
         "n": reader.n,
+        "files": [
+            {"file": key.partition(":")[2], "digest": digest}
+            for key, digest in open_rows(folder / "rows").attrs.get("files", {}).items()
+        ],
         "window_bp": reader.window_bp,
         "margin_bp": reader.margin_bp,
         "reverse_complement": reader.reverse_complement,
@@ -205,7 +209,7 @@ def dataset(folder: Path) -> dict[str, Any]:
             {
                 "name": name,
                 "kind": spec.kind,
-                "shape": " × ".join(map(str, spec.shape_per_example)),
+                "shape": " × ".join(map(str, spec.shape_per_example)) or "1",
                 "dtype": spec.dtype,
             }
             for name, spec in reader.inputs.items()

@@ -22,6 +22,7 @@ FEATURES = {
     "gc": "GC content and CpG counts",
     "pwm": "matches of motifs",
 }
+K = {"kmer": 5, "gapped_kmer": 4, "onehot": 1}  # bases of a word where the configuration says none
 FITS = {
     "linear": "ridge or logistic regression",
     "lasso": "the lasso",
@@ -141,7 +142,10 @@ def _baseline(name: str, section: Mapping[str, Any]) -> str:
     if not section.get("kind"):
         return ""
     kind = FEATURES.get(str(section.get("kind")), str(section.get("kind", "")))
-    words = f" of {section['k']} letters" if section.get("k") and section.get("kind") in FEATURES else ""
+    k = section.get("k") or K.get(str(section.get("kind")))
+    least = section.get("min_k") or k
+    words = f" of {k} bases" if k == least else f" of {least} to {k} bases"
+    words = words if k and section["kind"] in K else ""
     fit = FITS.get(str(section.get("fit", "")), "")
     return f"Baseline {name} on {section['dataset']}: {kind}{words}{', fitted by ' + fit if fit else ''}."
 
@@ -173,7 +177,7 @@ def _variants(item: Mapping[str, Any]) -> str:
     count = f"{number(item['scored'])} of {number(item['n'])} alleles"
     return (
         f"Variants {item['name']}: {count} were scored by {item['model']} on {item['genome']}{strands} "
-        f"({_list(effects)}); the reference allele agreed with the genome in {percent(item['ref_match'])}."
+        f"({_list(effects)}); {percent(item['ref_match'])} of the reference alleles agreed with the genome."
     )
 
 

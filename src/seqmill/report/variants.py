@@ -1,6 +1,6 @@
 """What the report says of a set of variants: counts, the strongest of them, and how effects are spread."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ REASONS = {"seen": "each run saw the place in training"}
 NAMES = {
     "diff": "ALT − REF of the prediction",
     "logfc": "log2 of ALT / REF",
-    "score": "difference of the scores",
+    "score": "ALT − REF of the score",
     "jsd": "Jensen-Shannon divergence of the profiles",
 }
 
@@ -105,7 +105,8 @@ def gather_variants(folder: Path) -> dict[str, Any]:
     from seqmill.stores.variants import VariantsReader
 
     reader = VariantsReader(folder)
-    return facts(reader.attrs, reader.dropped()) | {"effects": effects(reader.table, list(reader.attrs["targets"]))}
+    told = effects(reader.table, list(reader.attrs["targets"]), reader.attrs["spaces"])
+    return facts(reader.attrs, reader.dropped()) | {"effects": told}
 
 
 def facts(attrs: dict[str, Any], dropped: pd.DataFrame) -> dict[str, Any]:
@@ -125,12 +126,18 @@ def facts(attrs: dict[str, Any], dropped: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def effects(batches: Any, targets: list[str]) -> list[dict[str, Any]]:
+def _label(effect: str, space: str) -> str:
+    unit = f" ({space})" if effect == "score" and space else ""
+    return NAMES.get(effect, effect) + unit
+
+
+def effects(batches: Any, targets: list[str], spaces: Mapping[str, str]) -> list[dict[str, Any]]:
     """For each target and effect its strongest variants and a histogram.
 
     Parameters
     ----------
     batches : function that gives the rows of the table as data frames, each time from the start.
+    spaces : of each target, what its scores are: "logit".
     """
     groups: dict[tuple[str, str], list[Column]] = {}
     top: dict[tuple[str, str], Strongest] = {}
@@ -152,10 +159,10 @@ def effects(batches: Any, targets: list[str]) -> list[dict[str, Any]]:
         {
             "target": target,
             "effect": effect,
-            "label": NAMES.get(effect, effect),
+            "label": _label(effect, spaces.get(target, "")),
             "tracks": len(groups[target, effect]),
             "lines": top[target, effect].lines(),
-            "figure": spread.figure(NAMES.get(effect, effect)),
+            "figure": spread.figure(_label(effect, spaces.get(target, ""))),
             "drawn": len(spread.columns),
         }
         for (target, effect), spread in spreads.items()

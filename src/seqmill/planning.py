@@ -123,7 +123,9 @@ def _examples(project: Project, name: str, section: Dataset, bp: int, results: P
         count = sum(_intervals(track, results) for track in tracks)
         count += _records(windows.bed, fasta=False) if windows.bed else 0
     elif windows.kind == "table":
+        headers = sum(file.format in ("tsv", "csv") and not file.columns for file in windows.files)
         count = sum(_records(file.path, file.format == "fasta") for file in windows.files)
+        count = max(0, count - headers)
     else:
         count = sum(_file_bytes(path) for path in windows.source_files()) // 100
     return int(count * (1 + section.negatives.ratio)) if section.negatives else int(count)

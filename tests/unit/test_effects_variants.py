@@ -322,7 +322,7 @@ def test_warnings(made, tmp_path, caplog):
         f"{path}: no header line (#CHROM ...): the first columns are read as CHROM POS ID REF ALT",
         f"{path}: 1 of 32 REF alleles differ from genome toy (first: REF {other(ref[0])}, genome {ref[0]} at "
         "chr1:45001, line 32); they are not scored",
-        f"{path}: 1 records are not normalised (first: line 31); to compare them with other files run bcftools norm",
+        f"{path}: 1 record is not normalised (first: line 31); to compare with other files run bcftools norm",
     ]
 
 

@@ -126,9 +126,10 @@ def survey(file: VariantFile, examiner: Examiner, min_ref_match: float, block: i
             f"REF {ref[:SHOWN]}, genome {there[:SHOWN]}", contig, start + 1, file.unit, number,
         )  # fmt: skip
     if found.not_normalised:
+        many = f"{found.not_normalised} records are" if found.not_normalised > 1 else "1 record is"
         _LOG.warning(
-            "%s: %d records are not normalised (first: %s %d); to compare them with other files run bcftools norm",
-            file.path, found.not_normalised, file.unit, found.first_not_normalised,
+            "%s: %s not normalised (first: %s %d); to compare with other files run bcftools norm",
+            file.path, many, file.unit, found.first_not_normalised,
         )  # fmt: skip
     return found
 

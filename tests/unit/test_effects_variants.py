@@ -329,6 +329,7 @@ def test_warnings(made, tmp_path, caplog):
 def test_places_on_another_genome_cannot_be_compared(made, tmp_path, caplog):
     build_genome(tmp_path / "new.zarr", name="new", genome=Genome(fasta=made.folder / "toy.fa"))
     other_genome = SimpleNamespace(genome=tmp_path / "new.zarr", dataset=made.dataset, models=made.models)
+    caplog.clear()
     with caplog.at_level(logging.WARNING, "seqmill"):
         reader = score(other_genome, vcf(tmp_path / "v.vcf", [snv("1", 5_000)]))
     assert caplog.messages == [

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -171,7 +173,7 @@ def test_sigterm_saves_the_state_and_the_loop_goes_on_from_there(tmp_path, caplo
     plain = run(Planned(valid))
     keeper = checkpoints(tmp_path / "r")
     with pytest.raises(
-        StoppedError, match=r"m/0\.0: stopped by SIGTERM after step 6 of 30; the state is saved, the same command"
+        StoppedError, match=r"m/0\.0: stopped by a signal after step 6 of 30; the state is saved, the same command"
     ) as stopped:
         run(StopAt(valid, at=2), checkpoints=keeper)
     assert stopped.value.exit_code == 75
@@ -201,14 +203,25 @@ def test_a_state_saved_before_its_validation_is_validated_first(tmp_path):
         assert again.history == plain.history
 
 
-def test_signals_are_as_before_afterwards():
-    import signal
-
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_are_as_before_afterwards(number):
+    before = signal.getsignal(number)
     with stop_signal() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         assert stop.wait(5)
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_interruption_is_not_waited_for():
+    def asked_twice():
+        with stop_signal() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop.wait(5)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt):
+        asked_twice()
 
 
 def test_where_the_state_lies():

@@ -43,16 +43,28 @@ class StoppedError(SeqmillError):
 
 @contextmanager
 def stop_signal(wanted: bool = True) -> Iterator[threading.Event]:
-    """An event that SIGTERM sets while the block runs (where signals can be taken: in the main thread)."""
+    """An event that SIGTERM or Ctrl-C sets while the block runs (where signals can be taken: in the main thread).
+
+    A second Ctrl-C acts as it did before the block.
+    """
     stop = threading.Event()
     if not wanted or threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def ask(number: int, _frame: Any) -> None:
+        stop.set()
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, before[signal.SIGINT])
+
+    for number in before:
+        signal.signal(number, ask)
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def resume_folder(out: str | Path) -> Path:

@@ -111,7 +111,7 @@ def fit(
         if checkpoints is not None and stop.is_set():
             save()
             raise StoppedError(
-                f"{label}: stopped by SIGTERM after step {run.steps} of {steps}; the state is saved, "
+                f"{label}: stopped by a signal after step {run.steps} of {steps}; the state is saved, "
                 "the same command continues"
             )
 

@@ -107,7 +107,7 @@ def train(folder: Path, name: str) -> None:
     finish_dataset(out, name=f"{name}.zarr", arrays=list(arrays))
     section = {
         "architecture": shape["architecture"], "dataset": name, "settings": shape["settings"],
-        "training": {"batch_size": 64, "max_steps": 1},
+        "training": {"batch_size": 64, "max_steps": 1, "xla_threads": int(os.environ["BENCH_THREADS"])},
     }  # fmt: skip
     train_model(
         folder / f"models/{name}/0.0", name=name, model=Model.model_validate(section), dataset=out, fold="0", seed=0

@@ -134,19 +134,6 @@ def test_unseen_places_share_no_base_with_training_windows(made):
     free = Unseen(infos, [dataset]).of(places)
     assert free[0].tolist() == [False, True, True, True, True, True, True]
     assert free[1].tolist() == [True, True, True, False, True, True, True]
-    np.testing.assert_array_equal(Unseen(infos, [dataset]).require(places, "x.bed"), free)
-
-
-def test_places_that_every_run_has_seen_are_refused(made):
-    dataset, models = made
-    infos = [ModelReader(model).info for model in models]
-    places = pd.DataFrame({"genome": "toy", "contig": "chr1", "start": [100, 36_000], "end": [200, 36_010]})
-    with pytest.raises(InputError) as caught:
-        Unseen(infos, [dataset]).require(places, "x.bed")
-    assert str(caught.value) == (
-        "x.bed: 1 of 2 places (first: chr1:36000-36010) lie in training rows of every run of model net (fold 0, 1); "
-        "leave them out, train the fold that tests them, or set runs: all and say so"
-    )
 
 
 def test_a_dataset_that_was_rebuilt_is_refused(made, tmp_path):

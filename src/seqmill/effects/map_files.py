@@ -29,7 +29,8 @@ from seqmill.runtime.errors import InputError
 from seqmill.runtime.files import atomic_path, atomic_write
 from seqmill.stores.genome import GenomeReader
 from seqmill.stores.layout import noun_folder, upstream
-from seqmill.stores.maps import EDITS, MapReader, tracks_of
+from seqmill.stores.maps import EDITS, MapReader
+from seqmill.stores.specs import track_names
 
 SLAB_BYTES = 100_000_000
 SEPARATE_TRACKS = 6
@@ -83,7 +84,7 @@ def write_map_files(
             "edit": edit,
             "value": f"|effect|, {_SIGNED[edit]}; under signed/ minus the effect",
             "bigwigs": reader is not None,
-            "tracks": {target: list(tracks_of(spec)) for target, spec in source.targets.items()},
+            "tracks": {target: list(track_names(spec)) for target, spec in source.targets.items()},
             "pictures": drawn,
         }
 
@@ -107,7 +108,7 @@ def _slabs(source: MapReader, tracks: int) -> Iterator[tuple[int, int]]:
 
 def _write_bigwigs(part: Path, source: MapReader, genome: GenomeReader, edit: str, target: str) -> np.ndarray:
     """Both bigWigs of each track; returns the strongest mean |effect| of each region, float (region,)."""
-    tracks = tracks_of(source.targets[target])
+    tracks = track_names(source.targets[target])
     group = max(1, SLAB_BYTES // (8 * source.n * source.length))  # tracks that are held at once
     found = np.zeros(source.n)
     for first in range(0, len(tracks), group):
@@ -138,7 +139,7 @@ def _pieces(source: MapReader, genome: GenomeReader, values: np.ndarray) -> Iter
 
 def _write_arrays(part: Path, source: MapReader, target: str) -> None:
     """One-hot sequences and hypothetical contributions: effects minus their mean over the four bases."""
-    tracks = tracks_of(source.targets[target])
+    tracks = track_names(source.targets[target])
     several = 1 < len(tracks) <= SEPARATE_TRACKS
     names = [f"{slug(target)}.shap.npz", *(f"{slug(target)}/{slug(t)}.shap.npz" for t in tracks if several)]
     arrays = {name: np.zeros((source.n, 4, source.length), np.float32) for name in names}
@@ -170,7 +171,7 @@ def _draw(part: Path, source: MapReader, count: int) -> Iterator[dict[str, Any]]
     for number, row in enumerate(source.regions.head(count).itertuples()):
         bp = row.end - row.start
         effects = {t: source.read(f"substitutions/{t}", number, number + 1)[0, :bp] for t in source.targets}
-        tracks = {target: tracks_of(spec) for target, spec in source.targets.items()}
+        tracks = {target: track_names(spec) for target, spec in source.targets.items()}
         file = f"pictures/{number + 1}.png"
         (part / "pictures").mkdir(exist_ok=True)
         place = f"{row.contig}:{row.start + 1:,}-{row.end:,} (1-based)" if row.contig else f"{bp:,} bp"

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,7 @@ from seqmill.stores.layout import upstream
 from seqmill.stores.maps import MapWriter, shapes
 from seqmill.training.across import unseen_rows
 from seqmill.training.predict import check_dataset
+from seqmill.training.seen import run_name
 
 LARGEST_REGION_BYTES = 4_000_000_000
 """Effects of one region, of all runs, that may be held in memory."""
@@ -77,7 +77,7 @@ def build_map(
         "model": ensemble.infos[0]["name"],
         "genome": "" if reader is None else reader.name,
         "spaces": {target: SPACES[spec.kind] for target, spec in mutagenesis.specs.items()},
-        "models": {_run(info): int(runs.sum()) for info, runs in zip(ensemble.infos, may)},
+        "models": {run_name(info): int(runs.sum()) for info, runs in zip(ensemble.infos, may)},
         "both_strands": ensemble.both_strands,
         "shifts_bp": list(ensemble.shifts_bp),
         "runs": section.runs,
@@ -153,13 +153,13 @@ def _unseen(
     """Which run may score which region, bool (run, region): it has seen nothing of the whole window in training."""
     first = regions["window_start"] - ensemble.margin_bp
     windows = regions[["genome", "contig"]].assign(start=first, end=first + ensemble.extent_bp)
-    known = {genome for folder in datasets for genome in DatasetReader(folder).rows()["genome"].unique()}
-    if not known & set(windows["genome"]):
+    unseen = Unseen(ensemble.infos, datasets)
+    if not set(unseen.genomes) & set(windows["genome"]):
         _LOG.warning(
             "%s: regions on %s cannot be compared by their places with the training rows (on %s); all runs score them",
-            where, windows["genome"].iloc[0], ", ".join(sorted(known - {""})) or "no genome",
+            where, windows["genome"].iloc[0], ", ".join(unseen.genomes) or "no genome",
         )  # fmt: skip
-    free = Unseen(ensemble.infos, datasets).of(windows)
+    free = unseen.of(windows)
     none = np.flatnonzero(~free.any(axis=0))
     if len(none):
         first, folds = regions.iloc[none[0]], dict.fromkeys(info["fold"] for info in ensemble.infos)
@@ -201,7 +201,3 @@ def _check_size(length: int, mutagenesis: Mutagenesis, runs: int, where: str) ->
             f"the effects of a region of {length:,} bp ({runs} runs) are {human_bytes(size)}, more than "
             f"{human_bytes(LARGEST_REGION_BYTES)}; choose 'targets', fewer 'edits' or shorter regions",
         )
-
-
-def _run(info: Any) -> str:
-    return f"{info['name']}/{info['fold']}.{info['seed']}"

@@ -44,21 +44,22 @@ def check_targets(specs: Mapping[str, Any], chosen: Sequence[str] | None, where:
     return names
 
 
-def total(x: Array, spec: Any) -> Array:
-    """Predictions (example, ...) summed over bins: (example, tracks)."""
+def value(x: Array, spec: Any) -> Array:
+    """Predictions (example, ...) as one number a track, float32 (example, tracks): their total over bins for counts
+    and profiles, else their mean."""
+    if spec.kind == "beta_binomial":
+        x = x[:, 0]  # the mean; the concentration behind it is no probability
     axes = positional_axes(spec)
-    x = x.sum(axis=axes) if axes else x
+    if axes:
+        x = x.sum(axis=axes) if SPACES[spec.kind] == LOG_TOTAL else x.mean(axis=axes)
     return x.reshape(x.shape[0], -1)
 
 
 def score(x: Array, spec: Any) -> Array:
     """Score of predictions (example, ...), float32 (example, tracks), see the module."""
-    space = SPACES[spec.kind]
-    if spec.kind == "beta_binomial":
-        x = x[:, 0]  # the mean; the concentration behind it is no probability
+    x, space = value(x, spec), SPACES[spec.kind]
     if space == LOG_TOTAL:
-        return jnp.log1p(jnp.maximum(total(x, spec), 0))
-    x = x.reshape(x.shape[0], -1) if not positional_axes(spec) else x.mean(axis=positional_axes(spec))
+        return jnp.log1p(jnp.maximum(x, 0))
     if space == LOGIT:
         clipped = jnp.clip(x, TINY, 1 - TINY)
         return jnp.log(clipped) - jnp.log1p(-clipped)

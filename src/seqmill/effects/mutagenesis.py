@@ -17,7 +17,8 @@ from seqmill.effects.measures import check_targets, scores
 from seqmill.genome.sequence import dinucleotide_shuffle
 from seqmill.runtime.progress import Progress
 from seqmill.stores.genome import N_CODE
-from seqmill.stores.maps import EDITS, shapes, tracks_of
+from seqmill.stores.maps import EDITS, shapes
+from seqmill.stores.specs import track_names
 
 BLOCK_BYTES = 64_000_000
 """Edited sequences, or their scores, that are held at once."""
@@ -159,7 +160,7 @@ class _Open:
         self.edits = list_edits(inner, edits)
         self.effects = Effects(stretch.runs)
         self.effects.reference = {
-            name: np.zeros((len(stretch.runs), len(tracks_of(spec))), np.float32) for name, spec in specs.items()
+            name: np.zeros((len(stretch.runs), len(track_names(spec))), np.float32) for name, spec in specs.items()
         }
         known = np.flatnonzero(inner < N_CODE)
         for path, shape in shapes(len(inner), edits, specs).items():
@@ -209,7 +210,7 @@ class Mutagenesis:
         names = check_targets(ensemble.targets, targets, where or str(ensemble.folders[0]))
         self.specs = {name: ensemble.targets[name] for name in names}
         self._reduce = scores(self.specs, names)
-        width = sum(len(tracks_of(spec)) for spec in self.specs.values())
+        width = sum(len(track_names(spec)) for spec in self.specs.values())
         batches = BLOCK_BYTES // (max(ensemble.extent_bp, 4 * width) * ensemble.batch_size)
         self._block = max(1, batches) * ensemble.batch_size
 

@@ -11,7 +11,7 @@ from seqmill.genome.coords import merge
 from seqmill.runtime.errors import InputError
 from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.parts import folds_of
-from seqmill.training.seen import first_place, rows_of, training_of
+from seqmill.training.seen import rows_of, training_of
 
 # (genome, contig) -> starts and ends of the stretches that a training has seen: sorted, apart from one another.
 Covered = dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]
@@ -81,18 +81,4 @@ class Unseen:
                 for starts, ends in (covered[place] for covered in links if place in covered):
                     nearest = np.searchsorted(ends, low[rows], side="right")  # the first that ends behind the start
                     may[rows] &= np.append(starts, np.iinfo(np.int64).max)[nearest] >= high[rows]
-        return free
-
-    def require(self, places: pd.DataFrame, where: str | Path) -> np.ndarray:
-        """As `of`; InputError where some place is known to every run."""
-        free = self.of(places)
-        none = ~free.any(axis=0)
-        if none.any():
-            name, folds = self.infos[0]["name"], ", ".join(dict.fromkeys(info["fold"] for info in self.infos))
-            raise InputError(
-                where,
-                f"{none.sum():,} of {len(places):,} places (first: {first_place(places[none])}) lie in training rows "
-                f"of every run of model {name} (fold {folds}); leave them out, train the fold that tests them, or set "
-                "runs: all and say so",
-            )
         return free

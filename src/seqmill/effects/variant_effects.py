@@ -16,9 +16,10 @@ import jax
 import numpy as np
 from jax import Array
 
-from seqmill.effects.measures import LOG_TOTAL, PLAIN, SPACES, TINY, score, total
+from seqmill.effects.measures import LOG_TOTAL, PLAIN, SPACES, TINY, score, value
 from seqmill.runtime.errors import InputError
 from seqmill.stores.geometry import positional_axes
+from seqmill.stores.specs import track_names
 
 SIGNAL_PSEUDOCOUNT = 1.0
 
@@ -40,22 +41,6 @@ def check_effects(
             needs = "bins of counts or profiles" if effect == "jsd" else "predictions that are never negative"
             raise InputError(where, f"effect '{effect}' needs {needs}; the targets are {kinds}")
     return [(name, effect) for name in names for effect in effects if fits(effect, specs[name])]
-
-
-def track_names(spec: Any) -> list[str]:
-    """Names of the numbers of a target, its tracks or classes."""
-    width = spec.shape_per_example[-1] if spec.shape_per_example else 1
-    return list(spec.tracks) if spec.tracks else [str(number) for number in range(width)]
-
-
-def value(x: Array, spec: Any) -> Array:
-    """Predictions (example, ...) as one number a track, (example, tracks): see the module."""
-    if spec.kind == "beta_binomial":
-        x = x[:, 0]  # the mean; behind it stands the concentration
-    if SPACES[spec.kind] == LOG_TOTAL:
-        return total(x, spec)
-    axes = positional_axes(spec)
-    return (x.mean(axis=axes) if axes else x).reshape(x.shape[0], -1)
 
 
 def reducer(

@@ -16,7 +16,7 @@ from seqmill.effects.alleles import Alleles, Examiner, Sequences, sequences
 from seqmill.effects.ensemble import Ensemble
 from seqmill.effects.measures import SPACES, check_targets
 from seqmill.effects.unseen import Unseen
-from seqmill.effects.variant_effects import check_effects, effects_of, kept_bytes, reducer, track_names
+from seqmill.effects.variant_effects import check_effects, effects_of, kept_bytes, reducer
 from seqmill.effects.variant_state import ChunkStore
 from seqmill.effects.variant_survey import Survey, contig_names, survey, write_dropped
 from seqmill.formats.variants import VariantFile, open_variants
@@ -27,8 +27,10 @@ from seqmill.runtime.record import versions
 from seqmill.stores.genome import GenomeReader
 from seqmill.stores.layout import noun_folder, upstream, version
 from seqmill.stores.model import ModelReader
+from seqmill.stores.specs import track_names
 from seqmill.stores.variants import DROPPED, score_column, table, write_tables
 from seqmill.training.loader import ahead
+from seqmill.training.seen import run_name
 
 CHUNK_RECORDS, SURVEY_RECORDS = 8192, 8192
 CHUNK_BYTES = 64_000_000
@@ -157,10 +159,7 @@ def _attrs(
         "targets": {target: ensemble.targets[target].to_json() for target in targets},
         "target_order": targets,
         "spaces": {target: SPACES[ensemble.targets[target].kind] for target in targets},
-        "models": {
-            f"{info['name']}/{info['fold']}.{info['seed']}": scored
-            for info, scored in zip(ensemble.infos, found.by_run)
-        },
+        "models": {run_name(info): scored for info, scored in zip(ensemble.infos, found.by_run)},
         "runs": section.runs,
         "both_strands": ensemble.both_strands,
         "shifts_bp": list(ensemble.shifts_bp),

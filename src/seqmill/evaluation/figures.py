@@ -13,8 +13,8 @@ from seqmill.evaluation.kinds import KINDS
 from seqmill.evaluation.profiles import draw_profiles
 from seqmill.evaluation.runs import ALL, ENSEMBLE, KIND_ORDER, Line, Run
 from seqmill.evaluation.scatter import draw_scatter, draw_tracks
-from seqmill.evaluation.scores import track_names
 from seqmill.metrics.catalogue import describe
+from seqmill.stores.specs import track_names
 
 MAX_MODELS = 6
 MAX_PAIRS = 4
@@ -57,8 +57,8 @@ def draw_target(
     first = {"binary": "auroc", "class": "auroc", "count": "log_pearson"}.get(kind, "pearson")
     means = pooled[pooled["metric"] == first].groupby("model")["value"].mean().fillna(-1)
     models = models_of(lines, target, lambda model: float(means.get(model, -1)))
-    names = track_names(models[0][2][0].reader.targets[target], target)
-    models = [model for model in models if track_names(model[2][0].reader.targets[target], target) == names]
+    names = track_names(models[0][2][0].reader.targets[target])
+    models = [model for model in models if track_names(model[2][0].reader.targets[target]) == names]
     if not any(run.reader.n for _, _, runs in models for run in runs):
         return
     if kind in ("binary", "class"):

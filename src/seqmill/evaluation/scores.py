@@ -14,6 +14,7 @@ from seqmill.evaluation.sums import BlockSums
 from seqmill.metrics.ranking import auprc, auroc
 from seqmill.metrics.regression import spearman
 from seqmill.runtime.errors import InputError
+from seqmill.stores.specs import track_names
 
 VALUES = {"auroc": auroc, "auprc": auprc, "spearman": spearman}
 SLAB_BYTES = 256_000_000
@@ -51,12 +52,6 @@ class Scores:
     gaps: np.ndarray | None = None
     runs: int = 1
     mask: str = ""
-
-
-def track_names(spec: Any, target: str) -> list[str]:
-    """Names of the tracks of a target; a target without named tracks is one of its own name, or is numbered."""
-    width = spec.shape_per_example[-1] if spec.shape_per_example else 1
-    return list(spec.tracks) or ([target] if width == 1 else [f"{target} {i}" for i in range(width)])
 
 
 def track_groups(spec: Any, tracks: Sequence[str]) -> list[str]:
@@ -113,7 +108,7 @@ def score_target(reader: Any, target: str, blocks: Blocks, draws: np.ndarray, al
     kind = KINDS.get(spec.kind)
     if kind is None:
         return []
-    tracks, found = track_names(spec, target), []
+    tracks, found = track_names(spec), []
     if kind.ranked or kind.summed():
         scores = _empty(spec.kind, metrics_of(kind), tracks, track_groups(spec, tracks), False, draws, blocks)
         _score_tracks(scores, kind, reader, target, blocks, draws, also)

@@ -18,7 +18,8 @@ from seqmill.metrics.ranking import auroc
 from seqmill.runtime.errors import DamageError
 from seqmill.runtime.marker import read_marker
 from seqmill.stores.layout import check_file
-from seqmill.stores.maps import MapReader, tracks_of
+from seqmill.stores.maps import MapReader
+from seqmill.stores.specs import track_names
 
 RESAMPLES = 1000
 MIN_BITS = 1.0
@@ -101,7 +102,7 @@ def judge_map(reader: MapReader, world: Path, *, resamples: int = RESAMPLES, see
 
 def read_bounds(reader: MapReader) -> Iterator[tuple[int, int]]:
     """Bounds of runs of regions whose substitutions, of all targets together, fit into a few hundred megabytes."""
-    tracks = sum(len(tracks_of(spec)) for spec in reader.targets.values())
+    tracks = sum(len(track_names(spec)) for spec in reader.targets.values())
     step = max(1, min(64, _READ_BYTES // (16 * reader.length * tracks)))
     for start in range(0, reader.n, step):
         yield start, min(start + step, reader.n)

@@ -11,7 +11,8 @@ from seqmill.evaluation.truth import importance, read_bounds
 from seqmill.report.figures import overview
 from seqmill.report.logo import still
 from seqmill.report.words import number
-from seqmill.stores.maps import MapReader, tracks_of
+from seqmill.stores.maps import MapReader
+from seqmill.stores.specs import track_names
 
 MAX_REGIONS = 12
 MAX_TRACKS = 8
@@ -27,7 +28,7 @@ def gather_map(folder: Path) -> dict[str, Any]:
     """One map as the page shows it; ``data`` is what its script draws from."""
     reader = MapReader(folder)
     attrs, places = reader.attrs, reader.regions
-    tracks = [(target, i, name) for target, spec in reader.targets.items() for i, name in enumerate(tracks_of(spec))]
+    tracks = [(target, i, name) for target, spec in reader.targets.items() for i, name in enumerate(track_names(spec))]
     many = len(reader.targets) > 1
     labels = [f"{target}: {name}" if many and target != name else name for target, _, name in tracks]
     found = {

@@ -30,7 +30,7 @@ from seqmill.config.names import slug
 from seqmill.stores.arrays import ArrayWriter, StoredArray, write_groups
 from seqmill.stores.dataset import choose_chunk
 from seqmill.stores.layout import check_file, noun_folder, open_noun
-from seqmill.stores.specs import TargetSpec
+from seqmill.stores.specs import TargetSpec, track_names
 from seqmill.stores.tables import read_table, write_table
 
 EDITS = ("substitutions", "deletions", "insertions")
@@ -47,16 +47,11 @@ REGION_COLUMNS = {
 N_CODE = 4
 
 
-def tracks_of(spec: TargetSpec) -> tuple[str, ...]:
-    """Names of the tracks of a score: the target's own, or its name where it has none."""
-    return spec.tracks or (spec.name,)
-
-
 def shapes(length: int, edits: Sequence[str], targets: Mapping[str, TargetSpec]) -> dict[str, tuple[int, ...]]:
     """Shape of one region of each array of effects, by its path ``{edit}/{target}``."""
     bases = {"substitutions": (4,), "deletions": (), "insertions": (4,)}
     return {
-        f"{edit}/{name}": (length, *bases[edit], len(tracks_of(spec)))
+        f"{edit}/{name}": (length, *bases[edit], len(track_names(spec)))
         for edit in edits
         for name, spec in targets.items()
     }
@@ -113,7 +108,7 @@ class MapWriter:
         effects = shapes(self.length, self.edits, self.targets)
         wanted: dict[str, tuple[tuple[int, ...], str]] = {"sequence": ((self.length,), "uint8")}
         for name, spec in self.targets.items():
-            wanted[f"reference/{name}"] = ((len(tracks_of(spec)),), "float32")
+            wanted[f"reference/{name}"] = ((len(track_names(spec)),), "float32")
         wanted |= {path: (shape, "float32") for path, shape in effects.items()}
         if self.spread:
             wanted |= {f"spread/{path}": (shape, "float32") for path, shape in effects.items()}

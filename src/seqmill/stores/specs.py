@@ -139,6 +139,12 @@ class TargetSpec:
         return cls(**{key: item for key, item in value.items() if key in known})
 
 
+def track_names(spec: Any) -> list[str]:
+    """Names along the last axis of a target: its tracks or classes; one without names has its own, or numbers."""
+    width = spec.shape_per_example[-1] if spec.shape_per_example else 1
+    return list(spec.tracks) or ([spec.name] if width == 1 else [f"{spec.name} {i}" for i in range(width)])
+
+
 def join_groups(specs: Sequence[ArraySpec], *, masked: bool, where: str) -> TargetSpec:
     """The target that groups of tracks make together. Raises InputError where their geometry differs."""
     first = specs[0]

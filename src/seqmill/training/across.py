@@ -23,7 +23,7 @@ from seqmill.stores.predictions import PredictionsWriter
 from seqmill.training.artefact import load_network
 from seqmill.training.devices import require_device
 from seqmill.training.predict import check_dataset, loaded, predictor, truth_of
-from seqmill.training.seen import first_place, rows_of, rows_seen, training_of
+from seqmill.training.seen import first_place, rows_of, rows_seen, run_name, training_of
 
 ALL = "all"
 
@@ -126,7 +126,7 @@ def predict_across(
         raise InputError(reader.name, f"the {part} part has no rows")
     unseen = unseen_rows(reader, rows_of(reader, folds), infos, trained_on)
     for info, may in zip(infos, unseen):
-        logging.getLogger("seqmill").info("%s: predicts %d of %d rows", _run(info), may.sum(), len(may))
+        logging.getLogger("seqmill").info("%s: predicts %d of %d rows", run_name(info), may.sum(), len(may))
     used = np.flatnonzero(unseen.any(axis=1)).tolist()
     infos, folders, unseen = [infos[i] for i in used], [folders[i] for i in used], unseen[used]
     strands = infos[0]["strands"] and prediction.strands == "auto"
@@ -178,13 +178,9 @@ def _attrs(infos: Sequence[Mapping[str, Any]], unseen: np.ndarray, reader: Any) 
         "fold": _one_of([info["fold"] for info in infos], ALL),
         "seed": _one_of([info["seed"] for info in infos], MEAN),
         "bootstrap_unit": reader.bootstrap_unit,
-        "models": {_run(info): int(may.sum()) for info, may in zip(infos, unseen)},
+        "models": {run_name(info): int(may.sum()) for info, may in zip(infos, unseen)},
         "out_of_fold": not bool(unseen.all()),
     }
-
-
-def _run(info: Mapping[str, Any]) -> str:
-    return f"{info['name']}/{info['fold']}.{info['seed']}"
 
 
 def _one_of(values: Sequence[Any], several: Any) -> Any:

@@ -24,6 +24,7 @@ from seqmill.training.augment import reverse_complement
 from seqmill.training.devices import require_device
 from seqmill.training.loader import Batch, ahead, batch_keys, plain_batches
 from seqmill.training.objectives import network_inputs
+from seqmill.training.seen import run_name
 from seqmill.training.shifts import check_shifts, cover, moved_back
 
 
@@ -203,7 +204,7 @@ def predict(
         "shifts_bp": list(prediction.shifts_bp),
         "bootstrap_unit": reader.bootstrap_unit,
     }
-    label, targets = f"{info['name']}/{info['fold']}.{info['seed']}", network.view.targets
+    label, targets = run_name(info), network.view.targets
     run = predictor(network, strands=strands, shifts_bp=prediction.shifts_bp)
     rows = reader.rows()
     batch_size = prediction.batch_size or training["batch_size"]

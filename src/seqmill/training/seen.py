@@ -14,11 +14,15 @@ from seqmill.stores.parts import folds_of, part_ranges
 Link = Mapping[str, Any]
 
 
+def run_name(info: Mapping[str, Any]) -> str:
+    """Name of a trained run for people and tables, from its ``model.json``: "model/fold.seed"."""
+    return f"{info['name']}/{info['fold']}.{info['seed']}"
+
+
 def training_of(info: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What a model was trained on, from its ``model.json``: model, dataset, dataset_digest, fold and pools of its own
     run and of those that it started from."""
-    name = f"{info['name']}/{info['fold']}.{info['seed']}"
-    own = {"model": name, **{key: info[key] for key in ("dataset", "dataset_digest", "fold", "pools")}}
+    own = {"model": run_name(info), **{key: info[key] for key in ("dataset", "dataset_digest", "fold", "pools")}}
     return [own, *(info.get("initial") or {}).get("seen", [])]
 
 

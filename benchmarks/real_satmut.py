@@ -2,11 +2,11 @@
 
 The networks of hg38_mini and hg19_chr1 (make real-hg38_mini, make real-hg19_chr1 first) score every substitution of
 each element. No element lies in their data, so each is embedded in the middle of dinucleotide-shuffled backgrounds and
-effects are averaged over them; the runs of a network take turns. Beside them a random predictor (measured values
-shuffled within the element) and a perfect one (the measured values). The measurements come from reporter assays in
-cell types that the networks were not trained on: weak agreement is expected.
+effects are averaged over them; each background is scored by one run of the network, the next one in turn. Beside them
+a random predictor (measured values shuffled within the element) and a perfect one (the measured values). The
+measurements come from reporter assays in cell types that the networks were not trained on: weak agreement is expected.
 
-Pairs of alleles: CTCF binding in GM12878 (Shi 2016) and H3K27ac QTL, both from MAGGIE (Shen 2020), 100-bp sequences.
+Pairs of alleles, 100-bp sequences from the MAGGIE repository: CTCF binding in GM12878 (Shi 2016), H3K27ac QTL.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from runs import OUTPUT, need_data
 SEED = 20_251
 RESAMPLES = 2000
 BLOCK_BP = 10  # positions that are resampled together
-LEAST_TAGS = 10  # molecules behind a measured value, as the paper's own filter
+LEAST_TAGS = 10  # barcodes behind a measured value: fewer say little
 PAIRS = {
     "CTCF": ("AlleleSpecificBinding/CTCF_binding_alleles.fa", "AlleleSpecificBinding/CTCF_nonbinding_alleles.fa"),
     "H3K27ac": ("QTL/H3K27ac/H3K27ac_high.fa", "QTL/H3K27ac/H3K27ac_low.fa"),

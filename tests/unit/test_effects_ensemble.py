@@ -77,7 +77,8 @@ def test_networks_that_need_more_than_a_sequence_are_refused(tmp_path):
     dataset = toys.write_dataset(tmp_path / "more.zarr", world.PARTS, arrays, runs=world.RUNS, chunk=16)
     model = world.train(tmp_path, dataset, "0", 0)
     with pytest.raises(
-        InputError, match=r"0\.0: needs inputs beside one sequence \(features\); only sequences can be edited"
+        InputError,
+        match=r"0\.0: reads .*features.*; maps and variants need a network that reads one sequence and nothing else",
     ):
         Ensemble([model], world.PLAIN)
 

@@ -1,6 +1,7 @@
 """Verbs of mutagenesis maps and of variants."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,37 +55,44 @@ def _trained(arguments: argparse.Namespace, project: Any) -> list[Path]:
 
 def ism(arguments: argparse.Namespace) -> int:
     from seqmill import effects_steps
-    from seqmill.config.effects import Map, genome_of
+    from seqmill.config.effects import Map
 
-    project = project_of(arguments)
-    name = _configured(arguments, project, "maps", "a map")
-    if name is not None:
-        return build(arguments, project, lambda steps: effects_steps.of_map(steps, name))
     keys = ("model", "regions", "genome", "targets", "runs", "edits")
-    section = _section(Map, project, {key: getattr(arguments, key) for key in keys})
-    trained = _trained(arguments, project)
-    genome = genome_of(project.config, section, COMMAND)
-
-    def then() -> list[Path]:
-        return effects_steps.map_of_regions(project, RESULTS, section, trained, arguments.out)
-
-    return build(arguments, project, lambda steps: [steps.genome(genome)], then)
+    return _score(arguments, Map, "maps", "a map", keys, effects_steps.of_map, effects_steps.map_of_regions)
 
 
 def variants(arguments: argparse.Namespace) -> int:
     from seqmill import effects_steps
-    from seqmill.config.effects import VariantSet, genome_of
+    from seqmill.config.effects import VariantSet
+
+    def step(steps: Any, name: str) -> list[Any]:
+        return [effects_steps.of_variants(steps, name)]
+
+    keys = ("model", "file", "genome", "targets", "runs", "effects", "min_ref_match")
+    return _score(arguments, VariantSet, "variants", "a set of variants", keys, step, effects_steps.scores_of_file)
+
+
+def _score(
+    arguments: argparse.Namespace,
+    kind: Any,
+    part: str,
+    what: str,
+    keys: tuple[str, ...],
+    step: Callable[[Any, str], list[Any]],
+    once: Callable[..., list[Path]],
+) -> int:
+    """Build what the configuration names (``step``), or what the arguments describe (``once``)."""
+    from seqmill.config.effects import genome_of
 
     project = project_of(arguments)
-    name = _configured(arguments, project, "variants", "a set of variants")
+    name = _configured(arguments, project, part, what)
     if name is not None:
-        return build(arguments, project, lambda steps: [effects_steps.of_variants(steps, name)])
-    keys = ("model", "file", "genome", "targets", "runs", "effects", "min_ref_match")
-    section = _section(VariantSet, project, {key: getattr(arguments, key) for key in keys})
+        return build(arguments, project, lambda steps: step(steps, name))
+    section = _section(kind, project, {key: getattr(arguments, key) for key in keys})
     trained = _trained(arguments, project)
     genome = genome_of(project.config, section, COMMAND)
 
     def then() -> list[Path]:
-        return effects_steps.scores_of_file(project, RESULTS, section, trained, arguments.out)
+        return once(project, RESULTS, section, trained, arguments.out)
 
     return build(arguments, project, lambda steps: [steps.genome(genome)], then)

@@ -50,12 +50,13 @@ class Ensemble:
         require_device(training["device"], training["xla_threads"])  # before the first array
         networks = [load_network(folder) for folder in self.folders]
         inputs = networks[0].view.inputs
-        others = [name for name, spec in inputs.items() if spec.kind not in ("sequence", "length")]
+        others = any(spec.kind not in ("sequence", "length") for spec in inputs.values())
         sequences = [name for name, spec in inputs.items() if spec.kind == "sequence"]
         if others or len(sequences) != 1:
             raise InputError(
                 self.folders[0],
-                f"needs inputs beside one sequence ({', '.join(others or inputs)}); only sequences can be edited",
+                f"reads {', '.join(inputs)}; maps and variants need a network that reads one sequence and nothing else "
+                "(no control, features or other inputs in its dataset)",
             )
         self._input, spec = sequences[0], inputs[sequences[0]]
         self._lengths = [name for name, spec in inputs.items() if spec.kind == "length"]

@@ -1,7 +1,8 @@
 """How every noun is written and opened: one writer, staged beside its place, marker last; checked when opened."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,29 @@ def noun_folder(
             yield part, attrs, record
         attrs |= {"name": label, "inputs": inputs, "recorded": True}
         write_marker(part, noun=noun, name=marker_name(folder, noun), format=version(noun), attrs=attrs)
+
+
+class StagedWriter(ABC):
+    """Base of writers that are used as context managers: the noun is finished at the end of the block, and nothing of
+    it is left if the block, or the finish, raises."""
+
+    def _stage(self, folder: str | Path, **noun: Any) -> None:
+        """Open `noun_folder`: ``_part`` is the folder to write into, ``_out`` the marker's attrs."""
+        self._stack = ExitStack()
+        self._part, self._out, self._record = self._stack.enter_context(noun_folder(folder, **noun))
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Write what is left to write, and the attrs."""
+
+    def __exit__(self, *error: Any) -> bool | None:
+        if error[0] is None:
+            try:
+                self._finish()
+            except BaseException as raised:
+                self._stack.__exit__(type(raised), raised, raised.__traceback__)
+                raise
+        return self._stack.__exit__(*error)
 
 
 def open_noun(folder: str | Path, noun: str) -> Marker:

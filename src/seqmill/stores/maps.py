@@ -18,7 +18,6 @@ the length - 1.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ import pandas as pd
 from seqmill.config.names import slug
 from seqmill.stores.arrays import ArrayWriter, StoredArray, write_groups
 from seqmill.stores.dataset import choose_chunk
-from seqmill.stores.layout import check_file, noun_folder, open_noun
+from seqmill.stores.layout import StagedWriter, check_file, open_noun
 from seqmill.stores.specs import TargetSpec, track_names
 from seqmill.stores.tables import read_table, write_table
 
@@ -67,7 +66,7 @@ def _parts(path: str) -> list[str]:
     return path.split("/", 2 if path.startswith("spread/") else 1)
 
 
-class MapWriter:
+class MapWriter(StagedWriter):
     """Write a map region by region; use it as a context manager, nothing is left if the block raises.
 
     Parameters
@@ -101,10 +100,7 @@ class MapWriter:
         self._arrays: dict[str, ArrayWriter] = {}
 
     def __enter__(self) -> "MapWriter":
-        self._stack = ExitStack()
-        self._part, self._out, self._record = self._stack.enter_context(
-            noun_folder(self.folder, noun="map", label=self.name, inputs=self.inputs, parameters=self.parameters)
-        )
+        self._stage(self.folder, noun="map", label=self.name, inputs=self.inputs, parameters=self.parameters)
         effects = shapes(self.length, self.edits, self.targets)
         wanted: dict[str, tuple[tuple[int, ...], str]] = {"sequence": ((self.length,), "uint8")}
         for name, spec in self.targets.items():
@@ -152,15 +148,6 @@ class MapWriter:
             "spread": self.spread,
         }
         write_groups(self._part, [_on_disk(path) for path in self._arrays], {"targets": targets})
-
-    def __exit__(self, *error: Any) -> bool | None:
-        if error[0] is None:
-            try:
-                self._finish()
-            except BaseException as raised:
-                self._stack.__exit__(type(raised), raised, raised.__traceback__)
-                raise
-        return self._stack.__exit__(*error)
 
 
 def _axes(path: str, count: int) -> list[str]:

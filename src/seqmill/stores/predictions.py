@@ -13,7 +13,6 @@ the same form; evaluation reads nothing else.
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import pandas as pd
 from seqmill.config.names import slug
 from seqmill.stores.arrays import ArrayWriter, StoredArray, write_groups
 from seqmill.stores.dataset import ROW_COLUMNS, choose_chunk
-from seqmill.stores.layout import check_file, noun_folder, open_noun
+from seqmill.stores.layout import StagedWriter, check_file, open_noun
 from seqmill.stores.specs import TargetSpec
 from seqmill.stores.tables import read_table, write_table
 
@@ -33,7 +32,7 @@ _NEEDED = ("kind", "model", "dataset", "dataset_digest", "fold", "seed", "bootst
 Block = tuple[np.ndarray, np.ndarray, np.ndarray | None] | tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]
 
 
-class PredictionsWriter:
+class PredictionsWriter(StagedWriter):
     """Write predictions block by block; use it as a context manager, nothing is left if the block raises.
 
     Parameters
@@ -68,12 +67,7 @@ class PredictionsWriter:
         self._arrays: dict[tuple[str, str], ArrayWriter] = {}
 
     def __enter__(self) -> "PredictionsWriter":
-        self._stack = ExitStack()
-        self._part, self._out, self._record = self._stack.enter_context(
-            noun_folder(
-                self.folder, noun="predictions", label=self.name, inputs=self.inputs, parameters=self.parameters
-            )
-        )
+        self._stage(self.folder, noun="predictions", label=self.name, inputs=self.inputs, parameters=self.parameters)
         for target, spec in self.specs.items():
             chunk = choose_chunk(4 * int(np.prod(spec.shape_per_example, dtype=np.int64)))
             for role in self._roles:
@@ -114,15 +108,6 @@ class PredictionsWriter:
         self._out["spread"] = "spread" in self._roles
         paths = [f"{role}/{slug(target)}" for role, target in self._arrays]
         write_groups(self._part, paths, {"targets": targets})
-
-    def __exit__(self, *error: Any) -> bool | None:
-        if error[0] is None:
-            try:
-                self._finish()
-            except BaseException as raised:
-                self._stack.__exit__(type(raised), raised, raised.__traceback__)
-                raise
-        return self._stack.__exit__(*error)
 
 
 class PredictionsReader:

@@ -15,6 +15,7 @@ EXIT_CODES = """exit codes:
   3    another live process is writing the same thing
   4    a store is damaged, or verify found something
   5    a process that read a file or computed crashed, hung or was killed
+  6    a host did not give what it should: unreachable, or other bytes than pinned
   75   a training was stopped and has saved its state: the same command continues
   130  stopped by Ctrl-C; 143 by SIGTERM: what is finished stays, the same command continues
 """

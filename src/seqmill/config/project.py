@@ -17,6 +17,7 @@ from seqmill.config.lineage import initial_seed, lineage
 from seqmill.config.models import Model, Report
 from seqmill.config.names import check_collisions, check_label
 from seqmill.config.problems import problems_in_words
+from seqmill.config.portals import Sources
 from seqmill.config.published import Published
 from seqmill.config.sheet import Track, read_sheet
 from seqmill.config.simulation import SimulationSettings
@@ -34,6 +35,7 @@ class Config(Section):
     simulation: SimulationSettings | None = Field(None, description="Simulate the demo's world before anything else.")
     genomes: dict[str, Genome] = Field(default_factory=dict)
     tracks: Tracks | None = None
+    sources: Sources = Sources()
     datasets: dict[str, Dataset] = Field(default_factory=dict)
     models: dict[str, Model] = Field(default_factory=dict)
     baselines: dict[str, Baseline] = Field(default_factory=dict)

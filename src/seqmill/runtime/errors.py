@@ -53,3 +53,22 @@ class WorkerError(SeqmillError):
     """An isolated worker crashed, hung or ran out of memory."""
 
     exit_code = 5
+
+
+class RemoteError(SeqmillError):
+    """A host did not give what it should: unreachable, refused, other bytes than pinned, an answer of another form.
+
+    Parameters
+    ----------
+    where : address without query and credentials, or the accession.
+    message : what was found and what was expected.
+    """
+
+    exit_code = 6
+
+    def __init__(self, where: str, message: str):
+        self.where, self.message = where, message
+        super().__init__(where, message)
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"

@@ -7,6 +7,7 @@ a change of one line. `seqmill.sources` writes it; everything else only reads it
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from seqmill.config.textfile import numbered_lines
 from seqmill.runtime.errors import InputError
@@ -112,8 +113,11 @@ def read_lock(path: str | Path) -> list[LockRow]:
         values = dict(zip(COLUMNS, cells))
         for column in _NUMBERS:
             if not values[column].isdecimal():
-                raise InputError(path, f"column '{column}': expected a whole number, found {values[column]!r}", number)
-        row = LockRow(**{**values, **{column: int(values[column]) for column in _NUMBERS}})
+                raise InputError(
+                    path, f"column '{column}': expected a whole number, found {values[column]!r}", record=number
+                )
+        numbers: dict[str, Any] = {column: int(values[column]) for column in _NUMBERS}
+        row = LockRow(**{**values, **numbers})
         _check(row, path, number)
         if (row.name, row.file) in seen:
             raise InputError(path, f"{row.name}: file {row.file} is there twice", record=number)

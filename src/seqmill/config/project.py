@@ -16,8 +16,8 @@ from seqmill.config.heads import check_heads
 from seqmill.config.lineage import initial_seed, lineage
 from seqmill.config.models import Model, Report
 from seqmill.config.names import check_collisions, check_label
-from seqmill.config.problems import problems_in_words
 from seqmill.config.portals import Sources
+from seqmill.config.problems import problems_in_words
 from seqmill.config.published import Published
 from seqmill.config.sheet import Track, read_sheet
 from seqmill.config.simulation import SimulationSettings

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from seqmill.config.project import Project, merge, parse
+from seqmill.config.project import Project
+from seqmill.config.root import merge, parse
 from seqmill.config.schema import as_text, config_schema
 from seqmill.config.yamlfile import read_yaml
 from seqmill.runtime.errors import InputError

@@ -21,7 +21,7 @@ def overrides(pairs: list[str]) -> dict[str, Any]:
     """
     import yaml
 
-    from seqmill.config.project import merge
+    from seqmill.config.root import merge
 
     found: dict[str, Any] = {}
     for pair in pairs:

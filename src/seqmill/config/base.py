@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, model_validator
+
+from seqmill.config.remote import source_of
 
 # Names that users of other systems know, and ours.
 ALIASES = {
@@ -37,7 +39,15 @@ def expand(path: str | Path) -> Path:
     return Path(text)
 
 
-File = Annotated[Path, AfterValidator(expand)]
+def _fetched(value: Any, info: ValidationInfo) -> Any:
+    """A remote location becomes the path of its fetched file: ``context["file"]`` looks it up in the lock."""
+    look_up = (info.context or {}).get("file")
+    if look_up and isinstance(value, str) and source_of(value) != "local":
+        return look_up(value)
+    return value
+
+
+File = Annotated[Path, BeforeValidator(_fetched), AfterValidator(expand)]
 
 
 class Section(BaseModel):

@@ -6,65 +6,28 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
-
-from seqmill.config.base import Section
 from seqmill.config.baselines import Baseline
 from seqmill.config.datasets import Control, Dataset, Selector, Target
-from seqmill.config.effects import Map, VariantSet, check_effects
+from seqmill.config.effects import check_effects
 from seqmill.config.heads import check_heads
 from seqmill.config.lineage import initial_seed, lineage
-from seqmill.config.models import Model, Report
+from seqmill.config.locked import Locked, lock_path
+from seqmill.config.models import Model
 from seqmill.config.names import check_collisions, check_label
-from seqmill.config.portals import Sources
-from seqmill.config.problems import problems_in_words
 from seqmill.config.published import Published
-from seqmill.config.sheet import Track, read_sheet
-from seqmill.config.simulation import SimulationSettings
-from seqmill.config.sources import Genome, Tracks
-from seqmill.config.yamlfile import read_yaml
+from seqmill.config.remote import FETCHED, fetched_folder
+from seqmill.config.root import Config, parse, written
+from seqmill.config.sheet import Track
+from seqmill.config.wishes import format_of, sheet_tracks, track_wish
 from seqmill.runtime.errors import InputError
 
 # Where the demo's world is made; its files need not be there yet.
 WORLD = Path("results/simulation")
 
 
-class Config(Section):
-    """The whole configuration file."""
-
-    simulation: SimulationSettings | None = Field(None, description="Simulate the demo's world before anything else.")
-    genomes: dict[str, Genome] = Field(default_factory=dict)
-    tracks: Tracks | None = None
-    sources: Sources = Sources()
-    datasets: dict[str, Dataset] = Field(default_factory=dict)
-    models: dict[str, Model] = Field(default_factory=dict)
-    baselines: dict[str, Baseline] = Field(default_factory=dict)
-    published: dict[str, Published] = Field(default_factory=dict)
-    maps: dict[str, Map] = Field(default_factory=dict)
-    variants: dict[str, VariantSet] = Field(default_factory=dict)
-    report: Report = Report()
-
-
-def parse(values: dict[str, Any], where: str) -> Config:
-    """Check a configuration mapping. Raises InputError that names the key, what was found and what was expected."""
-    try:
-        return Config(**values)
-    except ValidationError as error:
-        raise InputError(where, "; ".join(problems_in_words(error, values)[:5])) from None
-
-
 def _check_bins(where: str, bin_bp: int | None, track: Track) -> None:
     if bin_bp and track.bin_bp and bin_bp % track.bin_bp:
         raise InputError(where, f"bin_bp {bin_bp} is not a multiple of the {track.bin_bp} bp of track {track.track}")
-
-
-def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """``over`` laid on ``base``, section by section."""
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = merge(merged[key], value) if both else value
-    return merged
 
 
 class Project:
@@ -75,10 +38,12 @@ class Project:
     config : the checked configuration.
     where : the file it came from, for messages.
     values : the configuration as it was written: paths still hold ``${NAME}``.
+    locked : what the lock holds; read from its place if not given.
     """
 
-    def __init__(self, config: Config, where: str, values: dict[str, Any] | None = None):
+    def __init__(self, config: Config, where: str, values: dict[str, Any] | None = None, locked: Locked | None = None):
         self.config, self.where, self.values = config, where, values or {}
+        self.locked = locked or Locked(lock_path(self.values))
         for section in ("genomes", "datasets", "models", "baselines", "published", "maps", "variants"):
             names = list(getattr(config, section))
             for name in names:
@@ -101,38 +66,27 @@ class Project:
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "Project":
         """Check a configuration that has been read already."""
-        return Project(parse(values, where), where, values)
+        locked = Locked(lock_path(values))
+        return Project(parse(values, where, locked.file), where, values, locked)
 
     @staticmethod
     def load(paths: list[str | Path], overrides: dict[str, Any] | None = None) -> "Project":
         """Read configuration files, each laid on the one before, then ``overrides``."""
-        values: dict[str, Any] = {}
-        for path in paths:
-            values = merge(values, read_yaml(path))
-        where = ", ".join(str(path) for path in paths) or "configuration"
-        return Project.of(merge(values, overrides or {}), where)
+        return Project.of(*written(paths, overrides))
 
     @cached_property
     def tracks(self) -> dict[str, Track]:
         """All tracks of the sheet by name, with the assembly filled in."""
-        section = self.config.tracks
-        if section is None:
-            return {}
-        tracks = {}
-        for track in read_sheet(section.sheet):
-            assembly = (
-                track.assembly
-                or section.genome
-                or (next(iter(self.config.genomes)) if len(self.config.genomes) == 1 else "")
-            )
-            if assembly not in self.config.genomes:
-                known = ", ".join(self.config.genomes)
-                raise InputError(
-                    section.sheet,
-                    f"track {track.track}: assembly {assembly!r} is none of the configured genomes ({known})",
+        section, tracks = self.config.tracks, {}
+        for track in sheet_tracks(self.config):
+            assert section is not None
+            if track.source != "local":
+                rows = self.locked.of(track_wish(self.config, track))
+                location = (fetched_folder(track.track) / rows[0].file).as_posix()
+                track = track.model_copy(
+                    update={"location": location, "format": track.format or format_of(rows[0], section.sheet)}
                 )
-            bin_bp = track.bin_bp or section.bin_bp
-            tracks[track.track] = track.model_copy(update={"assembly": assembly, "bin_bp": bin_bp})
+            tracks[track.track] = track.model_copy(update={"bin_bp": track.bin_bp or section.bin_bp})
         return tracks
 
     def select(self, selector: Selector, where: str) -> list[Track]:
@@ -237,7 +191,7 @@ class Project:
         return config.models.get(name) or config.baselines.get(name) or config.published[name]
 
     def check_sources(self) -> None:
-        """Raise InputError for the first source file that is not there.
+        """Raise InputError for the first source file that is not there and that no job makes or fetches.
 
         Snakemake asks for a source only when it has to make something of it: without this check a path that was
         changed to a wrong one goes unnoticed while the old results exist.
@@ -253,7 +207,7 @@ class Project:
         if self.config.tracks:
             places += [(f"{self.config.tracks.sheet}: track {name}", track.path) for name, track in self.tracks.items()]
         for place, path in places:
-            made = self.config.simulation is not None and WORLD in path.parents
+            made = FETCHED in path.parents or (self.config.simulation is not None and WORLD in path.parents)
             if not made and not path.is_file():
                 what = "is not a regular readable file" if path.exists() else f"does not exist (looked in {Path.cwd()})"
                 raise InputError(place, f"{path} {what}")
@@ -274,6 +228,8 @@ class Project:
 
     def _check_target(self, where: str, target: Target) -> None:
         for track in self.select(target.tracks or "all", where):
+            if track.kind == "reads":
+                raise InputError(where, f"track {track.track} is reads ({track.path.name}), which have no signal yet")
             intervals = track.kind == "intervals"
             if intervals != (target.kind == "binary"):
                 raise InputError(

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from seqmill.config.base import Section
-from seqmill.config.project import Config
+from seqmill.config.root import Config
 from seqmill.config.sheet import Track
 
 BEGIN = "<!-- the tables below are generated: python -m seqmill.config.reference config/README.md -->\n"

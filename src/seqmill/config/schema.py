@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from seqmill.config.project import Config
+from seqmill.config.root import Config
 
 
 def _inline(value: Any, definitions: dict[str, Any]) -> Any:

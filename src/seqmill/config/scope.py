@@ -19,12 +19,15 @@ from seqmill.config.sources import Genome
 Run = TypeVar("Run", Model, Baseline, Published)
 
 # Columns that are applied when a dataset is written, or that only describe: they leave a track store as it is.
-_AFTER_THE_STORE = {"transform", "clip", "clip_soft", "scale", "strand_pair", "group", "description", "licence"}
+_AFTER_THE_STORE = {
+    *("transform", "clip", "clip_soft", "scale", "strand_pair", "group", "description", "licence"),
+    *("source", "output_type", "replicates"),  # they chose the file, whose name the location then is
+}
 
 
 def genome_scope(section: Genome) -> Genome:
     """A genome's section without what only describes."""
-    return section.model_copy(update={"licence": ""})
+    return section.model_copy(update={"licence": "", "assembly": ""})
 
 
 def track_scope(track: Track) -> Track:

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from seqmill.config.base import Section, expand
 from seqmill.config.names import check_collisions, check_label
+from seqmill.config.remote import source_of
 from seqmill.config.targets import is_targets, read_targets, write_targets
 from seqmill.config.textfile import numbered_lines
 from seqmill.runtime.errors import InputError
@@ -19,6 +20,7 @@ FORMATS = {
     "bed": (".bed",),
     "bam": (".bam", ".cram"),
     "fragments": (".bedpe", ".fragments", ".fragments.tsv"),
+    "fastq": (".fastq", ".fq"),
 }
 INTERVAL_FORMATS = ("bed", "narrowpeak", "broadpeak")
 # One file of these holds both strands.
@@ -37,8 +39,15 @@ class Track(Section):
     """One row of the sheet."""
 
     track: str = Field(description="Name of the track; unique.")
-    source: Literal["local"] = Field("local", description="Where the file is to be had.")
-    location: str = Field(description="Path of the file, from the working folder; ${NAME} is an environment variable.")
+    source: Literal["local", "url", "encode", "sra", "geo", "reference"] = Field(
+        "local", description="Where the file is to be had; told from the location."
+    )
+    location: str = Field(
+        description="Path of the file, from the working folder (${NAME} is an environment variable), or what is to be "
+        "fetched: an accession of ENCODE, SRA, ENA, DDBJ or GEO, or a URL."
+    )
+    output_type: str = Field("", description="Which files of an ENCODE experiment, as 'signal p-value'.")
+    replicates: str = Field("", description="Biological replicates of that file, as '1' or '1,2'.")
     assembly: str = Field("", description="Name of a genome of the configuration; the only one if empty.")
     assay: str = ""
     target: str = ""
@@ -70,7 +79,9 @@ class Track(Section):
 
     @property
     def kind(self) -> str:
-        """'intervals' for peak lists, 'signal' for everything that is binned."""
+        """'intervals' for peak lists, 'reads' for FASTQ, 'signal' for everything that is binned."""
+        if self.format == "fastq":
+            return "reads"
         return "intervals" if self.format in INTERVAL_FORMATS else "signal"
 
     @property
@@ -135,9 +146,16 @@ def _make(row: dict[str, Any], path: Path, record: int | str) -> Track:
     check_label(row.get("track", ""), str(path), record)
     if "location" not in row:
         raise InputError(path, f"track {row['track']}: location is empty; give the path of its file", record=record)
-    row.setdefault("format", guess_format(row.get("location", "")))
+    found = source_of(row["location"])
+    if row.setdefault("source", found) not in (found, "local"):
+        raise InputError(
+            path,
+            f"column 'source' says {row['source']!r}, but {row['location']!r} is {found}; leave it empty",
+            record=record,
+        )
+    row.setdefault("format", guess_format(row["location"]))
     row["format"] = row["format"].lower()
-    if row["format"] not in FORMATS:
+    if row["format"] not in FORMATS and (row["format"] or row["source"] == "local"):  # the lock tells a remote file's
         raise InputError(
             path, f"format of {row.get('location')!r} not known; expected one of {', '.join(FORMATS)}", record=record
         )
@@ -172,7 +190,8 @@ def _join_pairs(tracks: list[Track], indices: dict[str, str], path: Path) -> lis
     by_name = {track.track: track for track in tracks}
     for name, other in partner.items():
         one, two = by_name[name], by_name[other]
-        if name != other and one.location == two.location and one.format not in STRANDED_FORMATS:
+        same_file = (one.location, one.output_type) == (two.location, two.output_type)
+        if name != other and same_file and one.format not in STRANDED_FORMATS:
             raise InputError(
                 path, f"tracks {name} and {other} are strands of one another, but one file: {one.location}"
             )

@@ -10,7 +10,7 @@ from seqmill.config.base import File, Section
 class Genome(Section):
     """One assembly."""
 
-    fasta: File = Field(description="FASTA file: plain, gzip or bgzip.")
+    fasta: File = Field(description="FASTA file: plain, gzip or bgzip; or what is to be fetched, as ucsc:hg38.")
     sizes: File | None = Field(None, description="chrom.sizes file; contig lengths of the FASTA must agree with it.")
     blacklist: File | None = Field(None, description="BED file of regions that no window may touch.")
     partial: bool = Field(
@@ -19,6 +19,7 @@ class Genome(Section):
         "past the end of the piece are dropped and counted. Without it they are refused.",
     )
     contigs: list[str] | None = Field(None, description="Use only these contigs of the FASTA.")
+    assembly: str = Field("", description="The portals' name of the assembly, where the genome's own is another.")
     licence: str = Field("", description="Terms of use of the file, for the report.")
 
 

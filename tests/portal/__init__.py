@@ -1,7 +1,7 @@
 """A portal on 127.0.0.1 for tests and benchmarks: answers, files and faults. Needs nothing but the standard library."""
 
-from portal.faults import Fault
-from portal.files import stand_in
-from portal.server import Portal, Reply, Request
+from .faults import Fault
+from .files import stand_in
+from .server import Portal, Reply, Request
 
 __all__ = ["Fault", "Portal", "Reply", "Request", "stand_in"]

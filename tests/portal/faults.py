@@ -76,7 +76,7 @@ class Fault:
 
     def send(self, connection: socket.socket, reply: Any, seen: Any, closing: threading.Event) -> bool:
         """Send the answer with its fault; False if the connection is over."""
-        from portal.server import head_of
+        from .server import head_of
 
         body = reply.body
         length = {"length": len(body), "chunked": None, "none": 0}[self.framing]

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from portal.faults import Fault, hold
+from .faults import Fault, hold
 
 _LAST_MODIFIED = "Mon, 02 Jan 2023 03:04:05 GMT"
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")

@@ -43,7 +43,7 @@ NOUN_BYTES = 50_000  # headers, marker and run record
 JOB_SECONDS = {"model": 20.0, "predictions": 8.0, "map": 15.0, "variants": 8.0}
 OTHER_JOB_SECONDS = 4.0
 PARAMETER_BYTES = 20e6  # of a network; nothing is asked of jax here
-TARGETS = ("all", "datasets", "tracks", "browser")
+TARGETS = ("all", "sources", "datasets", "tracks", "browser")
 HEAD_BYTES = 65_536
 TEST_SHARE = 0.2
 
@@ -319,9 +319,15 @@ def dry_run(configfiles: list[Path], settings: dict[str, Any], snakefile: Path |
     -------
     ``jobs`` as in `parse_dry_run`, or ``problem`` in words.
     """
+    text, problem = ask_snakemake(configfiles, settings, snakefile)
+    return {"jobs": parse_dry_run(text), "problem": problem}
+
+
+def ask_snakemake(configfiles: list[Path], settings: dict[str, Any], snakefile: Path | None = None) -> tuple[str, str]:
+    """What ``snakemake --dry-run`` says in this folder, and what went wrong in words; arguments as of `dry_run`."""
     snakefile = snakefile or find_snakefile()
     if snakefile is None:
-        return {"jobs": [], "problem": "no Snakefile here or beside the installed seqmill; name one with --snakefile"}
+        return "", "no Snakefile here or beside the installed seqmill; name one with --snakefile"
     with tempfile.TemporaryDirectory() as folder:
         # a file, because Snakemake takes nested values of --config for text
         last = Path(folder) / "settings.yaml"
@@ -332,8 +338,8 @@ def dry_run(configfiles: list[Path], settings: dict[str, Any], snakefile: Path |
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        return {"jobs": [], "problem": "snakemake --dry-run failed: " + " ".join(lines[-3:])[:400]}
-    return {"jobs": parse_dry_run(done.stdout + done.stderr), "problem": ""}
+        return "", "snakemake --dry-run failed: " + " ".join(lines[-3:])[:400]
+    return done.stdout + done.stderr, ""
 
 
 def plan_lines(plan: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ if not workflow.overwrite_configfiles:
 
 include: "rules/common.smk"
 include: "rules/simulation.smk"
+include: "rules/sources.smk"
 include: "rules/genome.smk"
 include: "rules/tracks.smk"
 include: "rules/datasets.smk"
@@ -26,6 +27,11 @@ rule all:
     default_target: True
     input:
         final_outputs(),
+
+
+rule sources:
+    input:
+        fetched_markers(),
 
 
 rule datasets:

@@ -14,6 +14,7 @@ from seqmill.config.effects import Map, genome_of, map_genome
 from seqmill.config.lineage import initial_seed, lineage
 from seqmill.config.names import label_of, slug
 from seqmill.config.project import Project
+from seqmill.config.remote import FETCHED
 from seqmill.config.scope import (
     blacklists,
     dataset_files,
@@ -73,6 +74,7 @@ VARIANTS = {slug(name): name for name in PROJECT.config.variants}
 
 wildcard_constraints:
     assembly="[^/]+",
+    source="[^/]+",
     track="[^/]+",
     dataset="[^/]+",
     target="[^/]+",
@@ -137,12 +139,31 @@ def stamps(paths):
     return found
 
 
+def tracked(paths):
+    """Source files as inputs of rules: what is fetched is tracked by the marker of its folder."""
+    return [
+        str(path.parent / "marker.json" if FETCHED in path.parents else path)
+        for path in map(Path, paths)
+    ]
+
+
+def pinned(source):
+    """What decides the content of a folder of fetched files: not where the bytes are had from."""
+    rows = PROJECT.locked.rows.get(label_of(source), [])
+    return json.dumps([[row.file, row.role, row.bytes, row.digest] for row in rows])
+
+
+def fetched_markers():
+    """Folders of the fetched files that the configuration uses."""
+    return [f"results/sources/{slug(name)}/marker.json" for name in PROJECT.fetched()]
+
+
 def dataset_of(wildcards):
     return PROJECT.config.datasets[DATASETS[wildcards.dataset]]
 
 
 def dataset_sources(wildcards):
-    return [str(path) for path in dataset_files(PROJECT, DATASETS[wildcards.dataset])]
+    return tracked(dataset_files(PROJECT, DATASETS[wildcards.dataset]))
 
 
 def blacklist_files(wildcards):
@@ -188,7 +209,14 @@ def markers_of(tracks):
 
 
 def track_markers():
-    return markers_of(PROJECT.tracks.values())
+    """Track stores; reads have none, only their files."""
+    tracks = PROJECT.tracks.values()
+    reads = [
+        f"results/sources/{slug(track.track)}/marker.json"
+        for track in tracks
+        if track.kind == "reads"
+    ]
+    return [*markers_of(track for track in tracks if track.kind != "reads"), *reads]
 
 
 def dataset_markers():
@@ -315,7 +343,7 @@ def effect_prediction(section):
 
 
 def effect_files(section):
-    return [str(path) for path in section.source_files()]
+    return tracked(section.source_files())
 
 
 def map_markers():

@@ -5,9 +5,7 @@
 rule genome:
     """One genome store: sequence codes and soft-mask bits of every contig."""
     input:
-        lambda wildcards: [
-            str(path) for path in GENOMES[wildcards.assembly][1].source_files()
-        ],
+        lambda wildcards: tracked(GENOMES[wildcards.assembly][1].source_files()),
     output:
         "results/genome/{assembly}.zarr/marker.json",
     log:

@@ -80,7 +80,7 @@ rule published:
     """Predictions that others published, on the test part of a dataset."""
     input:
         dataset=lambda wildcards: dataset_marker_of(wildcards),
-        file=lambda wildcards: str(run_of(wildcards).file),
+        file=lambda wildcards: tracked([run_of(wildcards).file]),
     output:
         "results/predictions/{model}/{fold}.{seed}.zarr/marker.json",
     log:
@@ -106,9 +106,7 @@ rule baseline:
     """A simple model fitted and applied: predictions in the same form as a network's."""
     input:
         dataset=lambda wildcards: dataset_marker_of(wildcards),
-        motifs=lambda wildcards: [
-            str(path) for path in run_of(wildcards).source_files()
-        ],
+        motifs=lambda wildcards: tracked(run_of(wildcards).source_files()),
     output:
         "results/predictions/{model}/{fold}.{seed}.zarr/marker.json",
     log:

@@ -1,11 +1,11 @@
-# Reads:  one source file of the track sheet, results/genome/{assembly}.zarr
+# Reads:  one source file of the track sheet, or results/sources/{track} where it was fetched, results/genome/{assembly}.zarr
 # Writes: results/tracks/{track}.zarr
 
 
 rule track:
     """One track store, from one source file."""
     input:
-        source=lambda wildcards: str(TRACKS[wildcards.track].path),
+        source=lambda wildcards: tracked([TRACKS[wildcards.track].path]),
         genome=lambda wildcards: f"results/genome/{slug(TRACKS[wildcards.track].assembly)}.zarr/marker.json",
     output:
         "results/tracks/{track}.zarr/marker.json",

@@ -54,7 +54,7 @@ def of_map(steps: Steps, name: str) -> list[Step]:
     scopes = {"section": map_scope(section), "prediction": prediction}
     settings = {key: value.model_dump(mode="json") for key, value in scopes.items()} | {"format": FORMATS["map"]}
     sources = section.source_files()
-    needs = [*steps.world(sources), *genomes, *runs, *datasets]
+    needs = [*steps.makers(sources), *genomes, *runs, *datasets]
     made = steps.step(place, f"map {name}", settings, build, sources=sources, needs=needs)
     return [made, of_map_files(steps, name, made, genomes)]
 
@@ -88,7 +88,7 @@ def of_variants(steps: Steps, name: str) -> Step:
     scopes = {"section": section, "prediction": prediction}
     settings = {key: value.model_dump(mode="json") for key, value in scopes.items()} | {"format": FORMATS["variants"]}
     sources = section.source_files()
-    needs = [*steps.world(sources), genome, *runs, *datasets]
+    needs = [*steps.makers(sources), genome, *runs, *datasets]
     return steps.step(place, f"variants {name}", settings, build, sources=sources, needs=needs)
 
 

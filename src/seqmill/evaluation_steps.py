@@ -19,8 +19,8 @@ def of_baseline(steps: Steps, name: str, fold: str) -> Step:
         run_baseline(steps.results / place, name=name, baseline=baseline, dataset=dataset.folder, fold=fold)
 
     settings = {"baseline": baseline.model_dump(mode="json"), "format": FORMATS["predictions"]}
-    what = f"predictions of baseline {name}, fold {fold}"
-    return steps.step(place, what, settings, build, sources=baseline.source_files(), needs=[dataset])
+    what, files = f"predictions of baseline {name}, fold {fold}", baseline.source_files()
+    return steps.step(place, what, settings, build, sources=files, needs=[*steps.makers(files), dataset])
 
 
 def of_dataset(steps: Steps, name: str) -> Step:

@@ -59,7 +59,8 @@ def of_published(steps: Steps, name: str, fold: str) -> Step:
 
     settings = {"published": published.model_dump(mode="json"), **SETTINGS}
     what = f"published predictions {name}, fold {fold}"
-    return steps.step(place, what, settings, build, sources=[published.file], needs=[dataset])
+    sources = [published.file]
+    return steps.step(place, what, settings, build, sources=sources, needs=[*steps.makers(sources), dataset])
 
 
 def of_run(steps: Steps, name: str, folds: list[str], seeds: list[int] | None = None) -> list[Step]:

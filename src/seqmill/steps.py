@@ -15,8 +15,9 @@ from typing import Any
 
 from seqmill.config.datasets import Dataset
 from seqmill.config.lineage import initial_seed, lineage
-from seqmill.config.names import slug
+from seqmill.config.names import label_of, slug
 from seqmill.config.project import Project
+from seqmill.config.remote import FETCHED
 from seqmill.config.scope import (
     blacklists,
     dataset_files,
@@ -87,6 +88,26 @@ class Steps:
         settings = {"simulation": section.model_dump(mode="json"), "format": FORMATS["world"]}
         return [self.step("simulation", "the simulated world", settings, build)]
 
+    def fetched(self, sources: list[Path]) -> list[Step]:
+        """The folders of those of ``sources`` that are fetched."""
+        return [self.fetch(label_of(path.parent.name)) for path in sources if FETCHED in path.parents]
+
+    def fetch(self, name: str) -> Step:
+        """The fetched files of a track, or of a location of the configuration."""
+        rows, place = self.project.locked.rows[name], f"sources/{slug(name)}"
+
+        def build() -> None:
+            from seqmill.sources.fetch import fetch
+
+            fetch(self.results / place, rows, self.project.config.sources)
+
+        pinned = [[row.file, row.role, row.bytes, row.digest] for row in rows]
+        return self.step(place, f"files of {name}", {"pinned": pinned, "format": FORMATS["source"]}, build)
+
+    def makers(self, sources: list[Path]) -> list[Step]:
+        """Steps that make or fetch some of ``sources``."""
+        return [*self.world(sources), *self.fetched(sources)]
+
     def genome(self, name: str) -> Step:
         """One genome store."""
         section = genome_scope(self.project.config.genomes[name])
@@ -99,15 +120,17 @@ class Steps:
 
         sources = section.source_files()
         settings = {"genome": section.model_dump(mode="json"), "format": FORMATS["genome"]}
-        return self.step(place, f"genome {name}", settings, build, sources=sources, needs=self.world(sources))
+        return self.step(place, f"genome {name}", settings, build, sources=sources, needs=self.makers(sources))
 
     def track(self, name: str) -> Step:
-        """One track store."""
+        """One track store; for reads, which have none, their files."""
         if name not in self.project.tracks:
             raise InputError(
                 self.project.where, f"track {name!r} is not in the sheet; known: {_some(self.project.tracks)}"
             )
         row, sheet = self.project.tracks[name], self.project.config.tracks
+        if row.kind == "reads":
+            return self.fetch(name)
         genome, place = self.genome(row.assembly), f"tracks/{slug(name)}.zarr"
         partial = self.project.config.genomes[row.assembly].partial
         on_bad_track = sheet.on_bad_track if sheet else "fail"
@@ -131,7 +154,7 @@ class Steps:
             "on_bad_track": on_bad_track,
             "format": FORMATS["track"],
         }
-        needs = [*self.world([row.path]), genome]
+        needs = [*self.makers([row.path]), genome]
         return self.step(place, f"track {name}", settings, build, sources=[row.path], needs=needs)
 
     def dataset(self, name: str) -> Step:
@@ -187,7 +210,7 @@ class Steps:
             "grid_bp": grid_bp,
             "format": FORMATS["dataset"],
         }
-        needs = [*self.world(sources), *genomes.values(), *tracks.values()]
+        needs = [*self.makers(sources), *genomes.values(), *tracks.values()]
         return self.step(place, f"rows of dataset {name}", settings, build, sources=sources, needs=needs)
 
     def _inputs(self, name: str, section: Dataset) -> Iterator[Step]:

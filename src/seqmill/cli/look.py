@@ -2,7 +2,7 @@
 
 import argparse
 
-from seqmill.cli.settings import RESULTS, config_files, overrides, project_of, remark, say
+from seqmill.cli.settings import RESULTS, config_files, project_of, remark, say, settings_of
 from seqmill.runtime.errors import DamageError, InputError
 
 
@@ -14,7 +14,7 @@ def plan(arguments: argparse.Namespace) -> int:
     if not arguments.no_dry_run:
         if arguments.snakefile and not arguments.snakefile.is_file():
             raise InputError(arguments.snakefile, "does not exist or is not a file")
-        settings = overrides(arguments.config or [])
+        settings = settings_of(arguments)
         try:
             project.check_sources()  # the workflow asks the same first; here without Snakemake's words around it
             found["rerun"] = planning.dry_run(config_files(arguments), settings, arguments.snakefile)

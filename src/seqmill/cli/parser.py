@@ -47,6 +47,9 @@ def _common() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         "--config", action="append", metavar="KEY=VALUE",
         help="a single setting, laid on top, e.g. models.basset.training.max_epochs=3; may be given again",
     )  # fmt: skip
+    configured.add_argument(
+        "--locked", action="store_true", help="ask no host for anything: what is not in the cache is an error"
+    )
     return common, configured
 
 
@@ -87,6 +90,7 @@ def make_parser() -> argparse.ArgumentParser:
     plan = verb("plan", "what would be built, its disk and time, and what a change would re-run", "look")
     _file(plan, "--snakefile", metavar="FILE", help="the workflow (default: of this folder, else of the installation)")
     plan.add_argument("--no-dry-run", action="store_true", help="do not ask Snakemake what it would run")
+    _remote(verb)
     _stages(verb)
     _effects(verb)
     report = verb("report", "write the report page, after making all that it tells of", "stages")
@@ -104,6 +108,18 @@ def make_parser() -> argparse.ArgumentParser:
 def _runs(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--fold", help="one fold (default: all of the configuration)")
     parser.add_argument("--seed", type=int, help="one seed (default: all of the configuration)")
+
+
+def _remote(verb: Verb) -> None:
+    """Arguments of the verbs that ask portals."""
+    lock = verb("lock", "pin every remote file of the sheet and the configuration: address, size, checksum", "remote")
+    lock.add_argument("names", nargs="*", metavar="NAME", help="ask for these again (default: only what is new)")
+    lock.add_argument("--all", action="store_true", help="ask for everything again")
+    lock.add_argument("--check", action="store_true", help="ask nobody: exit 2 if the lock does not fit the sheet")
+    fetch = verb("fetch", "fetch the pinned files, from the cache where it has them", "remote")
+    fetch.add_argument(
+        "names", nargs="*", metavar="NAME", help="tracks, or locations of the configuration (default: all)"
+    )
 
 
 def _stages(verb: Verb) -> None:

@@ -47,11 +47,24 @@ def config_files(arguments: argparse.Namespace) -> list[Path]:
     return files
 
 
+def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Settings of the command line, to be laid on the configuration files."""
+    pairs = [*(arguments.config or []), *(["sources.locked=true"] if arguments.locked else [])]
+    return overrides(pairs)
+
+
 def project_of(arguments: argparse.Namespace) -> Any:
     """The project that a command works on."""
     from seqmill.config.project import Project
 
-    return Project.load(list(config_files(arguments)), overrides(arguments.config or []))
+    return Project.load(list(config_files(arguments)), settings_of(arguments))
+
+
+def written_of(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """The configuration of a command as it was written, and what to call it; for verbs that work before the lock."""
+    from seqmill.config.root import written
+
+    return written(list(config_files(arguments)), settings_of(arguments))
 
 
 def say(arguments: argparse.Namespace, found: Any, lines: Iterable[Any]) -> None:
@@ -80,7 +93,7 @@ def build(arguments: argparse.Namespace, project: Any, choose: Any, then: Any = 
     steps = Steps(project, RESULTS)
     wanted = choose(steps)
     configuration = None
-    if not arguments.config:
+    if not arguments.config:  # --locked decides where bytes come from, not what they are
         sheet = [project.config.tracks.sheet] if project.config.tracks else []
         configuration = [path for path in [*config_files(arguments), *sheet] if path.is_file()]
     lock = acquire(RESULTS / ".run.lock", f"the working folder {Path.cwd()}")

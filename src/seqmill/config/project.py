@@ -11,9 +11,10 @@ from seqmill.config.datasets import Control, Dataset, Selector, Target
 from seqmill.config.effects import check_effects
 from seqmill.config.heads import check_heads
 from seqmill.config.lineage import initial_seed, lineage
+from seqmill.config.lock import LockRow
 from seqmill.config.locked import Locked, lock_path
 from seqmill.config.models import Model
-from seqmill.config.names import check_collisions, check_label
+from seqmill.config.names import check_collisions, check_label, label_of
 from seqmill.config.published import Published
 from seqmill.config.remote import FETCHED, fetched_folder
 from seqmill.config.root import Config, parse, written
@@ -88,6 +89,12 @@ class Project:
                 )
             tracks[track.track] = track.model_copy(update={"bin_bp": track.bin_bp or section.bin_bp})
         return tracks
+
+    def fetched(self) -> dict[str, list[LockRow]]:
+        """Remote files that the configuration and its sheet use: name of the lock to its rows."""
+        names = {label_of(path.parent.name): None for path in self.config.source_files() if FETCHED in path.parents}
+        names |= {name: None for name, track in self.tracks.items() if track.source != "local"}
+        return {name: self.locked.rows[name] for name in names}
 
     def select(self, selector: Selector, where: str) -> list[Track]:
         """Tracks that ``selector`` names, in sheet order. Raises InputError if there are none."""

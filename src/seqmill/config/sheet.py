@@ -21,8 +21,12 @@ FORMATS = {
     "bam": (".bam", ".cram"),
     "fragments": (".bedpe", ".fragments", ".fragments.tsv"),
     "fastq": (".fastq", ".fq"),
+    "hic": (".hic",),
+    "mcool": (".mcool",),
+    "cool": (".cool",),
 }
 INTERVAL_FORMATS = ("bed", "narrowpeak", "broadpeak")
+CONTACT_FORMATS = ("hic", "mcool", "cool")
 # One file of these holds both strands.
 STRANDED_FORMATS = ("bam", "bed", "fragments")
 _NAN_ASSAYS = ("wgbs", "rrbs", "methyl", "bisulfite")
@@ -65,7 +69,9 @@ class Track(Section):
     scale: float = Field(1.0, description="Factor, applied last.")
     missing: Literal["zero", "nan"] = Field("zero", description="What a base without data means.")
     format: str = Field("", description="File format, where the file name does not tell.")
-    bin_bp: Annotated[int | None, Optional] = Field(None, ge=1, description="Bin of the track store.")
+    bin_bp: Annotated[int | None, Optional] = Field(
+        None, ge=1, description="Bin of the track store; the resolution of contact maps."
+    )
     group: str = Field("main", description="Array group of the datasets; a new group rewrites no other.")
     reads: Literal["coverage", "cuts", "fragments", "centres"] = Field(
         "coverage", description="What is counted in BAM and fragment files."
@@ -74,14 +80,22 @@ class Track(Section):
     minus_shift: int = Field(0, description="Shift of cut sites of - reads, in bp.")
     mapq_min: int = Field(0, ge=0)
     sign: Literal["keep", "flip"] = Field("keep", description="'flip' for minus strands stored as negative values.")
+    normalization: str = Field(
+        "none", description="Balancing of contact maps, as the file names it: weight, KR, SCALE, VC; none for raw counts."
+    )
+    max_distance_bp: int = Field(
+        2_000_000, ge=1, description="Contacts of bins that start further apart are left out of the store."
+    )
     description: str = ""
     licence: str = Field("", description="Terms of use of the file, for the report.")
 
     @property
     def kind(self) -> str:
-        """'intervals' for peak lists, 'reads' for FASTQ, 'signal' for everything that is binned."""
+        """'intervals' for peak lists, 'contacts' for contact maps, 'reads' for FASTQ, 'signal' for the rest (binned)."""
         if self.format == "fastq":
             return "reads"
+        if self.format in CONTACT_FORMATS:
+            return "contacts"
         return "intervals" if self.format in INTERVAL_FORMATS else "signal"
 
     @property
@@ -158,6 +172,11 @@ def _make(row: dict[str, Any], path: Path, record: int | str) -> Track:
     if row["format"] not in FORMATS and (row["format"] or row["source"] == "local"):  # the lock tells a remote file's
         raise InputError(
             path, f"format of {row.get('location')!r} not known; expected one of {', '.join(FORMATS)}", record=record
+        )
+    maps_only = [column for column in ("normalization", "max_distance_bp") if column in row]
+    if maps_only and row["format"] and row["format"] not in CONTACT_FORMATS:
+        raise InputError(
+            path, f"column '{maps_only[0]}' is for contact maps; leave it empty for {row['format']}", record=record
         )
     if "missing" not in row and is_methylation(row.get("assay", "")):
         row["missing"] = "nan"

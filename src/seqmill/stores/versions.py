@@ -4,6 +4,7 @@ from seqmill.simulate import FORMAT as WORLD_FORMAT
 
 FORMATS = {
     "world": WORLD_FORMAT,
+    "source": 1,
     "genome": 1,
     "track": 1,
     "dataset": 1,

@@ -81,7 +81,8 @@ class Track(Section):
     mapq_min: int = Field(0, ge=0)
     sign: Literal["keep", "flip"] = Field("keep", description="'flip' for minus strands stored as negative values.")
     normalization: str = Field(
-        "none", description="Balancing of contact maps, as the file names it: weight, KR, SCALE, VC; none for raw counts."
+        "none",
+        description="Balancing of contact maps as the file names it (weight, KR, SCALE, VC); none is raw counts.",
     )
     max_distance_bp: int = Field(
         2_000_000, ge=1, description="Contacts of bins that start further apart are left out of the store."
@@ -91,7 +92,7 @@ class Track(Section):
 
     @property
     def kind(self) -> str:
-        """'intervals' for peak lists, 'contacts' for contact maps, 'reads' for FASTQ, 'signal' for the rest (binned)."""
+        """'intervals' for peak lists, 'contacts' for contact maps, 'reads' for FASTQ, 'signal' for what is binned."""
         if self.format == "fastq":
             return "reads"
         if self.format in CONTACT_FORMATS:

@@ -102,7 +102,7 @@ def write_lock(path: str | Path, rows: list[LockRow]) -> None:
 def read_lock(path: str | Path) -> list[LockRow]:
     """All rows of a lock, in file order. Raises InputError that names the line."""
     path = Path(path)
-    lines = [(number, line.split("\t")) for number, line in numbered_lines(path, "lock")]
+    lines = [(number, line.split("\t")) for number, line in numbered_lines(path, "lock") if line]
     if not lines or lines[0][1] != COLUMNS:
         found = ", ".join(lines[0][1])[:100] if lines else "nothing"
         raise InputError(path, f"is no lock of this version (found: {found}); write it again with 'seqmill lock'")

@@ -232,8 +232,7 @@ def chr1_merged(folder: Path, data: Path, count: int) -> Tally:
     genome = read_genome(data / "hg19_chr1/genome/chr1_10MB.fasta.gz")
     size = len(genome["1"])
     check_sequences(tally, built, draw(built, count), genome)
-    tracks = [*built.tracks("targets/bound/main"), *built.tracks("targets/broad/main")]
-    labels = np.concatenate([built.array(f"targets/{name}/main")[:] for name in ("bound", "broad")], axis=1)
+    tracks, labels = built.tracks("targets/bound/main"), built.array("targets/bound/main")[:]
     files, peaks = peak_files(data), []
     for number, track in enumerate(tracks):
         for left, right in read_bed(files[track])["1"]:

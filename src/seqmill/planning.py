@@ -30,6 +30,7 @@ RESERVE = 1.2  # free disk wanted, as a multiple of the estimate
 PACKED = {"codes": 0.32, "signal": 0.35, "labels": 0.15, "predictions": 0.9}
 # What one core of a laptop does, roughly; networks differ the most.
 RATES = {
+    "fetching": (20e6, "bytes/s"),
     "genome": (25e6, "bp/s"),
     "signal file": (200e6, "bp/s"),
     "alignment or text file": (20e6, "bytes/s"),
@@ -76,9 +77,17 @@ def _rate(what: str) -> float:
     return RATES[what][0]
 
 
-def _track(track: Track, genome_bp: int) -> tuple[float, float]:
-    """Bytes and seconds of a track store."""
-    size = _file_bytes(track.path)
+def _source_entries(project: Project, results: Path) -> list[dict[str, Any]]:
+    """Files to fetch, by track or location; the lock tells their sizes."""
+    entries = []
+    for name, rows in project.fetched().items():
+        size = sum(row.bytes for row in rows)
+        entries.append(_entry("source", name, results / f"sources/{slug(name)}", size, size / _rate("fetching")))
+    return entries
+
+
+def _track(track: Track, genome_bp: int, size: int) -> tuple[float, float]:
+    """Bytes and seconds of the store of a track whose file has ``size`` bytes."""
     if track.kind == "intervals":
         return 1.5 * size, size / _rate("alignment or text file")
     stored = PACKED["signal"] * 4 * genome_bp / (track.bin_bp or 1)
@@ -232,10 +241,14 @@ def make_plan(project: Project, results: Path) -> dict[str, Any]:
         _entry("genome", name, results / f"genome/{slug(name)}.zarr", PACKED["codes"] * bp, bp / _rate("genome"), bp=bp)
         for name, bp in lengths.items()
     ]
+    nouns += _source_entries(project, results)
+    fetched = project.fetched()
     for name, track in project.tracks.items():
-        nouns.append(
-            _entry("track", name, results / f"tracks/{slug(name)}.zarr", *_track(track, lengths[track.assembly]))
-        )
+        if track.kind == "reads":
+            continue
+        size = fetched[name][0].bytes if name in fetched else _file_bytes(track.path)
+        amount = _track(track, lengths[track.assembly], size)
+        nouns.append(_entry("track", name, results / f"tracks/{slug(name)}.zarr", *amount))
     datasets, shapes = _dataset_entries(project, results, lengths)
     nouns += datasets + _run_entries(project, results, shapes) + _effect_entries(project, results, shapes)
     missing = [noun for noun in nouns if not noun["built"]]

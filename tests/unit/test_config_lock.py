@@ -18,7 +18,8 @@ from seqmill.runtime.errors import InputError
 MD5 = "0123456789abcdef0123456789abcdef"
 ROW = LockRow(
     name="atac", asked="TSTFF000AAA; assembly=hg38", file="TSTFF000AAA.bigWig", source="encode",
-    accession="TSTFF000AAA", url="https://example.org/TSTFF000AAA.bigWig", bytes=20, md5=MD5, status="released", licence="CC0",
+    accession="TSTFF000AAA", url="https://example.org/TSTFF000AAA.bigWig", bytes=20, md5=MD5,
+    status="released", licence="CC0",
 )  # fmt: skip
 
 
@@ -144,11 +145,11 @@ def test_a_locked_track_is_its_fetched_file(tmp_path):
 
 def test_a_track_that_the_lock_does_not_answer_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"tracks.tsv: atac: ENCSR000AAA is not in the lock .*; run 'seqmill lock'"):
-        _ = locked_project(tmp_path, "atac\tENCSR000AAA").tracks
+        _ = locked_project(tmp_path, "atac\tENCSR000AAA", dataclasses.replace(ROW, name="other")).tracks
     with pytest.raises(InputError, match=r"was written for 'TSTFF000AAA; assembly=hg38', not 'ENCSR000AAA; assembly"):
         _ = locked_project(tmp_path, "atac\tENCSR000AAA", ROW).tracks
     odd = dataclasses.replace(ROW, asked="ENCSR000AAA; assembly=hg38", file="TSTFF000AAA.tar")
-    with pytest.raises(InputError, match=r"TSTFF000AAA.tar is no file of a track; give the column 'format'"):
+    with pytest.raises(InputError, match=r"atac: TSTFF000AAA.tar .no format stated. is no format of a track"):
         _ = locked_project(tmp_path, "atac\tENCSR000AAA", odd).tracks
 
 
@@ -186,7 +187,9 @@ def test_the_column_source_must_fit_the_location(tmp_path):
     assert read_sheet(sheet(tmp_path, "a\tENCSR000AAA\tencode", header="track\tlocation\tsource"))[0].format == ""
 
 
-def test_missing_locks_hold_nothing(tmp_path):
+def test_locks_may_hold_nothing(tmp_path):
+    assert Locked(tmp_path / "none.tsv").rows == {}
+    write_lock(tmp_path / "none.tsv", [])
     assert Locked(tmp_path / "none.tsv").rows == {}
 
 

@@ -41,6 +41,7 @@ def test_paths_stay_as_written(tmp_path, monkeypatch):
         "published": {"theirs": {"file": "${SECRET_ROOT}/p.tsv", "dataset": "peaks", "source": "A paper, table S1"}},
         "maps": {},
         "variants": {},
+        "fetched": {},
     }
     assert str(tmp_path) not in str(found)
 

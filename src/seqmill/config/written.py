@@ -6,6 +6,12 @@ from typing import Any
 
 from seqmill.config.project import Project
 
+# What the report tells of a fetched file; not its address, which may be one of many.
+_PINNED = (
+    *("source", "accession", "file", "bytes", "md5", "sha256", "status", "assembly", "output_type", "replicates"),
+    *("donors", "date", "retrieved", "licence"),
+)
+
 
 def written_sources(project: Project) -> dict[str, dict[str, dict[str, str]]]:
     """Sources by kind and name, as JSON values.
@@ -15,7 +21,7 @@ def written_sources(project: Project) -> dict[str, dict[str, dict[str, str]]]:
     Returns
     -------
     "genomes" and "tracks": file, licence (empty if not stated), and of tracks also description; "published": file,
-    dataset and source; "maps": regions; "variants": file.
+    dataset and source; "maps": regions; "variants": file; "fetched": what the lock says of each remote file.
     """
     config, values = project.config, project.values
 
@@ -37,6 +43,11 @@ def written_sources(project: Project) -> dict[str, dict[str, dict[str, str]]]:
         },
         "maps": {name: {"regions": path("maps", name, "regions")} for name in config.maps},
         "variants": {name: {"file": path("variants", name, "file")} for name in config.variants},
+        "fetched": {
+            f"{name} {row.file}": {"name": name, **{key: str(getattr(row, key)) for key in _PINNED}}
+            for name, rows in project.fetched().items()
+            for row in rows
+        },
     }
 
 

@@ -122,7 +122,7 @@ def _published(predictions: Sequence[Path], written: Written) -> list[dict[str, 
 
 
 def sources(datasets: Sequence[Path], predictions: Sequence[Path], written: Written) -> dict[str, list[dict[str, Any]]]:
-    """Genomes and tracks that the datasets were made from, those of them not at hand, and published predictions."""
+    """Genomes and tracks that the datasets were made from, those not at hand, published predictions, fetched files."""
     genomes, tracks, absent = [], [], []
     for folder, digest in upstream_folders(datasets).items():
         try:
@@ -137,7 +137,8 @@ def sources(datasets: Sequence[Path], predictions: Sequence[Path], written: Writ
             tracks.append(_track(folder, marker, written))
     tracks.sort(key=lambda track: track["state"] == "ok")
     published = _published(predictions, written)
-    return {"genomes": genomes, "tracks": tracks, "absent": absent, "published": published}
+    fetched = list(written.get("fetched", {}).values())
+    return {"genomes": genomes, "tracks": tracks, "absent": absent, "published": published, "fetched": fetched}
 
 
 def _density(reader: Any, target: str) -> list[dict[str, Any]]:

@@ -61,8 +61,25 @@ def _list(names: Iterable[Any]) -> str:
     return ", ".join(every[:MAX_NAMES]) + more
 
 
-def _data(sources: Mapping[str, Any]) -> str:
+PORTALS = {"encode": "ENCODE", "sra": "the Sequence Read Archive", "geo": "GEO"}
+
+
+def _fetched(files: Iterable[Mapping[str, str]]) -> list[str]:
+    """A sentence a portal, with the accessions and the days on which they were pinned."""
     said = []
+    by_portal: dict[str, list[Mapping[str, str]]] = {}
+    for item in files:
+        by_portal.setdefault(item["source"], []).append(item)
+    for portal, items in by_portal.items():
+        days = sorted({item["retrieved"] for item in items if item["retrieved"]})
+        pinned = f", pinned on {days[0]}" if len(days) == 1 else f", pinned from {days[0]} to {days[-1]}" if days else ""
+        names = _list(dict.fromkeys(item["accession"] or item["name"] for item in items))
+        said.append(f"{plural(len(items), 'file')} came from {PORTALS.get(portal, portal)} ({names}){pinned}.")
+    return said
+
+
+def _data(sources: Mapping[str, Any]) -> str:
+    said = _fetched(sources.get("fetched", []))
     for genome in sources["genomes"]:
         licence = f"; licence: {genome['licence']}" if genome["licence"] else ""
         size = f"{plural(genome['contigs'], 'contig')}, {human_bp(genome['bp'])}"

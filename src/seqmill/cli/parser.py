@@ -16,6 +16,7 @@ EXIT_CODES = """exit codes:
   4    a store is damaged, or verify found something
   5    a process that read a file or computed crashed, hung or was killed
   6    a host did not give what it should: unreachable, or other bytes than pinned
+  10   refresh found changes
   75   a training was stopped and has saved its state: the same command continues
   130  stopped by Ctrl-C; 143 by SIGTERM: what is finished stays, the same command continues
 """
@@ -119,6 +120,20 @@ def _remote(verb: Verb) -> None:
     fetch = verb("fetch", "fetch the pinned files, from the cache where it has them", "remote")
     fetch.add_argument(
         "names", nargs="*", metavar="NAME", help="tracks, or locations of the configuration (default: all)"
+    )
+    refresh = verb("refresh", "compare the lock with the portals and write a changelog", "refresh")
+    refresh.add_argument("--apply", action="store_true", help="write the lock too, but for what needs a decision")
+    refresh.add_argument(
+        "--accept",
+        action="append",
+        metavar="NAME",
+        help="take what needs a decision for this track; may be given again",
+    )
+    _file(refresh, "--out", metavar="FILE", help="changelog, JSON beside it (default: results/refresh/changelog.md)")
+    refresh.add_argument("--no-searches", action="store_true", help="do not ask the sheet's saved searches again")
+    refresh.add_argument("--no-dry-run", action="store_true", help="do not ask Snakemake what would run again")
+    _file(
+        refresh, "--snakefile", metavar="FILE", help="the workflow (default: of this folder, else the installation's)"
     )
 
 

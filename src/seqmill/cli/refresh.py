@@ -63,20 +63,14 @@ def refresh(arguments: argparse.Namespace) -> int:
 
 def _ask(asked: list[Any], old: list[Any], sources: Any, sheet: Path | None) -> list[Any]:
     """Outcomes of all wishes, then of the saved searches of the sheet."""
+    from seqmill.sources.ask_again import asker
     from seqmill.sources.cache import Cache
     from seqmill.sources.refresh import refresh as ask_again
-    from seqmill.sources.resolve import resolve
     from seqmill.sources.saved_searches import search_again
     from seqmill.sources.web import Web
 
-    cache = Cache(sources.cache_folder())
-    lenient = sources.model_copy(update={"allow_archived": True})
     with Web(sources) as web:
-
-        def resolve_wish(wish: Any, archived: bool) -> list[Any]:
-            return resolve(wish, web, lenient if archived else sources, cache)
-
-        outcomes = ask_again(asked, old, resolve_wish)
+        outcomes = ask_again(asked, old, asker(old, web, sources, Cache(sources.cache_folder())))
         rows = [row for outcome in outcomes for row in (*outcome.old, *(outcome.new or ()))]
         return outcomes + (search_again(sheet, rows, web, sources) if sheet else [])
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from seqmill.config.portals import Portals, Sources
-from seqmill.runtime.errors import RemoteError
+from seqmill.runtime.errors import InputError, RemoteError
 
 _PORTS = {"https": 443, "http": 80}
 # Further public places that answers of the portals lead to.
@@ -19,6 +19,9 @@ _KNOWN = (
     "https://ftp.ebi.ac.uk/pub",
     "https://ftp.ncbi.nlm.nih.gov",
     "https://raw.githubusercontent.com/Boyle-Lab",
+    "https://sra-download.ncbi.nlm.nih.gov",
+    "https://sra-downloadb.be-md.ncbi.nlm.nih.gov",
+    "https://sra-downloadb.st-va.ncbi.nlm.nih.gov",
     "https://zenodo.org/api/records",
     "https://zenodo.org/record",
     "https://zenodo.org/records",
@@ -129,7 +132,12 @@ class Hosts:
         places = [_place(url) for url in _KNOWN]
         for name, url in sources.portals:
             places.append(_place(url, written=url != getattr(default, name)))
-        places += [_place(https_form(url), written=True) for url in sources.hosts]
+        for url in sources.hosts:
+            try:
+                places.append(_place(https_form(url), written=True))
+            except RemoteError as error:
+                message = f"{redacted(url)!r} is no address such as https://host/path"
+                raise InputError("sources.hosts", message) from error
         self._places = places
 
     def check(self, url: str) -> None:

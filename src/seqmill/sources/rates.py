@@ -47,11 +47,14 @@ class Rates:
         self._folder, self._network = Path(folder), network
 
     def limit(self, host: str) -> float | None:
-        """Requests a second to ``host`` (``name`` or ``name:port``); None for no limit (this machine)."""
+        """Requests a second to ``host`` (``name`` or ``name:port``); None for no limit.
+
+        What the configuration says (0: no limit), else none for this machine and `DEFAULTS` for the portals.
+        """
         name = _name(host)
         for key in (host, name):
             if key in self._network.requests_per_s:
-                return self._network.requests_per_s[key]
+                return self._network.requests_per_s[key] or None
         if is_loopback(name):
             return None
         if name in WITH_KEY and os.environ.get("NCBI_API_KEY"):
@@ -71,11 +74,11 @@ class Rates:
         window_s = _WINDOW_S * max(1.0, count / limit)
         with self._held(f"{_slug(host)}.rate") as file:
             now = time.time()
-            # Times ahead of now are of a clock that was set back.
-            past = [moment for moment in _moments(file) if moment <= now][-count:]
+            # Times far ahead of now are of a clock that was set back.
+            past = [moment for moment in _moments(file) if moment <= now + window_s][-count:]
             if len(past) == count and past[0] + window_s > now:
                 time.sleep(past[0] + window_s - now)
-            text = " ".join(f"{moment:.4f}" for moment in [*past, time.time()][-count:])
+            text = " ".join(f"{moment:.6f}" for moment in [*past, time.time()][-count:])
             os.ftruncate(file, 0)
             os.pwrite(file, text.encode(), 0)
 

@@ -8,14 +8,15 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 import httpx
 
 from seqmill.config.portals import Network
-from seqmill.sources.hosts import Hosts, is_loopback
+from seqmill.runtime.errors import InputError
+from seqmill.sources.hosts import Hosts, is_loopback, redacted
 
 # Read at once from a socket; httpcore's own 64 KiB cost more time in its parser than on the wire.
 _BLOCK = 1 << 18
@@ -133,10 +134,25 @@ class Transport(httpx.BaseTransport):
             keepalive_expiry=5.0,
             network_backend=_Backend(hosts, network),
         )
-        self._proxies = {scheme: self._proxy(url) for scheme, url in _proxies()}
+        self._proxies: dict[str, httpcore.HTTPProxy] = {}
 
-    def _proxy(self, url: str) -> httpcore.HTTPProxy:
-        proxy = httpx.Proxy(url if "://" in url else f"http://{url}")
+    def _pool(self, url: httpx.URL) -> httpcore.ConnectionPool:
+        """What carries a request to ``url``: direct connections or the environment's proxy."""
+        if is_loopback(url.host) or proxy_bypass(f"{url.host}:{url.port}" if url.port else url.host):
+            return self._direct
+        named = getproxies()
+        proxy = named.get(url.scheme) or named.get("all")
+        if not proxy:
+            return self._direct
+        if proxy not in self._proxies:
+            self._proxies[proxy] = self._through(proxy)
+        return self._proxies[proxy]
+
+    def _through(self, url: str) -> httpcore.HTTPProxy:
+        address = url if "://" in url else f"http://{url}"
+        if not address.lower().startswith(("http://", "https://")):
+            raise InputError(redacted(address), "the environment names a proxy of another kind than http or https")
+        proxy = httpx.Proxy(address)
         return httpcore.HTTPProxy(
             proxy_url=httpcore.URL(str(proxy.url.copy_with(username=None, password=None))),
             proxy_auth=proxy.raw_auth,
@@ -148,10 +164,7 @@ class Transport(httpx.BaseTransport):
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url, host = request.url, request.url.host
-        pool = self._direct
-        if not is_loopback(host) and not proxy_bypass(f"{host}:{url.port}" if url.port else host):
-            pool = self._proxies.get(url.scheme) or self._proxies.get("all") or pool
+        url = request.url
         asked = httpcore.Request(
             method=request.method,
             url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
@@ -160,7 +173,7 @@ class Transport(httpx.BaseTransport):
             extensions=request.extensions,
         )
         with _translated():
-            answer = pool.handle_request(asked)
+            answer = self._pool(url).handle_request(asked)
         return httpx.Response(
             status_code=answer.status, headers=answer.headers, stream=_Body(answer.stream), extensions=answer.extensions
         )
@@ -168,8 +181,3 @@ class Transport(httpx.BaseTransport):
     def close(self) -> None:
         for pool in (self._direct, *self._proxies.values()):
             pool.close()
-
-
-def _proxies() -> Iterable[tuple[str, str]]:
-    """HTTP proxies that the environment names, by scheme of the address that is asked."""
-    return [(scheme, url) for scheme, url in getproxies().items() if scheme in ("http", "https", "all") and url]

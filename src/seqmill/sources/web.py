@@ -4,7 +4,7 @@ import json
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ MAX_REDIRECTS = 5
 # Longest answer that is read into memory; a search of all of ENCODE's files with few columns is below 300 MB.
 MAX_ANSWER = 1 << 30
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SHORT = 1 << 16
 _Value = TypeVar("_Value")
 
 
@@ -140,7 +141,7 @@ class Web:
         try:
             yield Reply(response, place)
         finally:
-            response.close()
+            _finish(response)
 
     def _follow(self, url: str, headers: Mapping[str, str] | None, params) -> tuple[httpx.Response, str]:
         """The first answer that is no redirect, and where it came from."""
@@ -152,14 +153,15 @@ class Web:
             location = response.headers.get("location")
             if response.status_code not in _REDIRECTS or not location:
                 return response, str(target)
-            response.close()
-            source, target = str(target), self._target(urljoin(str(target), location))
+            _finish(response)
+            source, target = str(target), self._target(location, base=str(target))
             self.hosts.check_redirect(source, str(target))
         raise FailedAttempt(redacted(url), f"more than {MAX_REDIRECTS} redirects", again=False)
 
-    def _target(self, url: str, params=None) -> httpx.URL:
-        """The address that is asked. Raises RemoteError for what httpx does not read as it was checked."""
+    def _target(self, url: str, params=None, *, base: str = "") -> httpx.URL:
+        """The address that is asked. Raises RemoteError for what cannot be read as one."""
         try:
+            url = urljoin(base, url)
             return httpx.URL(url).copy_merge_params(params) if params else httpx.URL(url)
         except (httpx.InvalidURL, TypeError, ValueError):
             raise RemoteError(redacted(url), "host not allowed: no readable address") from None
@@ -177,6 +179,15 @@ class Web:
         self.rates.wait(request.url.netloc.decode("ascii"))
         with _attempt(where):
             return self._client.send(request, stream=True)
+
+
+def _finish(response: httpx.Response) -> None:
+    """Close an answer; read a short one to its end first, so that the connection can serve the next request."""
+    length = response.headers.get("content-length", "")
+    if not response.is_stream_consumed and length.isdecimal() and int(length) <= _SHORT:
+        with suppress(httpx.HTTPError):
+            response.read()
+    response.close()
 
 
 @contextmanager

@@ -45,6 +45,8 @@ _GZIPPED = (
     "gtf",
     "gff",
     "wig",
+    "txt",
+    "yaml",
 )
 _ENDINGS = {"hdf5": ".h5", "database": ".db", "rcc": ".rcc", "idx": ".idx"}
 _STAND_IN = {"bigWig": "bigwig", "bigBed": "bigbed", "hic": "hic", "bam": "bam", "fastq": "fastq"}

@@ -99,6 +99,7 @@ def make_parser() -> argparse.ArgumentParser:
     verify = verb("verify", "re-read every byte of stores, or of a tree of results", "look", common)
     _file(verify, "paths", folder=True, nargs="+", metavar="PATH")
     _exports(verbs, configured)
+    _sheets(verbs, configured)
     summary = verb("summary", "what the last run found, and where its report is", "look", common)
     _file(summary, "path", folder=True, nargs="?", default=RESULTS, metavar="RESULTS")
     completion = verb("completion", "print a script that completes this command in a shell", "look", common)
@@ -196,6 +197,34 @@ def _effects(verb: Verb) -> None:
         "--min-ref-match", type=float, metavar="SHARE",
         help="smallest share of REF alleles that agree with the genome (default: 0.95); with --model",
     )  # fmt: skip
+
+
+def _sheets(verbs: "argparse._SubParsersAction", configured: argparse.ArgumentParser) -> None:
+    """Arguments of sheets made from what portals have."""
+    text = "write a track sheet from what a portal has"
+    sheet = verbs.add_parser("sheet", help=text, description=text.capitalize() + ".")
+    sheet.set_defaults(run=_later("sheet", "sheet"))
+    what = sheet.add_subparsers(dest="what", metavar="PORTAL", required=True)
+    text = "one row a file that a search of the ENCODE portal finds; words as the portal writes them"
+    encode = what.add_parser("encode", help=text, description=text.capitalize() + ".", parents=[configured])
+    for name, example in (
+        ("--assay", "assay title, e.g. 'TF ChIP-seq'"),
+        ("--biosample", "term name, e.g. K562"),
+        ("--target", "label, e.g. CTCF"),
+        ("--assembly", "e.g. GRCh38"),
+        ("--output-type", "e.g. 'fold change over control'"),
+        ("--experiment", "accession of one experiment (ENCSR…)"),
+    ):
+        encode.add_argument(name, default="", metavar="TEXT", help=example)
+    encode.add_argument("--format", default="bigwig", help="bigwig (default), narrowpeak, broadpeak, bed, bam, hic")
+    encode.add_argument("--status", default="released", choices=["released", "archived"])
+    encode.add_argument(
+        "--all-files", action="store_true", help="not only the files that the portal calls its default of an experiment"
+    )
+    encode.add_argument("--limit", type=int, default=0, metavar="N", help="at most so many files (default: all)")
+    _file(encode, "--metadata", metavar="FILE", help="ask nobody: choose from a metadata.tsv of a batch download")
+    encode.add_argument("--genome", default="", metavar="NAME", help="genome of the configuration (default: assembly)")
+    _file(encode, "--out", metavar="FILE", required=True, help="the sheet")
 
 
 def _exports(verbs: "argparse._SubParsersAction", configured: argparse.ArgumentParser) -> None:

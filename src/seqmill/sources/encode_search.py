@@ -252,7 +252,7 @@ def sheet_rows(records: Sequence[Record], genome: str = "", *, tests: bool = Fal
         )
     _make_unique(rows)
     _pair(rows, records)
-    return rows
+    return sorted(rows, key=lambda row: row["track"])
 
 
 def _cell(value: object) -> str:

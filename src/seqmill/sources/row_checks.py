@@ -1,0 +1,67 @@
+"""What the rows of a lock tell about tracks that should not stand beside each other."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from seqmill.config.lock import LockRow
+
+# One file of these serves the tracks of both strands.
+_BOTH_STRANDS = ("bam", "bed", "bedpe")
+
+
+def find_duplicates(rows: Iterable[LockRow]) -> list[list[LockRow]]:
+    """Rows of several names with the same bytes, in groups; by md5 (by sha256 where there is no md5).
+
+    One accession under two names is no find where the file may serve both strands. The portal of ENCODE itself holds
+    processed files of other accessions with the same bytes.
+    """
+    groups: dict[str, list[LockRow]] = {}
+    for row in rows:
+        groups.setdefault(row.md5 or row.digest, []).append(row)
+    found = []
+    for group in groups.values():
+        accessions = {row.accession or row.url for row in group}
+        both = len(accessions) == 1 and group[0].format.partition(" ")[0].lower() in _BOTH_STRANDS
+        if len({row.name for row in group}) > 1 and not both:
+            found.append(group)
+    return found
+
+
+def mixed_output_types(rows: Iterable[LockRow], groups: Mapping[str, str]) -> dict[str, dict[str, list[str]]]:
+    """Groups of tracks whose files are of several output types: group to output type to names of tracks.
+
+    Parameters
+    ----------
+    groups : name of a track to its group; rows of other names are not looked at. Strands of one signal are one type.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        if row.name in groups and row.output_type:
+            kind = row.output_type.removeprefix("plus strand ").removeprefix("minus strand ")
+            names = found.setdefault(groups[row.name], {}).setdefault(kind, [])
+            if row.name not in names:
+                names.append(row.name)
+    return {group: kinds for group, kinds in found.items() if len(kinds) > 1}
+
+
+def shared_donors(rows: Iterable[LockRow]) -> dict[str, list[str]]:
+    """Donors with tracks of several names: donor to names, in the order of the rows."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for donor in row.donors.split(",") if row.donors else []:
+            names = found.setdefault(donor, [])
+            if row.name not in names:
+                names.append(row.name)
+    return {donor: names for donor, names in found.items() if len(names) > 1}
+
+
+def remarks(rows: Sequence[LockRow], groups: Mapping[str, str] | None = None) -> list[str]:
+    """One sentence for each set of duplicates and each group of several output types."""
+    said = []
+    for group in find_duplicates(rows):
+        names = ", ".join(dict.fromkeys(row.name for row in group))
+        files = ", ".join(dict.fromkeys(row.accession or row.file for row in group))
+        said.append(f"duplicate tracks {names}: the same bytes ({files}, {group[0].digest})")
+    for name, kinds in mixed_output_types(rows, groups or {}).items():
+        listed = "; ".join(f"'{kind}': {', '.join(tracks[:3])}" for kind, tracks in kinds.items())
+        said.append(f"group {name}: output_type differs ({listed}); values of different meaning stand side by side")
+    return said

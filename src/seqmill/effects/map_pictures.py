@@ -21,7 +21,8 @@ WIDTH = 11.0
 INK, RULE, UNKNOWN = "#22272e", "#d7dade", "#c9ced4"
 # Okabe & Ito's colour-blind-safe palette (Okabe and Ito 2008, Color Universal Design).
 LETTER_COLOURS = {"A": "#007a5a", "C": "#0072b2", "G": "#c98500", "T": "#d55e00"}
-DIVERGING = "RdBu_r"  # of ColorBrewer, told apart with every common kind of colour blindness
+# Blue lowers, orange raises, as on the report's page; told apart with every common kind of colour blindness.
+DIVERGING = ("#1f5fa8", "#f7f7f7", "#c44e0c")
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ def draw_region(
 
 def _panel(logo: Any, heat: Any, codes: np.ndarray, score: np.ndarray, row: Row, start: int, limit: float) -> Any:
     """Logo (bars where letters would be too thin) over heatmap of some positions; returns the image."""
+    from matplotlib.colors import LinearSegmentedColormap
+
     bp, first = len(codes), start + 1
     span = (first - 0.5, first + bp - 0.5)
     if bp <= 1.5 * ZOOM_BP:
@@ -126,8 +129,8 @@ def _panel(logo: Any, heat: Any, codes: np.ndarray, score: np.ndarray, row: Row,
     cells = _strongest_of_each(row.effects, bp)
     heat.set_facecolor(UNKNOWN)
     image = heat.imshow(
-        cells.T, aspect="auto", cmap=DIVERGING, vmin=-limit, vmax=limit, interpolation="nearest",
-        extent=(*span, 3.5, -0.5),
+        cells.T, aspect="auto", cmap=LinearSegmentedColormap.from_list("effect", DIVERGING), vmin=-limit, vmax=limit,
+        interpolation="nearest", extent=(*span, 3.5, -0.5),
     )  # fmt: skip
     if bp <= 1.5 * ZOOM_BP:
         known = np.flatnonzero(codes < N_CODE)

@@ -58,6 +58,7 @@ def _metric(table: pd.DataFrame, metric: str) -> dict[str, Any]:
         "tracks": tracks,
         "hidden": max(0, len(names) - MAX_LINES),
         "guessing": guessing is not None,
+        "bars": any(not pd.isna(dot.low) for dot in drawn),
         "figure": dot_plot(drawn, about.label, reference=guessing),
         "thinned": thinned,
     }
@@ -100,6 +101,7 @@ def comparisons_of(table: pd.DataFrame) -> list[dict[str, Any]]:
         figure = dot_plot(dots, f"difference in {about.label}", reference=0)
         side = "Left" if about.lower_is_better else "Right"
         shared = {"target": target, "label": about.label, "better_side": side, "thinned": len(drawn) < len(rows)}
+        shared["bars"] = any(not pd.isna(row["ci_low"]) for row in drawn)
         found.append({**shared, "rows": rows, "figure": figure})
     return found
 

@@ -72,7 +72,9 @@ def _fetched(files: Iterable[Mapping[str, str]]) -> list[str]:
         by_portal.setdefault(item["source"], []).append(item)
     for portal, items in by_portal.items():
         days = sorted({item["retrieved"] for item in items if item["retrieved"]})
-        pinned = f", pinned on {days[0]}" if len(days) == 1 else f", pinned from {days[0]} to {days[-1]}" if days else ""
+        pinned = (
+            f", pinned on {days[0]}" if len(days) == 1 else f", pinned from {days[0]} to {days[-1]}" if days else ""
+        )
         names = _list(dict.fromkeys(item["accession"] or item["name"] for item in items))
         said.append(f"{plural(len(items), 'file')} came from {PORTALS.get(portal, portal)} ({names}){pinned}.")
     return said
@@ -168,11 +170,14 @@ def _baseline(name: str, section: Mapping[str, Any]) -> str:
 
 
 def _evaluation(item: Mapping[str, Any]) -> str:
-    metrics = {metric["label"] for target in item["targets"] for metric in target["metrics"]}
+    metrics = [metric for target in item["targets"] for metric in target["metrics"]]
+    labels = sorted({metric["label"] for metric in metrics})
+    judged = f"On {item['name']}, all were judged on the same test rows by {_list(labels)}."
+    if not any(metric["bars"] for metric in metrics):
+        return f"{judged} The test part has too few blocks for intervals."
     return (
-        f"On {item['name']}, all were judged on the same test rows by {_list(sorted(metrics))}. Intervals are 95 % "
-        f"percentile intervals of {number(item['resamples'])} resamples of blocks (a block is a "
-        f"{' or a '.join(item['block_units'])}); networks and baselines were compared on the same resamples."
+        f"{judged} Intervals are 95 % percentile intervals of {number(item['resamples'])} resamples of blocks "
+        f"(a block is a {' or a '.join(item['block_units'])}); networks and baselines were compared on the same resamples."
     )
 
 

@@ -191,7 +191,7 @@ def _caption(source: MapReader, runs: int) -> str:
     """How to read a picture."""
     several = f", mean over {runs} runs of model {source.attrs['model']}" if runs > 1 else ""
     return (
-        "Heatmap: what each single substitution does to the prediction (red raises, blue lowers it; dots: the base "
+        "Heatmap: what each single substitution does to the prediction (orange raises, blue lowers it; dots: the base "
         f"that is there; grey: N){several}. Letters: minus the mean of the three substitutions; letters above the "
         "line are bases that raise the prediction, those below it lower it."
     )

@@ -177,7 +177,7 @@ def _evaluation(item: Mapping[str, Any]) -> str:
         return f"{judged} The test part has too few blocks for intervals."
     return (
         f"{judged} Intervals are 95 % percentile intervals of {number(item['resamples'])} resamples of blocks "
-        f"(a block is a {' or a '.join(item['block_units'])}); networks and baselines were compared on the same resamples."
+        f"(a block is a {' or a '.join(item['block_units'])}); all were compared on the same resamples."
     )
 
 

@@ -36,7 +36,7 @@ class Portal:
 
     def __call__(self, asked, archived):
         self.log.append(asked.location)
-        answer = self.answers[asked.location]
+        answer = self.answers[asked.location.removeprefix("encode:")]
         if isinstance(answer, WithdrawnError) and answer.status == "archived" and archived:
             return [row(asked.location, asked, status="archived")]
         if isinstance(answer, Exception):

@@ -43,7 +43,7 @@ def refresh(arguments: argparse.Namespace) -> int:
     rows = changelog.next_rows(outcomes, arguments.accept or [])
     cost = _cost(arguments, rows, old)
     about = {"lock": str(path), "date": datetime.now(UTC).date().isoformat()}
-    applied = bool(arguments.apply and rows != old)
+    applied = arguments.apply and set(rows) != set(old)
     found = changelog.as_json(outcomes, cost, verb="refresh", **about, applied=applied, compared=len(asked))
     text = changelog.markdown(outcomes, _cost_lines(cost), **about, names=len(asked))
     out = arguments.out or RESULTS / "refresh/changelog.md"
@@ -82,8 +82,9 @@ def _cost(arguments: argparse.Namespace, rows: list[Any], old: list[Any]) -> dic
     from seqmill.sources.changelog import to_download
 
     download = to_download(rows, old)
-    if rows == old or arguments.no_dry_run:
-        problem = "" if rows == old else "--no-dry-run"
+    same = set(rows) == set(old)
+    if same or arguments.no_dry_run:
+        problem = "" if same else "--no-dry-run"
         size = sum(row.bytes for row in download)
         return {"files": len(download), "bytes": size, "jobs": [], "pending": 0, "problem": problem}
     with tempfile.TemporaryDirectory() as folder:

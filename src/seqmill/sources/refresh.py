@@ -15,6 +15,8 @@ from seqmill.sources.withdrawn import WithdrawnError
 log = logging.getLogger("seqmill")
 # Answers wait for the portal, not for us; its rate limit holds for all of them together.
 WORKERS = 4
+# Location of whatever accession the portal gives, also of those that come from elsewhere.
+ENCODE = "encode:"
 
 # A wish to its rows; the flag lets archived files pass.
 Resolve = Callable[[Asked, bool], list[LockRow]]
@@ -104,7 +106,7 @@ def _fates(asked: Asked, old: Sequence[LockRow], new: Sequence[LockRow], resolve
         if row.source != "encode" or row.accession in kept:
             continue
         try:
-            resolve(Asked(asked.name, row.accession, assembly=asked.assembly), True)
+            resolve(Asked(asked.name, ENCODE + row.accession, assembly=asked.assembly), True)
         except WithdrawnError as error:
             words.append(f"{row.accession} is {error.status} now")
         except (RemoteError, InputError):
@@ -121,7 +123,7 @@ def _withdrawn(asked: Asked, old: Sequence[LockRow], error: WithdrawnError, reso
         rows = _again(asked, asked.location, True, resolve)
         advice = "set sources.allow_archived, ask for another file"
     elif len(error.successors) == 1:
-        rows = _again(asked, error.successors[0], False, resolve)
+        rows = _again(asked, ENCODE + error.successors[0], False, resolve)
         advice = f"ask for {error.successors[0]} in its place"
     else:
         advice = f"ask for one of {', '.join(error.successors)}" if error.successors else "ask for another file"

@@ -100,6 +100,7 @@ def make_parser() -> argparse.ArgumentParser:
     _file(verify, "paths", folder=True, nargs="+", metavar="PATH")
     _exports(verbs, configured)
     _sheets(verbs, configured)
+    _caches(verbs, configured)
     summary = verb("summary", "what the last run found, and where its report is", "look", common)
     _file(summary, "path", folder=True, nargs="?", default=RESULTS, metavar="RESULTS")
     completion = verb("completion", "print a script that completes this command in a shell", "look", common)
@@ -225,6 +226,28 @@ def _sheets(verbs: "argparse._SubParsersAction", configured: argparse.ArgumentPa
     _file(encode, "--metadata", metavar="FILE", help="ask nobody: choose from a metadata.tsv of a batch download")
     encode.add_argument("--genome", default="", metavar="NAME", help="genome of the configuration (default: assembly)")
     _file(encode, "--out", metavar="FILE", required=True, help="the sheet")
+
+
+def _caches(verbs: "argparse._SubParsersAction", configured: argparse.ArgumentParser) -> None:
+    """Arguments of the cache."""
+    text = "list, prune or check the cache of fetched files"
+    cache = verbs.add_parser("cache", help=text, description=text.capitalize() + ".")
+    cache.set_defaults(run=_later("cache", "cache"))
+    what = cache.add_subparsers(dest="what", metavar="WHAT", required=True)
+
+    def kind(name: str, text: str) -> argparse.ArgumentParser:
+        return what.add_parser(name, help=text, description=text.capitalize() + ".", parents=[configured])
+
+    kind("list", "the files, the one used last at the end; links: by projects of the same disk")
+    prune = kind("prune", "delete files that no project of the same disk links to")
+    prune.add_argument("--older-than-days", type=float, metavar="DAYS", help="only those not used for so long")
+    prune.add_argument(
+        "--max-gb", type=float, metavar="GB", help="only until the cache is no larger (longest unused first)"
+    )
+    prune.add_argument("--linked", action="store_true", help="also those that projects link to")
+    prune.add_argument("--dry-run", action="store_true", help="delete nothing, only say what")
+    check = kind("check", "read every file again and compare it with its checksum")
+    check.add_argument("--delete", action="store_true", help="delete what is damaged; the next fetch gets it again")
 
 
 def _exports(verbs: "argparse._SubParsersAction", configured: argparse.ArgumentParser) -> None:

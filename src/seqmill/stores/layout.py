@@ -17,6 +17,7 @@ from seqmill.stores.versions import FORMATS
 _DEPTH = {"model": 2, "predictions": 2, "dataset-rows": 2}
 # Where a noun lies in the folder of results, to label it as the input of another.
 _PLACE = {
+    "source": "sources/",
     "genome": "genome/",
     "track": "tracks/",
     "dataset": "datasets/",

@@ -8,7 +8,7 @@ from seqmill.runtime.errors import DamageError, InputError
 from seqmill.runtime.marker import MARKER, Marker, named, read_marker, verify_folder
 
 # Folders of a tree of results, by kind of noun.
-KINDS = ("genome", "tracks", "datasets", "models", "predictions", "maps", "variants")
+KINDS = ("sources", "genome", "tracks", "datasets", "models", "predictions", "maps", "variants")
 
 
 def verify(path: str | Path) -> list[str]:

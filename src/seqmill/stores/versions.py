@@ -1,10 +1,11 @@
 """Version of each noun's layout and meaning. Raise one when its outputs would change: Snakemake then re-runs them."""
 
 from seqmill.simulate import FORMAT as WORLD_FORMAT
+from seqmill.sources import FORMAT as SOURCE_FORMAT
 
 FORMATS = {
     "world": WORLD_FORMAT,
-    "source": 1,
+    "source": SOURCE_FORMAT,
     "genome": 1,
     "track": 1,
     "dataset": 1,

@@ -148,7 +148,7 @@ class Hosts:
         same = [allowed for allowed in self._places if allowed.host == place.host]
         if place.scheme == "http" and any(allowed.scheme == "https" for allowed in same):
             raise RemoteError(redacted(url), "host not allowed by http; use https")
-        example = f"{place.scheme}://{place.host}"
+        example = origin(url)
         raise RemoteError(
             redacted(url),
             f"host not allowed: files come from the portals of the configuration only; if you trust "

@@ -80,13 +80,9 @@ class Web:
         self._credentials = Credentials(sources.portals)
         network = sources.network
         silence()
-        self._client = httpx.Client(
-            transport=Transport(self.hosts, network),
-            timeout=httpx.Timeout(network.read_s, connect=network.connect_s, pool=None),
-            headers={"user-agent": f"seqmill/{__version__}"},
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._timeout = httpx.Timeout(network.read_s, connect=network.connect_s, pool=None).as_dict()
+        # The transport alone: no cookies, no redirects of its own, no second reading of addresses.
+        self._transport = Transport(self.hosts, network)
 
     def __enter__(self) -> "Web":
         return self
@@ -96,7 +92,7 @@ class Web:
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        self._transport.close()
 
     def get(self, url: str, *, params=None, headers: Mapping[str, str] | None = None, allow=(200,)) -> Answer:
         """Ask until there is a whole answer, by the policy.
@@ -169,16 +165,20 @@ class Web:
     def _send(self, url: httpx.URL, headers: Mapping[str, str] | None) -> httpx.Response:
         text = str(url)
         where = redacted(text)
-        if self.sources.locked:
+        if self.sources.asks_nobody():
             raise RemoteError(where, "not asked: 'locked' allows no network, and the cache does not have it")
         secret = self._credentials.params(text)
         if secret:
             url = url.copy_merge_params(secret)
-        sent = {"accept-encoding": "identity", **(headers or {}), **self._credentials.headers(text)}
-        request = self._client.build_request("GET", url, headers=sent)
+        sent = {"accept": "*/*", "accept-encoding": "identity", "user-agent": f"seqmill/{__version__}"}
+        sent |= {name.lower(): value for name, value in (headers or {}).items()}
+        sent |= self._credentials.headers(text)
+        request = httpx.Request("GET", url, headers=sent, extensions={"timeout": self._timeout})
         self.rates.wait(request.url.netloc.decode("ascii"))
         with _attempt(where):
-            return self._client.send(request, stream=True)
+            response = self._transport.handle_request(request)
+        response.request = request
+        return response
 
 
 def _finish(response: httpx.Response) -> None:

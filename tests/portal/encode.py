@@ -203,7 +203,7 @@ class Encode:
             record = next((r for r in records if name and name in (r.get("alternate_accessions") or [])), None)
         if record is None or len(parts) > 2:
             return _error(404, "Not Found")
-        if record["status"] in HIDDEN:
+        if record.get("status") in HIDDEN:
             return _error(403, "Access was denied to this resource.")
         if request.path != self.base + record["@id"]:
             query = request.target.partition("?")[2]

@@ -30,7 +30,7 @@ def refresh(arguments: argparse.Namespace) -> int:
     asked = wishes(values, where)
     config = parse(values, where, lambda location: Path(location))
     path = lock_path(values)
-    if config.sources.locked:
+    if config.sources.asks_nobody():
         raise InputError(where, "sources.locked is set, so no host may be asked; leave it out for a refresh")
     if not path.is_file():
         raise InputError(path, "there is no lock to compare with; write it with 'seqmill lock'")

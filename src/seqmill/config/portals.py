@@ -62,7 +62,9 @@ class Sources(Section):
     cache: File | None = Field(
         None, description="Files fetched, shared between projects (default: $SEQMILL_CACHE, else ~/.cache/seqmill)."
     )
-    locked: bool = Field(False, description="Ask no host for anything: what is not in the cache is an error.")
+    locked: bool = Field(
+        False, description="Ask no host for anything (also by SEQMILL_LOCKED=1): what is not in the cache is an error."
+    )
     allow_archived: bool = Field(False, description="Accept files of status 'archived' too.")
     audits: Literal["ignore", "warn", "error"] = Field("warn", description="What the portal's audit ERROR does.")
     ena_first: bool = Field(True, description="Take FASTQ from ENA where it has them, SRA files only where not.")
@@ -72,6 +74,10 @@ class Sources(Section):
     )
     portals: Portals = Portals()
     network: Network = Network()
+
+    def asks_nobody(self) -> bool:
+        """Whether no host may be asked, by configuration or environment."""
+        return self.locked or os.environ.get("SEQMILL_LOCKED", "") not in ("", "0")
 
     def cache_folder(self) -> Path:
         """Folder of the cache, by configuration, environment or home."""

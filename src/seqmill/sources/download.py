@@ -202,7 +202,7 @@ def _fetch(row: LockRow, web: Web, cache: Cache, count: Count, retry: Retry | No
 
 
 def _check_asked(row: LockRow, web: Web) -> None:
-    if web.sources.locked:
+    if web.sources.asks_nobody():
         message = "is not in the cache, and 'locked' allows no network; run once without it"
         raise RemoteError(f"{row.name}: {row.file}", message)
 

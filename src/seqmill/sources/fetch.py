@@ -106,7 +106,7 @@ def _place(
             _LOG.warning("%s: the file in the cache was damaged; it is fetched again", row.file)
             cache.drop(path.name)
             path = download(row, web, cache)
-        for role, made in sorted(fastq(path, row, part, offline=sources.locked).items()):
+        for role, made in sorted(fastq(path, row, part, offline=sources.asks_nobody()).items()):
             files[made.name] = {**about, "role": role, "format": "fastq", "from": row.file}
         return row.file, False
     target = part / row.file

@@ -52,6 +52,11 @@ def is_accession(text: str, kind: str = "", *, tests: bool = False) -> bool:
     return bool(found) and kind in ("", found[1])
 
 
+def is_file_name(text: str) -> bool:
+    """Whether ``text`` may name a file at the portal: an accession, or a name from elsewhere."""
+    return bool(_EXTERNAL.fullmatch(text)) and ".." not in text
+
+
 def read_location(location: str, where: str, *, tests: bool = False) -> Place:
     """What a location names: ``ENCFF…`` (with a file ending or without), ``ENCSR…`` or ``encode:NAME``.
 
@@ -70,7 +75,7 @@ def read_location(location: str, where: str, *, tests: bool = False) -> Place:
         name = text[len("encode:") :].strip()
         if is_accession(name.partition(".")[0], tests=tests):
             text = name
-        elif _EXTERNAL.fullmatch(name) and ".." not in name:
+        elif is_file_name(name):
             return Place("file", name)
         else:
             raise InputError(where, f"{location!r} names no file of the ENCODE portal (letters, digits or . _ -)")

@@ -14,6 +14,7 @@ from seqmill.sources.encode_file import (
     accession_of,
     accessions_in,
     availability_problem,
+    check_shape,
     format_problem,
     kind_of,
     need,
@@ -35,14 +36,17 @@ def default_analysis(experiment: Record, assembly: str = "") -> Record | None:
     out here as it has no effect there).
     """
     wanted = portal_name(assembly)
-    found = [a for a in experiment.get("analyses") or [] if isinstance(a, dict)]
-    found = [a for a in found if a.get("status") in ("released", "archived")]
+    found = [analysis for analysis in _analyses(experiment) if analysis.get("status") in ("released", "archived")]
     by_default = accessions_in(experiment.get("default_analysis"))
     for analysis in found:
         if [_name(analysis)] == by_default and wanted in ("", analysis.get("assembly")):
             return analysis
     found = [a for a in found if wanted in ("", a.get("assembly"))]
     return max(found, key=_rank, default=None)
+
+
+def _analyses(experiment: Record) -> list[Record]:
+    return [analysis for analysis in experiment.get("analyses") or [] if isinstance(analysis, dict)]
 
 
 def _name(analysis: Record) -> str:
@@ -84,6 +88,9 @@ def choose(experiment: Record, asked: Asked, allow_archived: bool = False) -> li
     if len(records) < len(files):
         # Links only: the portal's answer holds other records than it is known to.
         need({"@id": name}, "files.status")
+    check_shape(experiment)
+    for record in (*records, *_analyses(experiment)):
+        check_shape(record)
     reads = asked.format == "fastq"
 
     def narrow(records: list[Record], test: Callable[[Record], bool], what: str) -> list[Record]:
@@ -185,7 +192,11 @@ def _listed(records: Sequence[Record], experiment: Record) -> str:
 
 def candidates(records: Sequence[Record], experiment: Record | None = None) -> str:
     """Files as a table that a user can choose from, at most 40 lines."""
-    titles = {_name(a): str(a.get("title") or _name(a)) for a in (experiment or {}).get("analyses") or []}
+    titles = {
+        _name(a): str(a.get("title") or _name(a))
+        for a in (experiment or {}).get("analyses") or []
+        if isinstance(a, dict)
+    }
     head = ("accession", "format", "output type", "assembly", "replicates", "preferred", "status", "analysis")
     rows = [head]
     for record in sorted(records, key=lambda r: (kind_of(r), str(r.get("output_type")), replicates_of(r))):

@@ -9,7 +9,7 @@ from typing import Any
 from seqmill.config.asked import Asked
 from seqmill.config.lock import LockRow
 from seqmill.runtime.errors import InputError, RemoteError
-from seqmill.sources.accessions import is_accession
+from seqmill.sources.accessions import is_accession, is_file_name
 from seqmill.sources.assemblies import assembly_problem
 
 Record = dict[str, Any]
@@ -39,6 +39,37 @@ _LINK = re.compile(r"/files/([A-Za-z0-9._-]+)/@@download/([A-Za-z0-9._-]+)")
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9/._-]*")
 
 
+# Fields that are read, with their types, and what lists are of. Anything may be absent.
+_SHAPES: dict[str, type] = {
+    **dict.fromkeys(("accession", "external_accession", "@id", "status", "href", "file_format", "output_type"), str),
+    **dict.fromkeys(("file_format_type", "assembly", "md5sum", "s3_uri", "date_created", "paired_end"), str),
+    **dict.fromkeys(("title", "pipeline_version", "revoke_detail", "content_error_detail"), str),
+    **dict.fromkeys(("restricted", "no_file_available", "preferred_default"), bool),
+    **dict.fromkeys(("file_size", "read_count"), int),
+    **dict.fromkeys(("donors", "biological_replicates", "analyses", "superseded_by", "files", "pipeline_labs"), list),
+    **dict.fromkeys(("alternate_accessions",), list),
+    **dict.fromkeys(("cloud_metadata", "audit"), dict),
+}
+_LINKS = ("dataset", "paired_with", "default_analysis", "target", "biosample_ontology")
+
+
+def check_shape(record: Record) -> None:
+    """Raise RemoteError where a field of a record is of another type than the portal's schema has it."""
+    for field, value in record.items():
+        kind = _SHAPES.get(field)
+        fits = kind is None or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool)))
+        if field in _LINKS:
+            fits = isinstance(value, str | dict | list)
+        elif fits and kind is list:
+            items = (int,) if field == "biological_replicates" else (str, dict)
+            fits = all(isinstance(item, items) and not isinstance(item, bool) for item in value)
+        if not fits and value is not None:
+            name = "link" if kind is None else kind.__name__
+            raise RemoteError(
+                accession_of(record), f"field '{field}' in the portal's answer: expected {name}, found {value!r:.60}"
+            )
+
+
 def need(record: Record, field: str, kind: type = str) -> Any:
     """``record[field]``. Raises RemoteError where it is missing or of another type."""
     value = record.get(field)
@@ -54,7 +85,8 @@ def need(record: Record, field: str, kind: type = str) -> Any:
 
 def accession_of(record: Record) -> str:
     """Accession of a record, else its path."""
-    return str(record.get("accession") or record.get("external_accession") or record.get("@id") or "ENCODE record")
+    names = (record.get(field) for field in ("accession", "external_accession", "@id"))
+    return next((name for name in names if isinstance(name, str) and name), "ENCODE record")
 
 
 def accessions_in(value: Any) -> list[str]:
@@ -89,7 +121,7 @@ def status_problem(record: Record, allow_archived: bool) -> tuple[str, str]:
     said = f"status {status}"
     detail = record.get("revoke_detail") or record.get("content_error_detail")
     if detail:
-        said += f" (reason: {str(detail).strip():.200})"
+        said += f" (reason: {_text(detail):.200})"
     others = accessions_in(record.get("superseded_by"))
     if others:
         said += f", superseded by {', '.join(others)}"
@@ -132,6 +164,7 @@ def unusable(record: Record, asked: Asked, allow_archived: bool = False) -> tupl
 
     Raises RemoteError where the portal's answer lacks what is needed to tell.
     """
+    check_shape(record)
     for reason, text in (status_problem(record, allow_archived), availability_problem(record)):
         if reason:
             return reason, text
@@ -188,6 +221,8 @@ def make_row(
         Where a field is missing, is not of its form, or two fields disagree.
     """
     accession = accession_of(record)
+    if not is_file_name(accession):
+        raise RemoteError(accession, "is no accession of a file")
     size, md5 = need(record, "file_size", int), need(record, "md5sum").lower()
     if not _MD5.fullmatch(md5) or size <= 0:
         raise RemoteError(accession, f"md5sum {md5!r:.40} or file_size {size} in the portal's answer cannot be true")
@@ -207,7 +242,7 @@ def make_row(
         bytes=size,
         md5=md5,
         status=need(record, "status"),
-        assembly=str(record.get("assembly") or ""),
+        assembly=_text(record.get("assembly") or ""),
         output_type=_text(need(record, "output_type")),
         format=_text(kind_of(record)),
         assay=_text(record.get("assay_title") or around.get("assay_title") or ""),
@@ -216,9 +251,9 @@ def make_row(
         experiment=experiment if is_accession(experiment, "SR", tests=True) else "",
         run=_run(accession, record),
         replicates=replicates_of(record),
-        donors=",".join(accessions_in(record.get("donors"))),
-        reads=int(record.get("read_count") or 0),
-        date=str(record.get("date_created") or "")[:10],
+        donors=",".join(name for name in accessions_in(record.get("donors")) if name.isalnum()),
+        reads=max(record.get("read_count") or 0, 0),
+        date=_date(record),
         retrieved=datetime.now(UTC).date().isoformat(),
         licence=LICENCE,
     )
@@ -226,12 +261,19 @@ def make_row(
 
 def _run(accession: str, record: Record) -> str:
     """What mates have in common: the accession of read 1. '' for all that is not paired."""
-    mates = accessions_in(record.get("paired_with"))
-    return {"1": accession, "2": next(iter(mates), "")}.get(str(record.get("paired_end") or ""), "")
+    mate = next(iter(accessions_in(record.get("paired_with"))), "")
+    return {"1": accession, "2": mate if is_file_name(mate) else ""}.get(str(record.get("paired_end") or ""), "")
+
+
+def _date(record: Record) -> str:
+    day = str(record.get("date_created") or "")[:10]
+    return day if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", day) else ""
 
 
 def _text(value: Any) -> str:
-    return " ".join(str(value).split())
+    """A value as one line of text that any file can hold."""
+    text = ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def target_of(record: Record) -> str:

@@ -19,6 +19,7 @@ from seqmill.sources.encode_file import (
     accession_of,
     accessions_in,
     biosample_of,
+    check_shape,
     kind_of,
     need,
     replicates_of,
@@ -227,6 +228,7 @@ def sheet_rows(records: Sequence[Record], genome: str = "", *, tests: bool = Fal
     by_format = {(name, kind): sheet for sheet, (name, kind) in FORMATS.items()}
     rows = []
     for record in records:
+        check_shape(record)
         file_format = need(record, "file_format")
         sheet = by_format.get((file_format, record.get("file_format_type") or "")) or by_format.get((file_format, ""))
         left_out = record.get("restricted") or record.get("no_file_available") or sheet in (None, "fasta")

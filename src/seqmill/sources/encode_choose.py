@@ -88,7 +88,7 @@ def choose(experiment: Record, asked: Asked, allow_archived: bool = False) -> li
     if len(records) < len(files):
         # Links only: the portal's answer holds other records than it is known to.
         need({"@id": name}, "files.status")
-    check_shape(experiment)
+    check_shape(experiment, dataset=True)
     for record in (*records, *_analyses(experiment)):
         check_shape(record)
     reads = asked.format == "fastq"

@@ -263,7 +263,8 @@ def _cell(value: object) -> str:
 
 def _name(record: Record, strand: str) -> str:
     parts = [biosample_of(record), target_of(record), _cell(record.get("assay_title")), strand]
-    text = "_".join(re.sub(r"[^A-Za-z0-9.+()-]+", "-", part).strip("-.") for part in parts if part)
+    clean = (re.sub(r"[^A-Za-z0-9.+()-]+", "-", part).strip("-.") for part in parts)
+    text = "_".join(part for part in clean if part)
     return re.sub(r"^[^A-Za-z0-9]+", "", text)[:100] or accession_of(record)
 
 

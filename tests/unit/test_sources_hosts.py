@@ -224,6 +224,7 @@ def test_private_addresses_of_hosts_that_the_user_wrote():
         ("https://a@hunter2@a.org/x", "https://a.org/x"),
         ("https://a.org/x\n\x1b[31m", "https://a.org/x?[31m"),
         ("https://[::1/x?hunter2", "(unreadable address)"),
+        ("https://me:hun/ter2@a.org/x", "(unreadable address)"),
         ("/files/x?api_key=hunter2", "/files/x"),
     ],
 )

@@ -72,6 +72,9 @@ def redacted(url: str) -> str:
     except ValueError:
         return "(unreadable address)"
     host = parts.netloc.rpartition("@")[2]
+    if re.search(r":(?!\d*$)", host.rpartition("]")[2]):
+        # No port: most likely a password with a slash in it.
+        return "(unreadable address)"
     text = f"{parts.scheme}://{host}{parts.path}" if parts.scheme else f"{host}{parts.path}"
     return re.sub(r"[^\x21-\x7e]", "?", text)[:300]
 

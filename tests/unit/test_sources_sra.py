@@ -173,8 +173,9 @@ def test_strategy_is_checked_against_the_assay(archives, ask):
 @pytest.mark.parametrize(
     ("assay", "strategy"),
     [
-        ("Histone ChIP-seq", "ChIP-Seq"), ("CUT&Tag", "ChIP-Seq"), ("snATAC-seq", "ATAC-seq"), ("WGBS", "Bisulfite-Seq"),
-        ("DNase-seq", "DNase-Hypersensitivity"), ("total RNA-seq", "RNA-Seq"), ("in situ Hi-C", "Hi-C"),
+        ("Histone ChIP-seq", "ChIP-Seq"), ("CUT&Tag", "ChIP-Seq"), ("snATAC-seq", "ATAC-seq"),
+        ("WGBS", "Bisulfite-Seq"),        ("DNase-seq", "DNase-Hypersensitivity"), ("total RNA-seq", "RNA-Seq"),
+        ("in situ Hi-C", "Hi-C"),
         ("HiChIP", "Hi-C"), ("eCLIP", "RIP-Seq"),
     ],
 )  # fmt: skip
@@ -239,7 +240,7 @@ def test_sample_of_geo(archives, ask):
 
 
 def test_geo_without_runs(archives, ask):
-    with pytest.raises(WithdrawnError, match="tracks.tsv:2: GSE1: unknown or private at GEO"):
+    with pytest.raises(WithdrawnError, match=r"tracks.tsv:2: GSE1: unknown or private at GEO"):
         ask("GSE1")
     summary = archives._geo_summary["200093374"]
     summary["extrelations"] = []

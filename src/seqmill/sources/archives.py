@@ -141,6 +141,8 @@ class _Checked:
                 plain = safe_name(name, self.path)
                 if read is None:
                     continue
+                if plain == ".":
+                    raise _unsafe(name, self.path)
                 total += size
                 if total > limit:
                     raise _bomb(self.path)
@@ -168,8 +170,12 @@ def safe_name(name: str, path: str | Path) -> str:
     parts = [part for part in name.removesuffix("/").split("/") if part != "."]
     bad = [part for part in parts if not _PART.fullmatch(part) or part.rstrip(" .") != part]
     if name.startswith("/") or bad or len(name) > 1000:
-        raise InputError(path, f"member {name[:100]!r} has no safe name; nothing was unpacked")
+        raise _unsafe(name, path)
     return "/".join(parts) or "."
+
+
+def _unsafe(name: str, path: str | Path) -> InputError:
+    return InputError(path, f"member {name[:100]!r} has no safe name; nothing was unpacked")
 
 
 class _Plain:
@@ -226,9 +232,7 @@ class _Zip(_Checked):
     def entries(self):
         for info in self._file.infolist():
             if info.orig_filename != info.filename and "\0" in info.orig_filename:
-                raise InputError(
-                    self.path, f"member {info.orig_filename[:100]!r} has no safe name; nothing was unpacked"
-                )
+                raise _unsafe(info.orig_filename, self.path)
             mode = info.external_attr >> 16
             if mode and mode & 0o170000 not in (0, 0o100000, 0o040000):
                 raise InputError(self.path, f"member {info.filename[:100]!r} is a link or device; nothing was unpacked")

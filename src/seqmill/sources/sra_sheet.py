@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable
 
-from seqmill.sources.encode_search import COLUMNS
 from seqmill.sources.ena import Run
+from seqmill.sources.encode_search import COLUMNS
 
 
 def sheet_rows(runs: Iterable[Run], genome: str = "") -> list[dict[str, str]]:

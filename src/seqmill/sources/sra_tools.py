@@ -49,7 +49,7 @@ def fastq(sra: Path, row: LockRow, folder: Path, *, offline: bool = False, threa
     _check_room(sra, row, folder)
     work = folder / f".{row.run}.part"
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
+    (work / "out").mkdir(parents=True)
     try:
         _settings(work, offline)
         link = work / f"{row.run}.sra"  # sra-tools name the reads after the file
@@ -147,7 +147,9 @@ def _compress(out: Path, folder: Path, row: LockRow, written: int) -> dict[str, 
     found = {mate: out / f"{row.run}{mate}.fastq" for mate in _ROLES if (out / f"{row.run}{mate}.fastq").is_file()}
     names = sorted(path.name for path in out.iterdir())
     if not found or len(found) != len(names) or ("_1" in found) != ("_2" in found):
-        raise DamageError(f"{row.run}: fasterq-dump wrote {', '.join(names)}; expected one FASTQ, or a pair")
+        raise DamageError(
+            f"{row.run}: fasterq-dump wrote {', '.join(names) or 'nothing'}; expected one FASTQ, or a pair"
+        )
     used = [mate for mate in found if mate or "_1" not in found]
     counts = {mate: _pack(path, row.run, keep=mate in used) for mate, path in found.items()}
     if sum(counts.values()) != written or len({counts[mate] for mate in used}) != 1:

@@ -59,7 +59,7 @@ def url_file_name(url: str) -> str:
     >>> url_file_name("https://host.org/a/b.bigWig?x=1")
     'b.bigWig'
     """
-    name = unquote(urlsplit(url).path).rpartition("/")[2]
+    name = unquote(urlsplit(url).path.rpartition("/")[2])
     if not _NAME.fullmatch(name):
         raise InputError(redacted(url), f"{name[:60]!r} is no safe file name; expected letters, digits and . _ + -")
     return name

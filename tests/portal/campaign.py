@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from .cells import CELLS, SECRET, Cell, Trial, World
-from .server import Portal
+from .server import Portal, Seen
 
 # All clients get the same scaled times (seconds), as they would get the long ones in life.
 SILENCE_S = 0.5
@@ -138,10 +139,16 @@ def judge(trial: Trial, outcome: str, message: str, times: Sequence[float]) -> s
         return f"message with a line break or a secret: {message}"
     if trial.most is not None and len(times) > trial.most:
         return f"{len(times)} requests, at most {trial.most} are right"
-    shortest = min((later - sooner for sooner, later in zip(times, times[1:])), default=trial.gap_s)
+    shortest = min((later - sooner for sooner, later in pairwise(times)), default=trial.gap_s)
     if shortest < trial.gap_s:
         return f"asked again after {shortest:.3f} s, the server asked for {trial.gap_s} s"
     return ""
 
 
-__all__ = ["CELLS", "Verdict", "ours", "plain_requests", "run_cell", "wget", "world"]
+def peak_rate(log: Sequence[Seen]) -> int:
+    """Most requests that began within any one second."""
+    times = sorted(seen.time for seen in log)
+    return max((sum(start <= time < start + 1 for time in times) for start in times), default=0)
+
+
+__all__ = ["CELLS", "Verdict", "ours", "peak_rate", "plain_requests", "run_cell", "wget", "world"]

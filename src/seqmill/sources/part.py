@@ -12,11 +12,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from seqmill.sources.cache import Cache
+from seqmill.sources.cache import Cache, start_writing
 from seqmill.sources.digests import Digests
 
 # From this size on the note is written before the first byte, for the case of a sudden death.
 _NOTED_BYTES = 1 << 20
+_FLUSH_BYTES = 1 << 25
 
 
 class Part:
@@ -37,6 +38,7 @@ class Part:
         self._cache, self._md5, self._count = cache, md5, count
         self._note, self._noted, self._origin = path.with_suffix(".json"), False, ""
         self._digests: Digests | None = None
+        self._flushed = 0
 
     def __enter__(self) -> "Part":
         with self._cache.writing():
@@ -44,7 +46,8 @@ class Part:
         there = os.fstat(self._file).st_size
         note = self._read_note()
         if note and there and (self.size is None or (there <= self.size == note["size"])):
-            self.offset, self.size, self._noted = there, note["size"], True
+            self.offset = self._flushed = there
+            self.size, self._noted = note["size"], True
             self._origin, self.validator = note["origin"], note["validator"]
         else:
             self._cut(0)
@@ -90,7 +93,8 @@ class Part:
         """Throw away what is there."""
         self._count(-self.offset)
         self._forget()
-        self.offset, self._origin, self.validator, self._noted = 0, "", "", False
+        self.offset = self._flushed = 0
+        self._origin, self.validator, self._noted = "", "", False
         self._note.unlink(missing_ok=True)
         self._cut(0)
 
@@ -112,6 +116,9 @@ class Part:
                 done += os.pwrite(self._file, view[done:], self.offset + done)
         digests.add(data)
         self.offset += len(data)
+        if self.offset - self._flushed >= _FLUSH_BYTES:
+            start_writing(self._file, self._flushed, self.offset - self._flushed)
+            self._flushed = self.offset
         self._count(len(data))
 
     def _current(self) -> Digests:
@@ -129,6 +136,10 @@ class Part:
         found = self._current().finish()
         self._digests = None
         return found
+
+    def head(self, size: int) -> bytes:
+        """The first ``size`` bytes that are there."""
+        return os.pread(self._file, min(size, self.offset), 0)
 
     def set_aside(self, bad: Path) -> None:
         """Move wrong bytes to ``bad``, in place of those that were there before, and begin with an empty file."""

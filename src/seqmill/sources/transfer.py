@@ -226,8 +226,10 @@ class Transfer:
         problem = self.wanted.judge(self.part.offset, sha256, md5)
         if not problem:
             return sha256, md5
+        found = page(self.part.head(HEAD), self.wanted.file, self.wanted.format)  # padded to the size of the file
         self.part.set_aside(self.wanted.bad)
-        raise WrongBytes(redacted(url), f"checksum mismatch: {problem}; the bytes are kept as {self.wanted.bad}")
+        said = f"got {found} instead of the file; checksum mismatch" if found else "checksum mismatch"
+        raise WrongBytes(redacted(url), f"{said}: {problem}; the bytes are kept as {self.wanted.bad}")
 
 
 def _head(reply: Reply) -> bytes:

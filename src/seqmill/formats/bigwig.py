@@ -1,6 +1,5 @@
 """bigWig through pybigtools, always in a child process: forged files make bigWig readers panic, hang or crash."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from seqmill.formats.binning import Aggregate, Missing, aggregate_bases
 from seqmill.formats.signal import BLOCK_BP, SignalReader
 from seqmill.genome.names import harmonise
 from seqmill.runtime.errors import InputError
-from seqmill.runtime.isolate import TIMEOUT_S, IsolatedWorker
+from seqmill.runtime.isolate import TIMEOUT_S, IsolatedWorker, address_space
 
 CALL_BP = 1 << 26  # bases asked of the worker at once: well below its time limit
 KEPT_BP = 1 << 24  # genome read before the file is opened anew, see `_Worker._renew`
@@ -45,7 +44,7 @@ class BigWigReader(SignalReader):
             str(path),
             where=str(path),
             timeout_s=timeout_s,
-            memory_bytes=MEMORY_BYTES + _address_space(),
+            memory_bytes=MEMORY_BYTES + address_space(),
         )
         try:
             sizes = self._worker.call("sizes")
@@ -79,14 +78,6 @@ class BigWigReader(SignalReader):
 
     def close(self) -> None:
         self._worker.close()
-
-
-def _address_space() -> int:
-    """Bytes of address space this process has; a forked child starts with as much."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
 
 
 class _Worker:

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from seqmill.runtime.errors import WorkerError
@@ -27,6 +28,14 @@ GRACE_S = 10.0
 def _limit_memory(limit_bytes: int | None) -> None:
     if limit_bytes:
         resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+
+
+def address_space() -> int:
+    """Bytes of address space this process has; a forked child starts with as much."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def _load(reference: str):

@@ -1,10 +1,11 @@
-"""The track store: one source file, binned (signal) or as intervals (peak lists), on the contigs of one genome.
+"""The track store: one source file, binned (signal), as intervals (peak lists) or contacts, on one genome's contigs.
 
 ::
 
     tracks/{track}.zarr/    marker.json run.json zarr.json
        bins/{contig}/       float32, bin i covers bases [i * bin_bp, (i + 1) * bin_bp); the last may be shorter
        intervals/{contig}/{start,end,summit,score}/   int32, int32, int32, float32, sorted by start
+       contacts/{contig}/{first,bin2,value,weight}/   see `seqmill.stores.contacts`
 
 Values are those of the file, aggregated, with the sheet's ``sign`` and ``missing`` applied; transform, clip and scale
 come later, when a dataset is written. Peak lists stay intervals because bins lose summits and overlap fractions.
@@ -23,6 +24,8 @@ from seqmill.runtime.errors import InputError, WorkerError
 from seqmill.runtime.marker import Marker, file_digest, read_marker
 from seqmill.runtime.progress import Progress
 from seqmill.stores.arrays import ArrayWriter, StoredArray, write_groups
+from seqmill.stores.contacts import COLUMNS as CONTACT_COLUMNS
+from seqmill.stores.contacts import ContactArrays, write_contacts
 from seqmill.stores.genome import GenomeReader
 from seqmill.stores.layout import noun_folder, open_noun, upstream
 
@@ -88,11 +91,20 @@ def _folder(folder: str | Path, track: Track, genome: GenomeReader):
         label=track.track,
         inputs=upstream(genome.folder),
         parameters={"track": track.model_dump(mode="json")},
-        packages=("numpy", "zarr", "pybigtools", "pysam"),
+        packages=("numpy", "zarr", "hictkpy" if track.kind == "contacts" else "pybigtools", "pysam"),
     )
 
 
 def _attrs(track: Track) -> dict[str, Any]:
+    if track.kind == "contacts":
+        return {
+            "kind": "contacts",
+            "bin_bp": track.bin_bp,
+            "max_distance_bp": track.max_distance_bp,
+            "normalization": track.normalization,
+            "units": "contacts",
+            "assembly": track.assembly,
+        }
     signal = track.kind == "signal"
     return {
         "kind": track.kind,
@@ -106,7 +118,7 @@ def _attrs(track: Track) -> dict[str, Any]:
 
 
 def _write_track(folder: str | Path, track: Track, genome: GenomeReader, partial: bool) -> Marker:
-    write = _write_signal if track.kind == "signal" else _write_intervals
+    write = {"signal": _write_signal, "intervals": _write_intervals, "contacts": _write_contacts}[track.kind]
     if not track.path.is_file():
         what = "is not a regular readable file" if track.path.exists() else "does not exist"
         raise InputError(track.path, f"source of track {track.track} {what}")
@@ -138,6 +150,10 @@ def _write_intervals(part: Path, track: Track, genome: GenomeReader, partial: bo
         "counts": _plain(found.counts),
         "intervals": sum(len(found[contig].start) for contig in contigs),
     }
+
+
+def _write_contacts(part: Path, track: Track, genome: GenomeReader, partial: bool) -> dict[str, Any]:
+    return write_contacts(part, track, genome.sizes, partial)
 
 
 def _options(track: Track) -> dict[str, Any]:
@@ -211,7 +227,7 @@ class TrackReader:
 
     Attributes
     ----------
-    kind : "signal" or "intervals". bin_bp : bp of a bin, None for intervals.
+    kind : "signal", "intervals" or "contacts". bin_bp : bp of a bin, None for intervals.
     state : "ok", "dropped" or "masked". attrs, name, digest : of the marker.
     """
 
@@ -225,6 +241,7 @@ class TrackReader:
         self.state: str = self.attrs["state"]
         self._contigs = set(self.attrs["contigs"])
         self._arrays: dict[str, StoredArray] = {}
+        self._maps: dict[str, ContactArrays] = {}
 
     def _array(self, path: str) -> StoredArray:
         if path not in self._arrays:
@@ -256,3 +273,45 @@ class TrackReader:
             return Intervals(none, none, none, np.zeros(0, np.float32))
         arrays = [self._array(f"intervals/{slug(contig)}/{column}") for column in COLUMNS]
         return Intervals(*(array.read(0, array.shape[0]) for array in arrays))
+
+    def _map(self, contig: str) -> ContactArrays:
+        if contig not in self._maps:
+            arrays = {column: self._array(f"contacts/{slug(contig)}/{column}") for column in CONTACT_COLUMNS}
+            self._maps[contig] = ContactArrays(arrays, self.attrs["bin_bp"], self.attrs["max_distance_bp"])
+        return self._maps[contig]
+
+    def contacts(self, contig: str, start_bin: int, n_bins: int, *, balanced: bool = True) -> np.ndarray:
+        """The contact map of ``n_bins`` bins from ``start_bin`` on.
+
+        Parameters
+        ----------
+        balanced : with the weights of the sheet's normalisation, else raw contacts.
+
+        Returns
+        -------
+        float32 (n_bins, n_bins), symmetric. 0 is "no contact found"; NaN is "not known": rows and columns of bins that
+        the normalisation masks (raw too) or that lie outside the contig, contacts further apart than the track's
+        ``max_distance_bp``, contigs that the file does not hold, and everything if the track is masked.
+        """
+        self._expect("contacts")
+        if contig not in self._contigs:
+            return np.full((n_bins, n_bins), np.nan, np.float32)
+        return self._map(contig).window(start_bin, n_bins, balanced)
+
+    def contact_rows(self, contig: str, first: int, last: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Raw contacts with bin1 in [first, last): int64 bin1 <= bin2 (m,), sorted, and float32 values (m,).
+
+        For passes over a whole map, a run of rows after the other. None on contigs that the file does not hold.
+        """
+        self._expect("contacts")
+        first, last = max(first, 0), min(last, self._map(contig).n_bins if contig in self._contigs else 0)
+        if last <= first:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+        return self._map(contig).rows(first, last)
+
+    def contact_weights(self, contig: str) -> np.ndarray:
+        """Factors that balance the bins of a contig: float64 (bins,), NaN where masked; empty if it is not held."""
+        self._expect("contacts")
+        return (
+            self._array(f"contacts/{slug(contig)}/weight").read(0, 1 << 62) if contig in self._contigs else np.zeros(0)
+        )

@@ -95,6 +95,7 @@ def test_what_is_applied_and_what_waits(lab):
     code, found, text = changelog("--no-dry-run", "--apply")
     assert code == 10 and found["counts"] == {"revoked": 1, "replaced": 2} and found["applied"]
     by_name = {change["name"]: change for change in found["changes"]}
+    assert "(reason: wrong sample)" in by_name["one"]["text"]
     assert by_name["one"]["decision"] == f"{names['one']} is revoked: ask for another file (tracks.tsv)"
     assert f"--accept '{'two'}'" in by_name["two"]["decision"] and heir in by_name["two"]["decision"]
     assert by_name["three"]["decision"] == ""

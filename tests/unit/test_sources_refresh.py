@@ -45,7 +45,8 @@ class Portal:
 
 
 def withdrawn(accession, status, *successors):
-    return WithdrawnError("tracks.tsv", f"{accession}: {status}", accession=accession, status=status, successors=successors)
+    message = f"{accession}: {status}" + (f" by {', '.join(successors)}" if successors else "")
+    return WithdrawnError("tracks.tsv", message, accession=accession, status=status, successors=successors)
 
 
 def once(portal, old, asked=TRACK):
@@ -70,7 +71,9 @@ def test_revoked_file_is_never_applied_and_keeps_its_row():
     assert kinds(outcome) == ["revoked"] and outcome.new is None
     assert outcome.decision == "TSTFF111AAA is revoked: ask for another file (tracks.tsv)"
     assert changelog.next_rows([outcome], ["ctcf"]) == old
-    with pytest.raises(InputError, match="--accept: ctcf: there is nothing to put in its place; TSTFF111AAA is revoked"):
+    with pytest.raises(
+        InputError, match="--accept: ctcf: there is nothing to put in its place; TSTFF111AAA is revoked"
+    ):
         check_accepted(["ctcf"], [outcome])
 
 

@@ -134,10 +134,9 @@ def _withdrawn(asked: Asked, old: Sequence[LockRow], error: WithdrawnError, reso
     decision = f"{error.accession} is {error.status}: {advice}{where}"
     if rows is not None:
         decision += f", or accept it (--accept '{name}')"
-    by = f" by {', '.join(error.successors)}" if error.successors else ""
     change = Change(
         kind,
-        f"{error.accession}: {error.status}{by}",
+        error.message,
         tuple(file_words(row) for row in old) or (error.accession,),
         tuple(file_words(row) for row in rows or ()),
     )

@@ -130,7 +130,7 @@ def test_a_portal_in_trouble_is_6_and_the_rest_is_told(lab):
 def test_found_experiments_until_they_are_not_wanted(lab):
     experiment = lab.add_experiment(target={"label": "CTCF"})
     file = lab.add_file(experiment=experiment)
-    code, found, text = changelog()
+    code, found, _ = changelog()
     assert code == 10 and found["counts"] == {"found": 1}
     (change,) = found["changes"]
     assert change["name"] == "tracks.tsv:1" and change["new"] == [file]

@@ -156,8 +156,11 @@ def test_nobody_listens(tmp_path):
     assert str(error.value) == f"{url}/encode/files/a/: no connection (Connection refused) (given up after 3 attempts)"
 
 
-def test_locked_asks_nobody(portal, tmp_path):
-    sources = portal.sources(tmp_path).model_copy(update={"locked": True})
+@pytest.mark.parametrize("by", ["configuration", "environment"])
+def test_locked_asks_nobody(portal, tmp_path, monkeypatch, by):
+    sources = portal.sources(tmp_path).model_copy(update={"locked": by == "configuration"})
+    if by == "environment":
+        monkeypatch.setenv("SEQMILL_LOCKED", "1")
     with Web(sources) as web, pytest.raises(RemoteError, match="not asked: 'locked' allows no network"):
         web.json(f"{portal.url}/encode/files/a/")
     assert portal.log == []

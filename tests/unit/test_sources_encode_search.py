@@ -10,6 +10,7 @@ from tests.portal import Portal
 from tests.unit.encode_examples import portal_with
 
 from seqmill.cli import main
+from seqmill.config.lock import read_lock
 from seqmill.config.sheet import read_sheet
 from seqmill.runtime.errors import InputError, RemoteError
 from seqmill.sources.encode_search import COLUMNS, Query, matching, read_metadata, search, sheet_rows, write_sheet
@@ -278,3 +279,20 @@ def test_the_verb_reads_a_list_and_asks_nobody(test_data, tmp_path, monkeypatch,
     assert main([*given, "--out", "tracks.tsv"]) == 0
     assert "31 tracks of 31 files found; 1.7 GB to download" in capsys.readouterr().err
     assert len(read_sheet("tracks.tsv")) == 31
+
+
+def test_a_sheet_of_a_search_can_be_locked(portal, tmp_path, capsys, caplog):
+    """Sheet, lock; files with the same bytes and p-values beside fold changes are warned of."""
+    config = json.loads((tmp_path / "config/config.yaml").read_text())
+    config |= {"genomes": {"GRCh38": {"fasta": "genome.fa"}}, "tracks": {"sheet": "tracks.tsv"}}
+    (tmp_path / "config/config.yaml").write_text(json.dumps(config))
+    search = ["sheet", "encode", "--target", "CTCF", "--all-files", "--out", "tracks.tsv"]
+    assert main(search) == 0 and main(["lock"]) == 0
+    rows = read_lock("tracks.lock.tsv")
+    assert [(row.accession, row.status, row.bytes) for row in rows] == [
+        ("TSTFF000AAB", "released", 4000),
+        ("TSTFF000AAC", "released", 4000),
+    ]
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 1 and "group main, TF ChIP-seq: output_type differs ('read-depth normalized sig" in said[0]
+    assert main(["lock", "--check"]) == 0

@@ -5,7 +5,13 @@ from seqmill.sources.row_checks import find_duplicates, mixed_output_types, rema
 
 
 def row(name, accession, md5="a", **fields):
-    common = {"format": "bigWig", "output_type": "signal p-value", "file": accession, "source": "encode"}
+    common = {
+        "format": "bigWig",
+        "assay": "ChIP",
+        "output_type": "signal p-value",
+        "file": accession,
+        "source": "encode",
+    }
     return LockRow(name=name, asked="", accession=accession, url="", bytes=1, md5=md5 * 32, **{**common, **fields})
 
 
@@ -28,16 +34,19 @@ def test_the_same_md5_with_and_without_sha256():
     assert find_duplicates([row("one", "ENCFF000AAA", sha256="c" * 64), row("two", "ENCFF000AAB")])
 
 
-def test_output_types_of_one_group():
-    rows = [row("p", "A", "1"), row("f", "B", "2", output_type="fold change over control"), row("q", "C", "3")]
+def test_output_types_of_one_assay_in_one_group():
+    change = {"output_type": "fold change over control"}
+    rows = [row("p", "A", "1"), row("f", "B", "2", **change), row("q", "C", "3")]
     assert mixed_output_types(rows, {"p": "main", "f": "main", "q": "main"}) == {
-        "main": {"signal p-value": ["p", "q"], "fold change over control": ["f"]}
+        "main, ChIP": {"signal p-value": ["p", "q"], "fold change over control": ["f"]}
     }
     assert mixed_output_types(rows, {"p": "main", "f": "other", "q": "main"}) == {}
     assert remarks(rows, {"p": "main", "f": "main"}) == [
-        "group main: output_type differs ('signal p-value': p; 'fold change over control': f); values of different "
-        "meaning stand side by side"
+        "group main, ChIP: output_type differs ('signal p-value': p; 'fold change over control': f): values of "
+        "different meaning side by side"
     ]
+    for other in ({"assay": "DNase-seq"}, {"format": "bed narrowPeak"}):
+        assert mixed_output_types([rows[0], row("f", "B", "2", **change, **other)], {"p": "main", "f": "main"}) == {}
     strands = [row("p", "A", "1", output_type="plus strand raw signal"), row("m", "B", "2", output_type="raw signal")]
     assert mixed_output_types(strands, {"p": "main", "m": "main"}) == {}
 

@@ -48,8 +48,8 @@ def is_accession(text: str, kind: str = "", *, tests: bool = False) -> bool:
     >>> is_accession("ENCFF122ELT"), is_accession("ENCFF122ELT", "SR"), is_accession("ENCFF12ABC")
     (True, False, False)
     """
-    found = _REAL.fullmatch(text) or (tests and _TEST.fullmatch(text)) or None
-    return bool(found) and kind in ("", found[1])
+    found = _REAL.fullmatch(text) or (_TEST.fullmatch(text) if tests else None)
+    return found is not None and kind in ("", found[1])
 
 
 def is_file_name(text: str) -> bool:

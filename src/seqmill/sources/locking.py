@@ -10,12 +10,13 @@ from seqmill.config.lock import LockRow, write_lock
 from seqmill.config.locked import Locked, lock_path
 from seqmill.config.portals import Sources
 from seqmill.config.root import parse
-from seqmill.config.wishes import wishes
+from seqmill.config.wishes import sheet_tracks, wishes
 from seqmill.runtime.errors import InputError, RemoteError, SeqmillError
 from seqmill.runtime.locks import artefact_lock
 from seqmill.runtime.progress import Progress
 from seqmill.sources.cache import Cache
 from seqmill.sources.resolve import resolve
+from seqmill.sources.row_checks import remarks
 from seqmill.sources.web import Web
 
 
@@ -82,7 +83,8 @@ def lock_project(values: dict[str, Any], where: str, *, update: Collection[str] 
     for name in update or ():
         if name not in names:
             raise InputError(where, f"{name!r} is no remote file of the sheet or the configuration; {known(names)}")
-    sources = parse(values, where, lambda _: path).sources
+    config = parse(values, where, lambda _: path)
+    sources = config.sources
     with artefact_lock(path):
         before = Locked(path).rows
         old = [row for rows in before.values() for row in rows]
@@ -90,6 +92,9 @@ def lock_project(values: dict[str, Any], where: str, *, update: Collection[str] 
             rows = make_lock(asked, old, web, sources, Cache(sources.cache_folder()), update=update)
         if rows or path.exists():
             write_lock(path, rows)
+    groups = {track.track: track.group for track in sheet_tracks(config)}
+    for text in remarks(rows, groups):
+        logging.getLogger("seqmill").warning("%s: %s", path, text)
     changed = {row.name for row in rows if row not in old}
     return Locking(path, rows, sorted(changed), sorted(set(before) - names))
 

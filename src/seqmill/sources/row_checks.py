@@ -6,6 +6,7 @@ from seqmill.config.lock import LockRow
 
 # One file of these serves the tracks of both strands.
 _BOTH_STRANDS = ("bam", "bed", "bedpe")
+_SIGNAL = ("bigwig", "bedgraph", "wig")
 
 
 def find_duplicates(rows: Iterable[LockRow]) -> list[list[LockRow]]:
@@ -27,17 +28,21 @@ def find_duplicates(rows: Iterable[LockRow]) -> list[list[LockRow]]:
 
 
 def mixed_output_types(rows: Iterable[LockRow], groups: Mapping[str, str]) -> dict[str, dict[str, list[str]]]:
-    """Groups of tracks whose files are of several output types: group to output type to names of tracks.
+    """Signal of one assay in one group of tracks, but of several output types: p-values beside fold changes.
 
     Parameters
     ----------
-    groups : name of a track to its group; rows of other names are not looked at. Strands of one signal are one type.
+    groups : name of a track to its group; rows of other names are not looked at.
+
+    Returns
+    -------
+    "group, assay" to output type to names of tracks. Strands of one signal are one type.
     """
     found: dict[str, dict[str, list[str]]] = {}
     for row in rows:
-        if row.name in groups and row.output_type:
+        if row.name in groups and row.output_type and row.format.lower() in _SIGNAL:
             kind = row.output_type.removeprefix("plus strand ").removeprefix("minus strand ")
-            names = found.setdefault(groups[row.name], {}).setdefault(kind, [])
+            names = found.setdefault(f"{groups[row.name]}, {row.assay or 'no assay'}", {}).setdefault(kind, [])
             if row.name not in names:
                 names.append(row.name)
     return {group: kinds for group, kinds in found.items() if len(kinds) > 1}
@@ -63,5 +68,5 @@ def remarks(rows: Sequence[LockRow], groups: Mapping[str, str] | None = None) ->
         said.append(f"duplicate tracks {names}: the same bytes ({files}, {group[0].digest})")
     for name, kinds in mixed_output_types(rows, groups or {}).items():
         listed = "; ".join(f"'{kind}': {', '.join(tracks[:3])}" for kind, tracks in kinds.items())
-        said.append(f"group {name}: output_type differs ({listed}); values of different meaning stand side by side")
+        said.append(f"group {name}: output_type differs ({listed}): values of different meaning side by side")
     return said

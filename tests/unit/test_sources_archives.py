@@ -8,10 +8,13 @@ import tarfile
 import zipfile
 
 import pytest
+from tests.portal import Portal
+from tests.portal.files import lock_row
 
 from seqmill.runtime.errors import InputError
 from seqmill.sources import archives
-from seqmill.sources.archives import Member, members, safe_name, unpack
+from seqmill.sources.archives import Member, join_fasta, members, safe_name
+from seqmill.sources.fetch import fetch, local_files
 
 CHR1, CHR2 = b">chr1\nACGT\n" * 50, b">chr2\nNNNN\n" * 50
 
@@ -48,7 +51,7 @@ def refused(tmp_path):
     before = sorted(os.listdir(tmp_path.parent))
 
     def check(path, said):
-        for work in (lambda: members(path), lambda: unpack(path, tmp_path / "out")):
+        for work in (lambda: members(path), lambda: join_fasta(path, tmp_path / "out")):
             with pytest.raises(InputError, match=said) as caught:
                 work()
             assert str(caught.value).startswith(str(path))
@@ -65,15 +68,24 @@ def test_a_tar_file(tmp_path, mode):
         tmp_path / "x.tar", ("./", None, tarfile.DIRTYPE), ("./chr1.fa", CHR1), ("more/chr2.fa", CHR2), mode=mode
     )
     assert members(path) == [Member("chr1.fa", len(CHR1)), Member("more/chr2.fa", len(CHR2))]
-    made = unpack(path, tmp_path / "out")
-    assert made == [tmp_path / "out/chr1.fa", tmp_path / "out/more/chr2.fa"]
-    assert [one.read_bytes() for one in made] == [CHR1, CHR2]
+    assert join_fasta(path, tmp_path / "out") == ["chr1.fa", "more/chr2.fa"]
+    assert (tmp_path / "out").read_bytes() == CHR1 + CHR2
 
 
 def test_a_zip_file(tmp_path):
     path = zip_of(tmp_path / "x.zip", ("chr1.fa", CHR1), ("more/", b""), ("more/chr2.fa", CHR2))
-    made = unpack(path, tmp_path / "out")
-    assert [one.read_bytes() for one in made] == [CHR1, CHR2]
+    assert join_fasta(path, tmp_path / "out") == ["chr1.fa", "more/chr2.fa"]
+    assert (tmp_path / "out").read_bytes() == CHR1 + CHR2
+
+
+def test_only_fasta_is_joined_and_lines_end(tmp_path):
+    path = tar_of(
+        tmp_path / "x.tar.gz", ("chr2.fa", b">chr2\nAC"), ("README.txt", b"words"), ("chr1.fa", b">chr1\nGT\n")
+    )
+    assert join_fasta(path, tmp_path / "out") == ["chr2.fa", "chr1.fa"]
+    assert (tmp_path / "out").read_bytes() == b">chr2\nAC\n>chr1\nGT\n"
+    with pytest.raises(InputError, match="holds no FASTA files"):
+        join_fasta(tar_of(tmp_path / "y.tar.gz", ("README.txt", b"words")), tmp_path / "other")
 
 
 NAMES = [
@@ -139,7 +151,7 @@ def test_a_bomb_that_lies_about_its_size(tmp_path):
         content[at : at + 4] = struct.pack("<I", 100)
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"zeros.fa: (is broken|holds)"):
-        unpack(path, tmp_path / "out")
+        join_fasta(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -234,10 +246,32 @@ def test_flipped_bytes_of_a_zip_are_found(tmp_path):
     content[200] ^= 1
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"chr1.fa: is broken"):
-        unpack(path, tmp_path / "out")
+        join_fasta(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_names_that_are_fine():
     assert safe_name("./a/b_1.fa.gz", "x") == "a/b_1.fa.gz"
     assert safe_name("./", "x") == "."
+
+
+def test_a_genome_that_comes_as_a_tar_file_is_one_fasta(tmp_path):
+    packed = tar_of(tmp_path / "x.tar.gz", ("./chr1.fa", CHR1), ("./chr2.fa", CHR2)).read_bytes()
+    with Portal() as portal:
+        url = portal.add("/ucsc/goldenPath/x/bigZips/chromFa.tar.gz", packed)
+        row = lock_row(packed, url, name="ucsc:x/chromFa", file="x.chromFa.fa", format="fasta-tar")
+        fetch(tmp_path / "results/x", [row], portal.sources(tmp_path))
+    (file,) = local_files(tmp_path / "results/x")
+    assert (file.path.name, file.format, file.path.read_bytes()) == ("x.chromFa.fa", "fasta", CHR1 + CHR2)
+
+
+def test_a_hostile_tar_file_is_named_by_its_address(tmp_path):
+    packed = tar_of(tmp_path / "x.tar.gz", ("../evil.fa", CHR1)).read_bytes()
+    with Portal() as portal:
+        url = portal.add("/ucsc/goldenPath/x/bigZips/chromFa.tar.gz", packed)
+        row = lock_row(packed, url, name="ucsc:x/chromFa", file="x.chromFa.fa", format="fasta-tar")
+        with pytest.raises(
+            InputError, match=r"^ucsc:x/chromFa: http://.*/chromFa.tar.gz: member '../evil.fa' has no safe"
+        ):
+            fetch(tmp_path / "results/x", [row], portal.sources(tmp_path))
+    assert os.listdir(tmp_path / "results") == []

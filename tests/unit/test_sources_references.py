@@ -51,6 +51,10 @@ PLACES = {
         "mm10.chrom.sizes", "sizes", "mm10",
         "https://hgdownload.soe.ucsc.edu/goldenPath/mm10/bigZips/mm10.chrom.sizes",
     ),
+    "ucsc:hg19/chromFa": (
+        "hg19.chromFa.fa", "fasta-tar", "hg19",
+        "https://hgdownload.soe.ucsc.edu/goldenPath/hg19/bigZips/chromFa.tar.gz",
+    ),
     "ensembl:110/homo_sapiens/GRCh38": (
         "Homo_sapiens.GRCh38.110.dna_sm.fa.gz", "fasta", "GRCh38",
         "https://ftp.ensembl.org/pub/release-110/fasta/homo_sapiens/dna/"

@@ -9,10 +9,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.portal import Portal
 
 from seqmill.config.lock import LockRow
 from seqmill.runtime.errors import DamageError, InputError, WorkerError
 from seqmill.sources import sra_tools
+from seqmill.sources.fetch import fetch, local_files
 from seqmill.sources.sra_tools import fastq
 
 RUN = "SRR139146"
@@ -212,3 +214,25 @@ def test_settings_of_the_user_are_not_used(stubs, monkeypatch):
     sra, wish, folder = stubs(seen)
     with pytest.raises(DamageError, match="remote/disabled"):
         fastq(sra, wish, folder, offline=True)
+
+
+# ---- through the lock
+
+
+def test_from_the_open_bucket_to_a_folder_of_fastq(real, tmp_path):
+    """The row is made of the file's own size and md5: no answer that was recorded describes this run."""
+    with Portal() as portal:
+        content = real.read_bytes()
+        url = portal.add(f"/sra_files/sra/{RUN}/{RUN}", real)
+        pinned = row(url=url, bytes=len(content), md5=hashlib.md5(content).hexdigest(), format="sra", reads=SPOTS)
+        sources = portal.sources(tmp_path)
+        fetch(tmp_path / "results/t", [pinned], sources)
+        (file,) = local_files(tmp_path / "results/t")
+        assert (file.path.name, file.role, file.run, file.format) == (f"{RUN}.fastq.gz", "single", RUN, "fastq")
+        first = file.path.read_bytes()
+        assert gzip.decompress(first).count(b"\n") == 4 * SPOTS
+        # again, from the cache alone, in another folder: the same bytes
+        portal.clear()
+        fetch(tmp_path / "results/again", [pinned], sources.model_copy(update={"locked": True}))
+        assert (tmp_path / f"results/again/{RUN}.fastq.gz").read_bytes() == first
+        assert portal.log == []

@@ -1,7 +1,7 @@
-"""Members of tar and zip files from strangers: nothing leaves the folder, nothing grows without bound.
+"""Members of tar and zip files from strangers: nothing is written by a name of theirs, nothing grows without bound.
 
-What is unpacked are plain files only; a link, a device, a name that is no name on every disk, or two names that are
-one file there, refuse the whole archive before anything is written.
+Archives hold plain files only; a link, a device, a name that is no name on every disk, or two names that are one file
+there, refuse the whole archive before anything is written.
 """
 
 import bz2
@@ -17,10 +17,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from seqmill.runtime.errors import InputError
-from seqmill.runtime.files import staged_folder
-from seqmill.runtime.locks import artefact_lock
+from seqmill.runtime.files import atomic_path
 from seqmill.runtime.progress import human_bytes
 
+FASTA_TAR = "fasta-tar"  # format of a lock row whose file is what `join_fasta` makes of the bytes
 MAX_MEMBERS = 100_000
 MAX_RATIO = 200  # of unpacked to packed bytes; text of genomes packs to a quarter, all zeros to a thousandth
 MAX_BYTES = 1 << 38
@@ -49,11 +49,6 @@ class Member:
     bytes: int
 
 
-def is_archive(path: str | Path) -> bool:
-    """Whether a file is a tar or zip file by its name."""
-    return str(path).lower().endswith((".tar", ".tgz", ".tar.gz", ".zip"))
-
-
 def members(path: str | Path) -> list[Member]:
     """Files of a tar or zip file, after all checks that need no unpacking, in the archive's order.
 
@@ -63,30 +58,32 @@ def members(path: str | Path) -> list[Member]:
         return [member for member, _ in archive.checked()]
 
 
-def unpack(path: str | Path, folder: str | Path) -> list[Path]:
-    """Unpack a tar or zip file into ``folder``, which is there whole afterwards or not at all.
+def join_fasta(path: str | Path, target: str | Path) -> list[str]:
+    """Write the FASTA files of a tar or zip file one behind the other, in the archive's order; their names.
+
+    ``target`` is there whole afterwards, or not at all.
 
     Raises
     ------
-    InputError : the archive must not be unpacked, or is broken.
+    InputError : the archive must not be unpacked, is broken, or holds no file that ends in .fa or .fasta.
     """
-    folder = Path(folder)
-    with artefact_lock(folder), staged_folder(folder) as part, _open(path) as archive:
-        listed = archive.checked()
-        left = min(MAX_BYTES, MAX_RATIO * Path(path).stat().st_size + _BLOCK)
-        for member, read in listed:
-            target = part / member.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            left -= _copy(path, member, read, target, left)
-    return [folder / member.name for member, _ in listed]
+    with _open(path) as archive:
+        wanted = [one for one in archive.checked() if one[0].name.lower().endswith((".fa", ".fasta"))]
+        if not wanted:
+            raise InputError(path, "holds no FASTA files (.fa, .fasta)")
+        left = _limit(path)
+        with atomic_path(target) as part, open(part, "wb") as sink:
+            for member, read in wanted:
+                left -= _copy(path, member, read, sink, left)
+    return [member.name for member, _ in wanted]
 
 
-def _copy(path: str | Path, member: Member, read: Callable[[], IO[bytes]], target: Path, left: int) -> int:
-    written = 0
+def _copy(path: str | Path, member: Member, read: Callable[[], IO[bytes]], sink: IO[bytes], left: int) -> int:
+    written, last = 0, b"\n"
     try:
-        with read() as source, open(target, "xb") as sink:
+        with read() as source:
             while block := source.read(_BLOCK):
-                written += len(block)
+                written, last = written + len(block), block[-1:]
                 if written > left:
                     raise _bomb(path)
                 sink.write(block)
@@ -94,7 +91,13 @@ def _copy(path: str | Path, member: Member, read: Callable[[], IO[bytes]], targe
         raise InputError(path, f"is broken ({error})", record=member.name) from None
     if written != member.bytes:
         raise InputError(path, f"holds {written:,} bytes, its header says {member.bytes:,}", record=member.name)
+    if last != b"\n":
+        sink.write(b"\n")
     return written
+
+
+def _limit(path: str | Path) -> int:
+    return min(MAX_BYTES, MAX_RATIO * Path(path).stat().st_size + _BLOCK)
 
 
 def _bomb(path: str | Path) -> InputError:
@@ -133,7 +136,7 @@ class _Checked:
         found: list[tuple[Member, Callable[[], IO[bytes]]]] = []
         seen: dict[str, str] = {}
         folders: set[str] = set()
-        total, limit = 0, min(MAX_BYTES, MAX_RATIO * Path(self.path).stat().st_size + _BLOCK)
+        total, limit = 0, _limit(self.path)
         try:
             for number, (name, size, read) in enumerate(self.entries(), 1):
                 if number > MAX_MEMBERS:

@@ -130,7 +130,7 @@ def _run(accession: str, cells: Mapping[str, str], sources: Sources) -> Run:
         reads=whole(name, "read_count", cells["read_count"] or "0"),
         bases=whole(name, "base_count", cells["base_count"] or "0"),
         date=cells.get("last_updated", "")[:10],
-        files=tuple(_file(name, *values, sources) for values in zip(*lists)),
+        files=tuple(_file(name, place, md5, size, sources) for place, md5, size in zip(*lists)),
     )
 
 

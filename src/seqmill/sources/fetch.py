@@ -1,8 +1,9 @@
 """The noun *source*: a folder with the fetched files of one track or location, exactly as the lock pins them.
 
 Files are hard links into the cache, copies where that cannot be (another disk); runs that are pinned as SRA files are
-converted to FASTQ here. The marker holds what the bytes are and mean; where they came from is in ``run.json``, so that
-another mirror, date or status of the same bytes makes no other marker, and nothing downstream is built again.
+converted to FASTQ here, and the FASTA files of a tar file become one. The marker holds what the bytes are and mean;
+where they came from is in ``run.json``, so that another mirror, date or status of the same bytes makes no other marker,
+and nothing downstream is built again.
 """
 
 import contextlib
@@ -22,8 +23,10 @@ from seqmill.runtime.locks import artefact_lock
 from seqmill.runtime.marker import Marker, check_sizes, file_digest, read_marker, write_marker
 from seqmill.runtime.record import recorded
 from seqmill.sources import FORMAT
+from seqmill.sources.archives import FASTA_TAR, join_fasta
 from seqmill.sources.cache import Cache
 from seqmill.sources.download import download, download_many
+from seqmill.sources.hosts import redacted
 from seqmill.sources.sra_tools import fastq
 from seqmill.sources.web import Web
 
@@ -64,7 +67,8 @@ def fetch(folder: str | Path, rows: Sequence[LockRow], sources: Sources) -> Mark
                 record["copied"] = sorted(name for name, linked in links if not linked)
             attrs = {"name": rows[0].name, "files": files, "inputs": {}, "recorded": True}
             marker = _mark(part, folder.name, attrs)
-            damaged = [row for row in rows if row.file in files and not _is_pinned(part, row, marker, cache)]
+            as_pinned = [row for row in rows if row.file in files and "from" not in files[row.file]]
+            damaged = [row for row in as_pinned if not _is_pinned(part, row, marker, cache)]
             for row in damaged:  # on the disk of the cache, since it was admitted
                 _LOG.warning("%s: the file in the cache was damaged (%s); it is fetched again", row.file, row.digest)
                 (part / row.file).unlink()
@@ -100,12 +104,15 @@ def _place(
 ) -> tuple[str, bool]:
     """Put the file of a row, or what is made from it, into the folder; its name, and whether it is a link."""
     about = {key: value for key, value in asdict(row).items() if value and key not in _PASSING}
+    if row.format == FASTA_TAR:
+        try:
+            join_fasta(_whole(row, web, cache), part / row.file)
+        except InputError as error:  # it names the file of the cache
+            raise InputError(f"{row.name}: {redacted(row.url)}", error.message, record=error.record) from None
+        files[row.file] = {**about, "format": "fasta", "from": FASTA_TAR}
+        return row.file, False
     if row.format == "sra":
-        path = download(row, web, cache)
-        if file_digest(path) != path.name:
-            _LOG.warning("%s: the file in the cache was damaged; it is fetched again", row.file)
-            cache.drop(path.name)
-            path = download(row, web, cache)
+        path = _whole(row, web, cache)
         for role, made in sorted(fastq(path, row, part, offline=sources.asks_nobody()).items()):
             files[made.name] = {**about, "role": role, "format": "fastq", "from": row.file}
         return row.file, False
@@ -121,6 +128,16 @@ def _place(
                 raise InputError(path, "disappears from the cache while it is used") from None
     files[row.file] = about
     return row.file, linked
+
+
+def _whole(row: LockRow, web: Web, cache: Cache) -> Path:
+    """The file of a row in the cache, hashed again: what is made from it would hide a damage."""
+    path = download(row, web, cache)
+    if file_digest(path) != path.name:
+        _LOG.warning("%s: the file in the cache was damaged; it is fetched again", row.file)
+        cache.drop(path.name)
+        path = download(row, web, cache)
+    return path
 
 
 def _link(path: Path, target: Path) -> bool:

@@ -1,6 +1,6 @@
 """References by name and release: genomes, chromosome sizes, annotations, blacklists, motifs, variants.
 
-    ucsc:hg38                    ucsc:hg38/chrom.sizes
+    ucsc:hg38                    ucsc:hg38/chrom.sizes        ucsc:hg19/chromFa
     ensembl:110/homo_sapiens/GRCh38          ensembl:110/homo_sapiens/GRCh38/gtf
     gencode:human/46/annotation  gencode:human/46/basic       gencode:human/46/genome
     boyle:hg38                   jaspar:2024/vertebrates      clinvar:20240107/GRCh38
@@ -18,6 +18,7 @@ from seqmill.config.asked import Asked
 from seqmill.config.lock import LockRow
 from seqmill.config.portals import Portals, Sources
 from seqmill.runtime.errors import InputError, RemoteError
+from seqmill.sources.archives import FASTA_TAR
 from seqmill.sources.cache import Cache
 from seqmill.sources.hosts import redacted
 from seqmill.sources.urls import pinned
@@ -35,7 +36,7 @@ class Reference:
 
     Attributes
     ----------
-    file : name on disk. format : fasta, gtf, sizes, bed, meme, vcf.
+    file : name on disk. format : fasta, gtf, sizes, bed, meme, vcf, or a tar file of FASTA files that becomes ``file``.
     assembly : the portal's name of it, '' if it has none. release : of the file, '' where only the assembly names it.
     urls : where it may lie, in the order in which they are tried.
     list_url : list of md5 sums of its folder, '' if the portal publishes none; ``{url}.md5`` is one for each address.
@@ -87,6 +88,9 @@ def _ucsc(parts: list[str], base: str) -> Reference | None:
         file, format = f"{parts[0]}.fa.gz", "fasta"
     elif parts[1:] == ["chrom.sizes"]:
         file, format = f"{parts[0]}.chrom.sizes", "sizes"
+    elif parts[1:] == ["chromFa"]:  # one file a chromosome; what fetching makes of it is one FASTA
+        urls, sums = (f"{folder}/chromFa.tar.gz",), f"{folder}/md5sum.txt"
+        return Reference(f"{parts[0]}.chromFa.fa", FASTA_TAR, parts[0], "", urls, sums)
     else:
         return None
     return Reference(file, format, parts[0], "", (f"{folder}/{file}",), f"{folder}/md5sum.txt")
@@ -155,7 +159,7 @@ def _clinvar(parts: list[str], base: str) -> Reference | None:
 _Reader = Callable[[list[str], str], Reference | None]
 # portal -> reader of the parts behind the colon, form for messages, whether a part must be a release
 _READERS: dict[str, tuple[_Reader, str, bool]] = {
-    "ucsc": (_ucsc, "ucsc:hg38, ucsc:hg38/chrom.sizes", False),
+    "ucsc": (_ucsc, "ucsc:hg38, ucsc:hg38/chrom.sizes, ucsc:hg19/chromFa", False),
     "ensembl": (_ensembl, "ensembl:110/homo_sapiens/GRCh38, ensembl:110/homo_sapiens/GRCh38/gtf", True),
     "gencode": (_gencode, "gencode:human/46/annotation, gencode:mouse/M35/basic, gencode:human/46/genome", True),
     "boyle": (_boyle, "boyle:hg38", False),

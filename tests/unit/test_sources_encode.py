@@ -287,6 +287,9 @@ def test_read_files_bring_their_mates(tmp_path):
         encode.change(one, status="revoked")
         with pytest.raises(WithdrawnError, match=f"{one}: status revoked"):
             ask(two, format="fastq")
+        both = encode.add_file(**reads, paired_end="1,2")
+        with pytest.raises(InputError, match=f"{both} holds both reads of its pairs in one file"):
+            ask(both, format="fastq")
         single = encode.add_file(**reads)
         assert [(row.role, row.run) for row in ask(single, format="fastq")] == [("single", "")]
 

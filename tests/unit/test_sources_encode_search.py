@@ -257,6 +257,7 @@ def test_the_verb_writes_a_sheet(portal, tmp_path, capsys):
         (["--assay", "ctcf"], "0 files; words must be as the portal writes them ('TF ChIP-seq', 'K562'); --all-files"),
         ([], "say what to search for: --assay, --biosample, --target or --experiment"),
         (["--target", "CTCF", "--format", "bam"], "0 files; "),
+        (["--target", "CTCF", "--limit", "-1"], "--limit: expected a number of files, found -1"),
     ],
 )
 def test_the_verb_says_why_not(portal, tmp_path, capsys, arguments, message):

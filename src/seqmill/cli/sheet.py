@@ -30,6 +30,8 @@ def _encode(arguments: argparse.Namespace) -> int:
 
     if arguments.out.exists():
         raise InputError(arguments.out, "exists; name another file, or move this one away")
+    if arguments.limit < 0:
+        raise InputError("--limit", f"expected a number of files, found {arguments.limit}")
     query = Query(
         assay=arguments.assay,
         biosample=arguments.biosample,

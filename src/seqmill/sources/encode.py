@@ -144,7 +144,7 @@ def fetch_record(path: str, accession: str, web: Web, sources: Sources, where: s
     if record is None:
         raise InputError(where, f"{accession}: the ENCODE portal knows no such accession")
     found = accession_of(record)
-    if found != accession and need(record, "status") != "replaced":
+    if found != accession:
         if accession not in (record.get("alternate_accessions") or []):
             raise RemoteError(accession, f"the portal's answer is of {found:.60}")
         raise WithdrawnError(

@@ -174,12 +174,17 @@ def _reads(records: list[Record], experiment: Record, asked: Asked) -> list[tupl
 
 
 def with_roles(records: Sequence[Record], where: str) -> list[tuple[Record, str]]:
-    """FASTQ files with their roles ('R1', 'R2', 'single'). Raises InputError for a mate without its partner."""
+    """FASTQ files with their roles ('R1', 'R2', 'single').
+
+    Raises InputError for a mate without its partner, and for mates in one file.
+    """
     by_name = {accession_of(record): record for record in records}
     rows = []
     for name, record in sorted(by_name.items()):
         end = str(record.get("paired_end") or "")
         mate = next(iter(accessions_in(record.get("paired_with"))), "")
+        if end == "1,2":
+            raise InputError(where, f"{name} holds both reads of its pairs in one file, which is not supported")
         if end in ("1", "2") and mate not in by_name:
             raise InputError(where, f"{name} is read {end} of a pair, its mate {mate or '(none named)'} is not usable")
         rows.append((record, f"R{end}" if end in ("1", "2") else "single"))

@@ -28,9 +28,9 @@ DEFAULTS = {
 }
 OTHERS = 5.0
 WITH_KEY = {"eutils.ncbi.nlm.nih.gov": 10.0}
-# The window is longer than a second, so that requests which the machine holds back for a moment do not pile up
+# The window is longer than a second, so that requests which a busy machine holds back for a moment do not pile up
 # beyond the limit in any second that the host counts.
-_WINDOW_S = 1.1
+_WINDOW_S = 1.25
 _POLL_S = 0.05
 
 

@@ -13,53 +13,24 @@ is served has the size and checksum of its stand-in, not those of the recorded f
         encode.change("ENCFF122ELT", status="revoked", revoke_detail="wrong sample")
 """
 
-import base64
-import csv
 import hashlib
 import json
 import string
-import uuid
 from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from .encode_records import Linked, Record, accession_of, cloud_of, computed, recorded_rows
 from .files import stand_in
 from .server import Portal, Reply, Request, file_reply, json_reply
 
-Record = dict[str, Any]
 PUBLIC = ("released", "archived")
 # What nobody without an account sees; revoked records are shown, their bytes are not.
 HIDDEN = ("in progress", "deleted", "replaced", "uploading", "upload failed", "content error")
-_GZIPPED = (
-    "bed",
-    "bedpe",
-    "fastq",
-    "fasta",
-    "csfasta",
-    "csqual",
-    "tagAlign",
-    "pairs",
-    "vcf",
-    "tar",
-    "gtf",
-    "gff",
-    "wig",
-    "txt",
-    "yaml",
-)
-_ENDINGS = {"hdf5": ".h5", "database": ".db", "rcc": ".rcc", "idx": ".idx"}
+
+
 _STAND_IN = {"bigWig": "bigwig", "bigBed": "bigbed", "hic": "hic", "bam": "bam", "fastq": "fastq"}
-_DATE = "2013-01-01T00:00:00.000000+00:00"
-
-
-def ending_of(file_format: str) -> str:
-    """File ending of a format, as the portal's schema has it."""
-    return _ENDINGS.get(file_format, f".{file_format}{'.gz' if file_format in _GZIPPED else ''}")
-
-
-def accession_of(record: Record) -> str:
-    return record.get("accession") or record["external_accession"]
 
 
 class Encode:
@@ -96,14 +67,14 @@ class Encode:
     def load_fixtures(self, folder: Path) -> None:
         """Add the portal's own test fixtures (raw records), with what the portal computes."""
         raw = {path.stem: json.loads(path.read_text()) for path in Path(folder).glob("*.json")}
-        found = _Linked(raw)
+        found = Linked(raw)
         for kind in ("experiment", "annotation", "matched_set"):
             for record in raw[kind]:
                 self.datasets[record["accession"]] = found.dataset(record, kind)
         for record in raw["file"]:
             file = found.file(record)
             self.files[accession_of(file)] = file
-        for accession, row in _recorded_rows(Path(folder) / "expected_metadata.tsv").items():
+        for accession, row in recorded_rows(Path(folder) / "expected_metadata.tsv").items():
             if accession in self.files:
                 self.files[accession] |= row
         found.link_analyses(self.files, self.datasets)
@@ -166,7 +137,7 @@ class Encode:
         self.content[accession] = content
         record |= {"file_size": len(content), "md5sum": hashlib.md5(content).hexdigest(), "notes": "stand-in"}
         if "cloud_metadata" in record:
-            record["cloud_metadata"] = _cloud(record)
+            record["cloud_metadata"] = cloud_of(record)
 
     def serve_stand_ins(self, size: int = 500, accessions: Iterable[str] | None = None) -> list[str]:
         """Serve stand-in bytes for all files that the portal would serve; gives their accessions."""
@@ -262,20 +233,6 @@ class Encode:
         return file_reply(request, self.content[accession_of(record)])
 
 
-def _recorded_rows(path: Path) -> dict[str, Record]:
-    """What the portal computed for its fixtures, as its recorded metadata.tsv has it."""
-    with open(path, newline="") as handle:
-        rows = list(csv.DictReader(handle, delimiter="\t"))
-    return {
-        row["File accession"]: {
-            "assay_title": row["Assay"],
-            "donors": [donor for donor in row["Donor(s)"].split(", ") if donor],
-            "biological_replicates": [int(number) for number in row["Biological replicate(s)"].split(", ") if number],
-        }
-        for row in rows
-    }
-
-
 def _error(status: int, title: str) -> Reply:
     return json_reply({"@type": ["Error"], "status": "error", "code": status, "title": title}, status)
 
@@ -312,120 +269,3 @@ def _columns(record: Record, fields: list[str]) -> Record:
         else:
             row[head] = value
     return row
-
-
-def _cloud(record: Record) -> Record:
-    place = record["s3_uri"].removeprefix("s3://encode-public/")
-    return {
-        "url": f"https://encode-public.s3.amazonaws.com/{place}",
-        "md5sum_base64": base64.b64encode(bytes.fromhex(record["md5sum"])).decode(),
-        "file_size": record["file_size"],
-    }
-
-
-def computed(raw: Record) -> Record:
-    """A file with the fields that the portal computes from the file alone."""
-    accession, file_format = accession_of(raw), raw["file_format"]
-    record = {
-        "date_created": _DATE,
-        "uuid": str(uuid.uuid5(uuid.NAMESPACE_URL, f"https://example.org/{accession}")),
-        **raw,
-        "@id": f"/files/{accession}/",
-        "@type": ["File", "Item"],
-        "title": accession,
-        "file_type": f"{file_format} {raw.get('file_format_type', '')}".strip(),
-        "superseded_by": raw.get("superseded_by", []),
-    }
-    name = f"{accession}{ending_of(file_format)}"
-    record["href"] = f"/files/{accession}/@@download/{name}"
-    served = raw.get("md5sum") or ("md5sum" not in raw and not raw.get("no_file_available"))
-    if served and not raw.get("restricted") and not raw.get("no_file_available"):
-        day = record["date_created"][:10].replace("-", "/")
-        record["s3_uri"] = f"s3://encode-public/{day}/{record['uuid']}/{name}"
-        if "md5sum" in raw:
-            record["cloud_metadata"] = _cloud(record)
-        else:
-            record["cloud_metadata"] = {}
-    return record
-
-
-class _Linked:
-    """Raw records of the portal's fixtures, found by whatever another record calls them."""
-
-    def __init__(self, raw: dict[str, list[Record]]):
-        self.raw = raw
-        self.by_name: dict[str, dict[str, Record]] = {}
-        for kind, records in raw.items():
-            names = self.by_name.setdefault(kind, {})
-            for record in records:
-                keys = [record.get(key) for key in ("uuid", "accession", "name")]
-                if kind == "target":
-                    organism = (record.get("target_organism") or "").rpartition("/")[2]
-                    keys.append(f"{record['label']}-{organism}")
-                    keys += [f"{record['label']}-{name}" for name in ("human", "mouse", "dmelanogaster", "celegans")]
-                if kind == "biosample_type":
-                    form = f"{record['classification']}_{record['term_id']}"
-                    keys.append(form.replace(" ", "_").replace(":", "_"))
-                for key in [*keys, *record.get("aliases", [])]:
-                    if key:
-                        names.setdefault(key, record)
-
-    def get(self, kind: str, link: Any) -> Record:
-        name = str(link or "").strip("/").rpartition("/")[2]
-        return self.by_name[kind].get(name) or self.by_name[kind].get(str(link or "")) or {}
-
-    def dataset(self, raw: Record, kind: str) -> Record:
-        folder = {"experiment": "experiments", "annotation": "annotations", "matched_set": "matched-sets"}[kind]
-        ontology = self.get("biosample_type", raw.get("biosample_ontology"))
-        record = {
-            "alternate_accessions": [],
-            **raw,
-            "@id": f"/{folder}/{raw['accession']}/",
-            "@type": ["".join(word.capitalize() for word in kind.split("_")), "Dataset", "Item"],
-            "assay_title": raw.get("assay_term_name", ""),
-            "biosample_ontology": {
-                key: ontology[key] for key in ("term_id", "term_name", "classification") if ontology
-            },
-            "analyses": [],
-        }
-        if raw.get("target"):
-            record["target"] = {"label": self.get("target", raw["target"]).get("label", "")}
-        return record
-
-    def file(self, raw: Record) -> Record:
-        link = raw["dataset"]
-        kinds = ("experiment", "annotation", "matched_set")
-        kind, dataset = next(((k, self.get(k, link)) for k in kinds if self.get(k, link)), ("", {}))
-        around = self.dataset(dataset, kind) if kind else {}
-        replicate = self.get("replicate", raw.get("replicate"))
-        library = self.get("library", replicate.get("library"))
-        biosample = self.get("biosample", library.get("biosample"))
-        donor = self.get("human_donor", biosample.get("donor"))
-        number = replicate.get("biological_replicate_number")
-        return computed(
-            {
-                **raw,
-                "dataset": around.get("@id", link),
-                "assay_title": around.get("assay_title", ""),
-                "biosample_ontology": around.get("biosample_ontology", {}),
-                **({"target": around["target"]} if "target" in around else {}),
-                "biological_replicates": [number] if number else [],
-                "donors": [f"/human-donors/{donor['accession']}/"] if donor else [],
-                "analyses": [],
-            }
-        )
-
-    def link_analyses(self, files: dict[str, Record], datasets: dict[str, Record]) -> None:
-        """Give analyses to the files that they name, and to the data sets of those."""
-        for raw in self.raw["analysis"]:
-            mine = [files[name] for name in raw["files"] if name in files]
-            analysis = {"date_created": _DATE, "status": "in progress", **raw, "@id": f"/analyses/{raw['accession']}/"}
-            assemblies = {file["assembly"] for file in mine if "assembly" in file}
-            if assemblies:
-                analysis["assembly"] = assemblies.pop() if len(assemblies) == 1 else "mixed"
-            for file in mine:
-                file["analyses"].append({"@id": analysis["@id"], "status": analysis["status"]})
-            for place in {file["dataset"] for file in mine}:
-                dataset = next((record for record in datasets.values() if record["@id"] == place), None)
-                if dataset is not None:
-                    dataset["analyses"].append(analysis)

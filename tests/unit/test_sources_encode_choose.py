@@ -109,6 +109,7 @@ def test_our_rule_gives_the_recorded_default_analysis(recorded):
         ({"pipeline_labs": ["/labs/encode-processing-pipeline/"]}, {"pipeline_version": "2.0.0"}),
         ({"assembly": "GRCh38"}, {"assembly": "hg19", "pipeline_version": "2.0.0"}),
         ({"pipeline_version": "1.10.0"}, {"pipeline_version": "1.9.3", "date_created": "2024-01-01T00:00:00.0+00:00"}),
+        ({"pipeline_version": "1.2.0"}, {"pipeline_version": "1.2.0-rc", "date_created": "2024"}),
         ({"date_created": "2021-01-01T00:00:00.0+00:00"}, {}),
     ],
 )

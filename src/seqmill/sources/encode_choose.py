@@ -64,10 +64,11 @@ def _rank(analysis: Record) -> tuple[Any, ...]:
     )
 
 
-def _version(text: str) -> tuple[tuple[int, ...], str]:
-    numbers, _, rest = text.partition("-")
+def _version(text: str) -> tuple[tuple[int, ...], bool]:
+    """A version by its numbers; one with an addition (1.2.0-rc) is before the one without."""
+    numbers, _, addition = text.partition("-")
     parts = numbers.lstrip("v").split(".")
-    return tuple(int(part) if part.isdecimal() else -1 for part in parts), rest
+    return tuple(int(part) if part.isdecimal() else -1 for part in parts), not addition
 
 
 def choose(experiment: Record, asked: Asked, allow_archived: bool = False) -> list[tuple[Record, str]]:

@@ -70,7 +70,7 @@ def test_no_second_has_more_requests_than_the_limit(tmp_path, monkeypatch, limit
     assert peak(moments) == max(1, int(limit))
     assert peak(moments, 10.0) <= limit * 10
     # Busy, it still gets near the limit.
-    assert len(moments) / (moments[-1] - moments[0]) > 0.7 * limit
+    assert len(moments) / (moments[-1] - moments[0]) > 0.6 * limit
 
 
 def test_three_processes_share_a_limit(tmp_path):

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 Record = dict[str, Any]
-_GZIPPED = "bed bedpe fastq fasta csfasta csqual tagAlign pairs vcf tar gtf gff wig txt yaml".split()
+_GZIPPED = (
+    *("bed", "bedpe", "csfasta", "csqual", "fasta", "fastq", "gff", "gtf"),
+    *("pairs", "tagAlign", "tar", "txt", "vcf", "wig", "yaml"),
+)
 _ENDINGS = {"hdf5": ".h5", "database": ".db", "rcc": ".rcc", "idx": ".idx"}
 _DATE = "2013-01-01T00:00:00.000000+00:00"
 

@@ -112,7 +112,8 @@ class Archives:
         accession = re.sub(r"\[.*", "", term)
         if request.query["db"] == ["gds"]:
             return self._geo_search.get(accession, {"esearchresult": {"count": "0", "idlist": []}})
-        runs = [run for run, content in self.packages.items() if accession.encode() in content]
+        whole = re.compile(rf"\b{re.escape(accession)}\b".encode())
+        runs = [run for run, content in self.packages.items() if whole.search(content)]
         # Identifiers are this server's own: places in its list.
         identifiers = [str(list(self.packages).index(run) + 1) for run in runs]
         return {"esearchresult": {"count": str(len(runs)), "idlist": identifiers}}

@@ -226,6 +226,13 @@ def _sheets(verbs: "argparse._SubParsersAction", configured: argparse.ArgumentPa
     _file(encode, "--metadata", metavar="FILE", help="ask nobody: choose from a metadata.tsv of a batch download")
     encode.add_argument("--genome", default="", metavar="NAME", help="genome of the configuration (default: assembly)")
     _file(encode, "--out", metavar="FILE", required=True, help="the sheet")
+    text = "one row an experiment of a study, project or series"
+    sra = what.add_parser("sra", help=text, description=text.capitalize() + ".", parents=[configured])
+    sra.add_argument(
+        "accession", metavar="ACCESSION", help="of SRA, ENA, DDBJ or GEO, e.g. SRP096361, PRJNA360829, GSE93374"
+    )
+    sra.add_argument("--genome", default="", metavar="NAME", help="genome of the configuration")
+    _file(sra, "--out", metavar="FILE", required=True, help="the sheet")
 
 
 def _caches(verbs: "argparse._SubParsersAction", configured: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from seqmill.runtime.errors import InputError
 
 
 def sheet(arguments: argparse.Namespace) -> int:
-    return {"encode": _encode}[arguments.what](arguments)
+    return {"encode": _encode, "sra": _sra}[arguments.what](arguments)
 
 
 def sources_of(arguments: argparse.Namespace) -> Any:
@@ -69,4 +69,33 @@ def _encode(arguments: argparse.Namespace) -> int:
     say(arguments, {"verb": "sheet", "written": [str(arguments.out)], **counts}, [arguments.out])
     left = f", {len(found) - len(rows)} left out" if len(rows) < len(found) else ""
     remark(arguments, f"{len(rows)} tracks of {len(found)} files found{left}; {human_bytes(size)} to download")
+    return 0
+
+
+def _sra(arguments: argparse.Namespace) -> int:
+    from seqmill.config.remote import source_of
+    from seqmill.runtime.progress import human_bytes
+    from seqmill.sources.encode_search import write_sheet
+    from seqmill.sources.geo import at_sra
+    from seqmill.sources.sra import find_runs
+    from seqmill.sources.sra_sheet import sheet_rows
+    from seqmill.sources.web import Web
+
+    accession, kind = arguments.accession, source_of(arguments.accession)
+    if kind not in ("sra", "geo"):
+        raise InputError(
+            accession, "no accession of SRA, ENA, DDBJ or GEO; expected e.g. SRP096361, PRJNA360829, GSE93374"
+        )
+    if arguments.out.exists():
+        raise InputError(arguments.out, "exists; name another file, or move this one away")
+    sources = sources_of(arguments)
+    with Web(sources) as web:
+        at = at_sra(accession, web, sources, accession) if kind == "geo" else accession
+        runs = find_runs(at, web, sources, accession)
+    rows = sheet_rows(runs, arguments.genome)
+    write_sheet(arguments.out, rows)
+    size = sum(file.bytes for run in runs for file in run.files)
+    counts = {"tracks": len(rows), "runs": len(runs), "bytes": size, "accession": at}
+    say(arguments, {"verb": "sheet", "written": [str(arguments.out)], **counts}, [arguments.out])
+    remark(arguments, f"{len(rows)} experiments, {len(runs)} runs; {human_bytes(size)} to download")
     return 0

@@ -168,15 +168,17 @@ def test_files_of_sections_come_from_the_lock(tmp_path):
         Project.of(values, "my.yaml")
 
 
-def test_reads_have_no_signal_yet(tmp_path):
-    row = dataclasses.replace(ROW, asked="SRR139146; assembly=hg38", file="SRR139146.fastq.gz", role="single")
+@pytest.mark.parametrize("ending", ["fastq.gz", "sra"])
+def test_reads_have_no_signal_yet(tmp_path, ending):
+    asked, file = "SRR139146; assembly=hg38", f"SRR139146.{ending}"
+    row = dataclasses.replace(ROW, asked=asked, file=file, format="sra" if ending == "sra" else "fastq", role="single")
     sheet(tmp_path, "atac\tSRR139146")
     write_lock(tmp_path / "tracks.lock.tsv", [row])
     dataset = {
         "genomes": ["hg38"], "windows": {"kind": "tiles", "window_bp": 256}, "split": {"kind": "folds", "k": 2},
         "targets": {"signal": {"kind": "profile", "tracks": ["atac"], "bin_bp": 128}},
     }  # fmt: skip
-    with pytest.raises(InputError, match=r"track atac is reads \(SRR139146.fastq.gz\), which have no signal yet"):
+    with pytest.raises(InputError, match=rf"track atac is reads \({file}\), which have no signal yet"):
         Project.of(config(tmp_path, datasets={"d": dataset}), "my.yaml")
 
 

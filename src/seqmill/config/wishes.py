@@ -48,6 +48,8 @@ def format_of(row: LockRow, sheet: Path) -> str:
     """Format of a fetched track, where the sheet leaves it to the portal. Raises InputError if no track has it."""
     # A peak list of ENCODE is a .bed.gz whose kind only the portal says: "bed narrowPeak".
     kind = row.format.rpartition(" ")[2].lower()
+    if kind == "sra":  # fetched as such, kept as FASTQ
+        return "fastq"
     found = kind if kind in FORMATS else guess_format(row.file)
     if not found:
         raise InputError(

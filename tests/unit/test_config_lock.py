@@ -113,7 +113,7 @@ def test_wishes_are_files_of_sections_and_remote_rows(tmp_path):
     sheet(
         tmp_path,
         "local\tdata/a.bw\t\t",
-        "atac\tTSTFF000AAA.bw\t\t",
+        "atac\tatac.bw\t\t",
         "dnase\tENCSR000AAA\tsignal p-value\t1,2",
         "reads\tSRR139146\t\t",
         header="track\tlocation\toutput_type\treplicates",

@@ -12,7 +12,7 @@ FETCHED = Path("results/sources")
 
 _SRA = re.compile(r"(?:[SED]R[RXSPA]\d+|PRJ(?:NA|EB|DB)\d+|SAM(?:N|EA|D)\d+)")
 _GEO = re.compile(r"GS[EM]\d+")
-# What looks meant as an accession of ENCODE (TST: of its test server), right or wrong: `seqmill.sources.accessions` says.
+# What looks meant as an accession of ENCODE (TST: of its test server), right or wrong: `sources/accessions.py` tells.
 _ENCODE = re.compile(r"(?:encode:.+|(?:ENC|TST)[A-Z]{2}[0-9A-Za-z]{4,}(?:\.[A-Za-z0-9.]+)?)")
 _URL = re.compile(r"(?:https?|ftp|s3|gs|file)://", re.IGNORECASE)
 # References by name and release, `seqmill.sources.references`.

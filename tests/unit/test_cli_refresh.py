@@ -160,7 +160,7 @@ def test_changed_sheet(lab):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--locked"], "sources.locked is set, so no host may be asked"),
+        (["--locked"], "no host may be asked (sources.locked, --locked or SEQMILL_LOCKED)"),
         (["--accept", "nine", "--no-dry-run"], "'nine' is no track and no remote file of the configuration"),
         (["--snakefile", "nowhere"], "nowhere: does not exist or is not a file"),
     ],

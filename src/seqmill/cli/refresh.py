@@ -31,7 +31,9 @@ def refresh(arguments: argparse.Namespace) -> int:
     config = parse(values, where, lambda location: Path(location))
     path = lock_path(values)
     if config.sources.asks_nobody():
-        raise InputError(where, "sources.locked is set, so no host may be asked; leave it out for a refresh")
+        raise InputError(
+            where, "no host may be asked (sources.locked, --locked or SEQMILL_LOCKED); refresh asks them all"
+        )
     if not path.is_file():
         raise InputError(path, "there is no lock to compare with; write it with 'seqmill lock'")
     old = read_lock(path)

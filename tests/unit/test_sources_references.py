@@ -28,12 +28,12 @@ def portal():
 
 @pytest.fixture
 def ask(portal, tmp_path):
-    def resolve(location, **settings):
+    def resolve(location, assembly="", **settings):
         sources = portal.sources(tmp_path, attempts=2).model_copy(update=settings)
         function = resolve_url if "://" in location else resolve_reference
         with Web(sources) as web:
             cache = Cache(sources.cache_folder())
-            (row,) = function(Asked(location, location, where="config.yaml"), web, sources, cache)
+            (row,) = function(Asked(location, location, assembly, where="config.yaml"), web, sources, cache)
             found = cache.find(row)
             if found:
                 assert found.read_bytes() == BED
@@ -186,6 +186,15 @@ def test_clinvar_weekly_or_archived(portal, ask, folder):
 def test_a_reference_that_is_not_there(ask):
     with pytest.raises(RemoteError, match="HTTP 404, not found"):
         ask("boyle:hg99")
+
+
+def test_another_assembly(portal, ask):
+    with pytest.raises(InputError, match=r"config.yaml: boyle:hg19: assembly hg19, need GRCh38; name a file of GRCh38"):
+        ask("boyle:hg19", assembly="hg38")
+    assert portal.log == []
+    portal.add("/boyle/master/lists/hg38-blacklist.v2.bed.gz", BED)
+    for name in ("GRCh38", "hg38", "my own genome"):
+        assert ask("boyle:hg38", assembly=name)[0].assembly == "hg38"
 
 
 # ---- plain addresses

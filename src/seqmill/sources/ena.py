@@ -25,6 +25,7 @@ NEEDED = (
 )
 FIELDS = (
     *NEEDED,
+    "sample_accession",
     "secondary_sample_accession",
     "secondary_study_accession",
     "sample_title",
@@ -121,7 +122,7 @@ def _run(accession: str, cells: Mapping[str, str], sources: Sources) -> Run:
     return Run(
         run=name,
         experiment=cells["experiment_accession"],
-        sample=cells.get("secondary_sample_accession", ""),
+        sample=cells.get("secondary_sample_accession") or cells.get("sample_accession", ""),
         study=cells.get("secondary_study_accession", ""),
         layout=cells["library_layout"].upper(),
         strategy=cells["library_strategy"],

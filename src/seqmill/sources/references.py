@@ -19,6 +19,7 @@ from seqmill.config.lock import LockRow
 from seqmill.config.portals import Portals, Sources
 from seqmill.runtime.errors import InputError, RemoteError
 from seqmill.sources.archives import FASTA_TAR
+from seqmill.sources.assemblies import ORDER, assembly_problem, portal_name
 from seqmill.sources.cache import Cache
 from seqmill.sources.hosts import redacted
 from seqmill.sources.urls import pinned
@@ -181,6 +182,10 @@ def resolve_reference(asked: Asked, web: Web, sources: Sources, cache: Cache) ->
     """
     found = read_location(asked.location, sources.portals)
     portal = asked.location.strip().partition(":")[0]
+    names = (portal_name(found.assembly), portal_name(asked.assembly))
+    if set(names) <= set(ORDER) and names[0] != names[1]:  # of others nobody knows which names are the same
+        problem = assembly_problem(found.assembly, asked.assembly)
+        raise InputError(asked.where or asked.location, f"{asked.location}: {problem}")
     url, md5 = _published(found, web) if found.list_url else ("", "")
     about = LockRow(
         name=asked.name,

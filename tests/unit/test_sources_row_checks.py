@@ -18,9 +18,10 @@ def row(name, accession, md5="a", **fields):
 def test_the_same_bytes_under_two_accessions():
     rows = [row("one", "ENCFF000AAA"), row("two", "ENCFF000AAB"), row("three", "ENCFF000AAC", "b")]
     assert [[found.name for found in group] for group in find_duplicates(rows)] == [["one", "two"]]
-    assert remarks(rows) == [
-        f"duplicate tracks one, two: the same bytes (ENCFF000AAA, ENCFF000AAB, md5:{'a' * 32})",
-    ]
+    said = "duplicate tracks one, two: the same bytes (ENCFF000AAA, ENCFF000AAB)"
+    assert remarks(rows) == [said]
+    mates = [row("one", "ENCFF000AAD", "d", role="R2"), row("two", "ENCFF000AAD", "d", role="R2")]
+    assert remarks([*rows, *mates]) == [f"{said[:-1]}, ENCFF000AAD)"]
 
 
 def test_one_file_for_both_strands_is_no_duplicate():

@@ -60,13 +60,16 @@ def shared_donors(rows: Iterable[LockRow]) -> dict[str, list[str]]:
 
 
 def remarks(rows: Sequence[LockRow], groups: Mapping[str, str] | None = None) -> list[str]:
-    """One sentence for each set of duplicates and each group of several output types."""
+    """One sentence for each set of duplicate tracks and each group of several output types."""
     said = []
+    duplicates: dict[str, dict[str, None]] = {}
     for group in find_duplicates(rows):
         names = ", ".join(dict.fromkeys(row.name for row in group))
-        files = ", ".join(dict.fromkeys(row.accession or row.file for row in group))
-        said.append(f"duplicate tracks {names}: the same bytes ({files}, {group[0].digest})")
+        duplicates.setdefault(names, {}).update(dict.fromkeys(row.accession or row.file for row in group))
+    for names, files in duplicates.items():
+        said.append(f"duplicate tracks {names}: the same bytes ({', '.join(files)})")
     for name, kinds in mixed_output_types(rows, groups or {}).items():
-        listed = "; ".join(f"'{kind}': {', '.join(tracks[:3])}" for kind, tracks in kinds.items())
+        listed = "; ".join(f"'{kind}': {', '.join(tracks[:3])}" for kind, tracks in list(kinds.items())[:4])
+        listed += "; …" if len(kinds) > 4 else ""
         said.append(f"group {name}: output_type differs ({listed}): values of different meaning side by side")
     return said

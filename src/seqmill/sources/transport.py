@@ -5,8 +5,11 @@ that is connected to, so that a name which changes its answer in between gains n
 """
 
 import contextlib
+import functools
 import logging
+import os
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from urllib.request import getproxies, proxy_bypass
@@ -118,6 +121,12 @@ def _translated() -> Iterator[None]:
         raise getattr(httpx, type(error).__name__)(str(error)) from error
 
 
+@functools.cache
+def _tls(file: str | None, folder: str | None) -> ssl.SSLContext:
+    """Checked TLS by the certificates of the environment; read once, as that takes 0.1 s."""
+    return httpx.create_ssl_context(verify=True, trust_env=True)
+
+
 class Transport(httpx.BaseTransport):
     """Direct connections that are checked, or the environment's proxy (whose side then resolves names).
 
@@ -126,7 +135,7 @@ class Transport(httpx.BaseTransport):
 
     def __init__(self, hosts: Hosts, network: Network):
         self._network = network
-        self._tls = httpx.create_ssl_context(verify=True, trust_env=True)
+        self._tls = _tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         self._direct = httpcore.ConnectionPool(
             ssl_context=self._tls,
             max_connections=None,

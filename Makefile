@@ -27,7 +27,7 @@ print-python: # for .ci/run
 system: # only lets more tests run
 	@envs/system.sh bedtools || true
 ifeq ($(SEQMILL_INSTALL_SYSTEM),1)
-	@envs/system.sh samtools slurmd=slurm-wlm munged=munge chromium || true
+	@envs/system.sh samtools slurmd=slurm-wlm munged=munge chromium fasterq-dump=sra-toolkit || true
 endif
 
 .PHONY: demo

@@ -1,9 +1,9 @@
 """ENA, SRA and GEO on a test server: recorded answers, put together as the portals answer.
 
-Recorded are: file reports of two runs, the archive's XML of runs, experiments and studies, a search of ENA with a
-thousand runs (without files), NCBI's XML of two runs and its GEO searches and summaries. A file report here has all
-columns that are asked for, filled from these; what no record tells stays empty. Bytes are stand-ins, with sizes and
-checksums of their own (`serve_fastq`), or real files given by the test (`serve_sra`).
+Recorded are: file reports of two runs, the archive's XML of runs, experiments and studies (which list their runs), a
+search of ENA with a thousand runs (without files), NCBI's XML of two runs and its GEO searches and summaries. A file
+report here has all columns that are asked for, filled from these; what no record tells stays empty. Bytes are
+stand-ins, with sizes and checksums of their own (`serve_fastq`), or real files given by the test (`serve_sra`).
 
     with Portal() as portal:
         archives = Archives(portal, data / "metadata")
@@ -57,6 +57,8 @@ class Archives:
             for row in csv.DictReader(handle):
                 known = {key: "" if value == "<NA>" else value for key, value in row.items()}
                 self.runs[row["run_accession"]] = known
+        for file in ("SRX5692097_xml", "SRX3517583", "SRP096361_with_runlist", "SRP178136"):
+            self.runs.update(_runs_within(ElementTree.parse(metadata / f"ffq/{file}.txt").getroot()[0]))
         for name in ("SRR8426358", "SRR6835844"):
             self.runs[name] = _run_columns(ElementTree.parse(metadata / f"ffq/{name}.txt").find(".//RUN"))
         for file in ("fastqs.txt", "fastqs_empty.txt"):
@@ -133,6 +135,23 @@ class Archives:
         for content in dict.fromkeys(found):
             root.extend(ElementTree.fromstring(content))
         return Reply(200, {"Content-Type": "text/xml"}, ElementTree.tostring(root, encoding="utf-8"))
+
+
+def _runs_within(entry: ElementTree.Element) -> dict[str, dict[str, str]]:
+    """Runs of an experiment or study by its list of runs ("SRR8906271-SRR8906274"); they are recorded by name only."""
+    links = {one.findtext("DB"): one.findtext("ID", "") for one in entry.iter("XREF_LINK")}
+    first, _, last = links["ENA-RUN"].partition("-")
+    numbers = range(int(first[3:]), int((last or first)[3:]) + 1)
+    known = {"secondary_study_accession": entry.get("accession", "")}
+    if entry.tag == "EXPERIMENT":
+        known = {
+            "experiment_accession": entry.get("accession", ""),
+            "secondary_sample_accession": links["ENA-SAMPLE"],
+            "secondary_study_accession": entry.find("STUDY_REF").get("accession", ""),
+            "library_layout": entry.find(".//LIBRARY_LAYOUT")[0].tag,
+            "library_strategy": entry.findtext(".//LIBRARY_STRATEGY", ""),
+        }
+    return {f"{first[:3]}{number}": {"run_accession": f"{first[:3]}{number}", **known} for number in numbers}
 
 
 def _run_columns(run: ElementTree.Element) -> dict[str, str]:

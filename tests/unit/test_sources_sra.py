@@ -58,9 +58,30 @@ def test_fastq_of_ena_as_recorded(archives, ask, portal):
     assert [seen.path for seen in portal.log] == ["/ena/filereport"]  # NCBI is not asked
 
 
-@pytest.mark.parametrize("location", ["SRX5234128", "SRS4237519", "SRP178136"])
-def test_experiment_sample_and_study_give_the_same_files(archives, ask, location):
+@pytest.mark.parametrize("location", ["SRX5234128", "SRS4237519"])
+def test_experiment_and_sample_give_the_same_files(archives, ask, location):
     assert [row.file for row in ask(location)] == ["SRR8426358_1.fastq.gz", "SRR8426358_2.fastq.gz"]
+
+
+# The archive's own lists of runs, as recorded in its XML (ENA-RUN).
+RUNS = {
+    "SRX5692097": [f"SRR{number}" for number in range(8906271, 8906275)],
+    "SRX3517583": ["SRR6425163"],
+    "SRP096361": [f"SRR{number}" for number in range(5164436, 5164447)],
+    "SRP178136": [f"SRR{number}" for number in range(8426358, 8426399)],
+    "GSE93374": [f"SRR{number}" for number in range(5164436, 5164447)],
+    "GSM3717978": [f"SRR{number}" for number in range(8906271, 8906275)],
+}
+
+
+@pytest.mark.parametrize("location", RUNS)
+def test_recorded_lists_of_runs(archives, ask, location):
+    for run in RUNS[location]:
+        if not archives.runs[run].get("fastq_ftp"):
+            archives.serve_fastq(run)
+    rows = ask(location)
+    assert [(row.run, row.role) for row in rows] == [(run, role) for run in RUNS[location] for role in ("R1", "R2")]
+    assert {row.source for row in rows} == {"geo" if location.startswith("GS") else "sra"}
 
 
 def test_without_fastq_at_ena_the_sra_file_of_the_open_bucket(archives, ask, portal, caplog):
@@ -112,10 +133,10 @@ def test_unknown_to_both(archives, ask):
 
 
 def test_one_run_of_a_study_is_gone(archives, ask):
-    archives.runs["SRR6835844"]["secondary_study_accession"] = "SRP178136"
-    archives.packages.clear()
-    with pytest.raises(WithdrawnError, match="SRR6835844: NCBI has no public run: unknown, private, or suppressed"):
-        ask("SRP178136")
+    for run in RUNS["SRX5692097"][:3]:
+        archives.serve_fastq(run)
+    with pytest.raises(WithdrawnError, match="SRR8906274: NCBI has no public run: unknown, private, or suppressed"):
+        ask("SRX5692097")
 
 
 @pytest.mark.parametrize("change", ["payment", "dbgap"])
@@ -225,18 +246,12 @@ def test_sheet_of_a_study_has_one_row_an_experiment(archives, portal, tmp_path):
 # ---- GEO
 
 
-def test_series_of_geo(archives, ask, portal):
-    archives.serve_fastq("SRR5164436", mates=("",))
-    archives.runs["SRR5164436"]["secondary_study_accession"] = "SRP096361"
-    (row,) = ask("GSE93374")
-    assert (row.source, row.run, row.asked) == ("geo", "SRR5164436", "GSE93374")
+def test_series_of_geo_are_asked_by_their_study(archives, ask, portal):
+    for run in RUNS["GSE93374"]:
+        archives.serve_fastq(run)
+    assert {row.asked for row in ask("GSE93374")} == {"GSE93374"}
+    assert [seen.path for seen in portal.log] == ["/eutils/esearch.fcgi", "/eutils/esummary.fcgi", "/ena/filereport"]
     assert portal.seen("/ena/")[0].target.startswith("/ena/filereport?accession=SRP096361&")
-
-
-def test_sample_of_geo(archives, ask):
-    archives.serve_fastq("SRR8906271")
-    archives.runs["SRR8906271"]["experiment_accession"] = "SRX5692097"
-    assert [row.experiment for row in ask("GSM3717978")] == ["SRX5692097"] * 2
 
 
 def test_geo_without_runs(archives, ask):

@@ -221,6 +221,11 @@ class _Tar(_Checked):
         self._plain.seek(self._file.offset)
         if self._plain.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError("its end is missing")
+        rest, limit = 0, _limit(self.path)  # to the end, where the checksum of the compression is
+        while block := self._plain.read(_BLOCK):
+            rest += len(block)
+            if rest > limit:
+                raise _bomb(self.path)
 
 
 class _Zip(_Checked):

@@ -10,20 +10,21 @@ time, which is set when a file is found; the modification time stays, because ha
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import logging
 import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from seqmill.config.lock import LockRow
-from seqmill.runtime.errors import InputError, LockedError
+from seqmill.runtime.errors import InputError
 from seqmill.runtime.files import fsync_folder
-from seqmill.runtime.locks import Lock, acquire
 from seqmill.runtime.marker import file_digest
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -31,7 +32,8 @@ _FOLDERS = ("sha256", "md5", "parts", "bad")
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Files that seqmill can fetch again.\n"
 # What is half there is kept that long, for the command that continues it.
 PART_DAYS = 7.0
-_POLL_S = 0.2
+_POLL_S = 0.1
+_SYNCS = 16
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ class Cache:
 
     def prepare(self) -> None:
         """Make the folders. Raises InputError where that cannot be, or nothing can be written."""
+        if all((self.folder / name).is_dir() for name in _FOLDERS):
+            return
         with self.writing():
             for name in _FOLDERS:
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
@@ -125,14 +129,11 @@ class Cache:
         """Where the bytes of a row grow; a later process continues it. Write it only while holding the row."""
         return self.folder / "parts" / f"{self._key(row)}.part"
 
-    def try_hold(self, row: LockRow) -> Lock | None:
+    def try_hold(self, row: LockRow) -> "Held | None":
         """The lock of a row, None if somebody else holds it."""
         self.prepare()
-        try:
-            with self.writing():
-                return acquire(self.folder / "parts" / f"{self._key(row)}.lock", row.file, wait_s=0)
-        except LockedError:
-            return None
+        with self.writing():
+            return _try_lock(self.part(row).with_suffix(".lock"))
 
     @contextmanager
     def hold(self, row: LockRow, sleep: Callable[[float], None] = time.sleep) -> Iterator[None]:
@@ -164,12 +165,14 @@ class Cache:
         with self.writing():
             handles = [os.open(one.part, os.O_RDWR | os.O_CLOEXEC) for one in fetched]
             try:
-                for handle in handles:  # all are written out at once, so that the syncs share one journal commit
-                    if len(handles) > 1 and hasattr(os, "posix_fadvise"):
-                        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
                 for handle in handles:
-                    os.fsync(handle)
                     os.fchmod(handle, 0o444)
+                    start_writing(handle, 0, 0)
+                if len(handles) == 1:
+                    os.fsync(handles[0])
+                else:  # syncs at the same time share commits of the journal and flushes of the disk
+                    with ThreadPoolExecutor(min(len(handles), _SYNCS)) as pool:
+                        list(pool.map(os.fsync, handles))
             finally:
                 for handle in handles:
                     os.close(handle)
@@ -278,11 +281,11 @@ class Cache:
             path.unlink(missing_ok=True)
         for path in self._files("parts"):
             if path.suffix == ".part" and path.stat().st_mtime < now - 86400 * PART_DAYS:
-                with contextlib.suppress(LockedError):
-                    lock = acquire(path.with_suffix(".lock"), path.name, wait_s=0)
+                held = _try_lock(path.with_suffix(".lock"))
+                if held:
                     path.unlink(missing_ok=True)
                     path.with_suffix(".json").unlink(missing_ok=True)
-                    lock.release()
+                    held.release()
 
     def check(self) -> list[Entry]:
         """Read every file again and return those whose bytes are no longer what their name says."""
@@ -295,6 +298,42 @@ class Cache:
                 with contextlib.suppress(OSError):  # reading it was no use of it
                     os.utime(entry.path, ns=(state.st_atime_ns, state.st_mtime_ns))
         return damaged
+
+
+class Held:
+    """A held lock file; the kernel frees it when its holder dies."""
+
+    def __init__(self, handle: int, path: Path):
+        self._handle, self._path = handle, path
+
+    def release(self) -> None:
+        """Delete the lock file, while it is held, and free it."""
+        self._path.unlink(missing_ok=True)
+        os.close(self._handle)
+
+
+def _try_lock(path: Path) -> Held | None:
+    """Lock ``path``; None if somebody holds it."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(path), os.fstat(handle)):
+                    return Held(handle, path)
+        except BlockingIOError:
+            os.close(handle)
+            return None
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)  # its last holder has deleted it since it was opened
+
+
+def start_writing(handle: int, offset: int, length: int) -> None:
+    """Let the system write these bytes of an open file to disk now, so that a later sync has little left to do."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(handle, offset, length, os.POSIX_FADV_DONTNEED)
 
 
 def wrong(row: LockRow, size: int, sha256: str, md5: str) -> str:

@@ -85,6 +85,7 @@ class _Many:
         self.found: dict[str, Path] = {}
         self.failed: list[SeqmillError] = []
         self._stop = threading.Event()
+        self._dead: set[str] = set()  # hosts that used up all attempts for one file get one for each other file
         # who injects a sleep of its own (tests) keeps it
         self._retry = replace(web.retry, sleep=self._sleep) if web.retry.sleep is time.sleep else web.retry
 
@@ -143,7 +144,16 @@ class _Many:
         path = self.cache.find(row)
         if path:
             self._came(row.bytes)
-        return path or _fetch(row, self.web, self.cache, self._came, self._retry)
+        if path:
+            return path
+        host = urlsplit(row.url).netloc
+        retry = replace(self._retry, attempts=1) if host in self._dead else self._retry
+        try:
+            return _fetch(row, self.web, self.cache, self._came, retry)
+        except FailedAttempt as failed:
+            if failed.again:
+                self._dead.add(host)
+            raise
 
     def _batch(self, rows: list[LockRow]) -> list[LockRow]:
         """Download small files and take them in together; returns those that somebody else downloads just now.
@@ -180,7 +190,10 @@ def _all_failed(failed: list[SeqmillError], count: int) -> SeqmillError:
 
 
 def _fetch(row: LockRow, web: Web, cache: Cache, count: Count, retry: Retry | None = None) -> Fetched:
-    """Download into the part of a row that the caller holds. Raises RemoteError that names track and file."""
+    """Download into the part of a row that the caller holds.
+
+    Raises FailedAttempt that names track and file; ``again`` if it is the host that is in trouble.
+    """
     part_path = cache.part(row)
     wanted = Wanted(
         file=row.file,
@@ -196,8 +209,8 @@ def _fetch(row: LockRow, web: Web, cache: Cache, count: Count, retry: Retry | No
     except RemoteError as error:
         status = getattr(error, "status", None)
         hint = "; it may have been withdrawn: 'seqmill refresh' asks its portal" if status in _WITHDRAWN else ""
-        where = f"{row.name}: {row.file}"
-        raise FailedAttempt(where, f"{error.message}{hint} ({error.where})", again=False, status=status) from None
+        where, again = f"{row.name}: {row.file}", isinstance(error, FailedAttempt) and status not in _WITHDRAWN
+        raise FailedAttempt(where, f"{error.message}{hint} ({error.where})", again=again, status=status) from None
     return Fetched(part_path, row, sha256, md5)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections import Counter
 from urllib.parse import parse_qs
 
@@ -297,3 +298,31 @@ def test_a_sheet_of_a_search_can_be_locked(portal, tmp_path, capsys, caplog):
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(said) == 1 and "group main, TF ChIP-seq: output_type differs ('read-depth normalized sig" in said[0]
     assert main(["lock", "--check"]) == 0
+
+
+def test_the_recorded_lists_of_other_kinds(test_data):
+    """Lists of annotations, series and publications have other columns; the batch download's list has no columns."""
+    folder = test_data / "metadata/encoded_inserts"
+    for name, column in (
+        ("annotation_metadata", "File type"),
+        ("series_metadata", "Experiment accession"),
+        ("publication_data_metadata", "File format type"),
+    ):
+        with pytest.raises(InputError, match=f"column '{column}' missing; expected the metadata.tsv of a batch downlo"):
+            read_metadata(folder / f"expected_{name}.tsv")
+    with pytest.raises(InputError, match=r"is the list of links \(files\.txt\)"):
+        read_metadata(folder / "expected_batch_download.tsv")
+    assert len(read_metadata(folder / "expected_metadata_file_size_inequality.tsv")) > 10
+
+
+def test_the_recorded_answer_of_a_search(test_data, tmp_path):
+    """Its form is the one that is read (@graph, total); what it found are series, which no sheet can hold."""
+    text = (test_data / "metadata/encoded_testdata/experiment-search.js").read_text()
+    answer = text.partition("multiple_types:")[2].rpartition("};")[0]
+    answer = json.loads(re.sub(r",(\s*[}\]])", r"\1", answer))
+    with portal_with(tmp_path) as (_, sources, ask):
+        ask.portal.add("/encode/search/", answer)
+        found = search(QUERY.text, ask.web, sources)
+    assert len(found) == len(answer["@graph"]) == answer["total"]
+    with pytest.raises(RemoteError, match="field 'file_format' missing in the portal's answer"):
+        sheet_rows(found)

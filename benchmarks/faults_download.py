@@ -22,7 +22,7 @@ from portal import Fault, Portal
 from portal.campaign import CELLS, ours, peak_rate, plain_requests, run_cell, wget, world
 from portal.killed import kill_trials
 
-WORKERS = 16
+WORKERS = 32
 LIMIT_PER_S = 5
 
 

@@ -43,6 +43,10 @@ class Trial:
     gap_s: float = 0
 
 
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())
+
+
 @dataclass
 class World:
     """Where trials happen: the portal, a server that nobody configured, and a folder of addresses for one client."""
@@ -52,7 +56,7 @@ class World:
     client: str
 
     def path(self, cell: str, number: int) -> str:
-        return f"/encode_files/{self.client}/{cell}/{number}/stand-in.bigWig"
+        return f"/encode_files/{_slug(self.client)}/{cell}/{number}/stand-in.bigWig"
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Cell:
     @property
     def slug(self) -> str:
         """The name as a part of an address and of a folder."""
-        return re.sub(r"[^a-z0-9]+", "-", self.name.lower())
+        return _slug(self.name)
 
 
 def _serve(world: World, rng: random.Random, path: str, *faults: tuple[Fault, int | None], **told: Any) -> Trial:
@@ -313,6 +317,7 @@ def _loop(world: World, rng: random.Random, path: str) -> Trial:
 
 _SERVER_ERRORS = (500, 502, 503, 504)
 CELLS = (
+    Cell("none", "no fault", _serve),
     Cell("F6", "truncated, Content-Length", _truncated("length")),
     Cell("F6", "truncated, no length", _truncated("none")),
     Cell("F6", "truncated, chunked without end", _truncated("chunked")),

@@ -60,13 +60,13 @@ lint: env ## ruff, snakefmt, snakemake --lint, types
 slurm-demo: env ## Run the demo through a real one-node Slurm on this machine (root)
 	@bash profiles/slurm/demo.sh
 
-bench-%: env ## One benchmark: ingest, memory-ingest, dataset, graph, verify, step, variants, refresh; writes benchmarks/results/NAME.json
+bench-%: env ## One benchmark: ingest, memory-ingest, dataset, graph, verify, step, variants, refresh, download; writes benchmarks/results/NAME.json
 	@python benchmarks/bench_$(subst -,_,$*).py
 
 real-%: env ## One run on real data (SEQMILL_TEST_DATA): datasets, modalities, hg38_mini, hg19_chr1, tasks, yeast, qtl, satmut, reports
 	@python benchmarks/real_$(subst -,_,$*).py
 
-faults-%: env ## One fault campaign: demo
+faults-%: env ## One fault campaign: demo, download
 	@python benchmarks/faults_$(subst -,_,$*).py
 
 .PHONY: generated

@@ -85,13 +85,14 @@ class Fault:
             head = head.replace(b"Content-Length: 0\r\n", b"Connection: close\r\n")
         hold(closing, self.before_s)
         connection.sendall(head)
+        start = time.monotonic()
         sent = len(body) if self.cut is None else min(int(len(body) * self.cut), max(len(body) - 1, 0))
         for first in range(0, sent, self.piece):
             piece = body[first : min(first + self.piece, sent)]
             connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece) if self.framing == "chunked" else piece)
             seen.sent += len(piece)
             if self.bytes_per_s:
-                hold(closing, len(piece) / self.bytes_per_s)
+                hold(closing, start + seen.sent / self.bytes_per_s - time.monotonic())
         if self.cut is None:
             if self.framing == "chunked":
                 connection.sendall(b"0\r\n\r\n")

@@ -101,6 +101,21 @@ def test_old_form_of_the_same_answer(archives, ask, portal, test_data):
     assert row.md5 == "711b699d1b22f20ea37eb331b115a5dc"
 
 
+def test_the_form_of_today_and_never_the_file_without_qualities(archives, ask):
+    """NCBI calls the file 'SRA Normalized' by now, and lists one of made-up qualities, 'SRA Lite', before it."""
+    package = archives.packages["SRR6835844"].decode().replace('semantic_name="run"', 'semantic_name="SRA Normalized"')
+    lite = (
+        '<SRAFile cluster="public" filename="SRR6835844.lite" md5="none" semantic_name="SRA Lite" size="1">'
+        '<Alternatives access_type="anonymous" free_egress="worldwide" org="NCBI" url="https://example.org/x"/></SRAFile>'
+    )
+    archives.packages["SRR6835844"] = package.replace("<SRAFiles>", f"<SRAFiles>{lite}").encode()
+    (row,) = ask("SRR6835844")
+    assert (row.file, row.md5) == ("SRR6835844.sra", "711b699d1b22f20ea37eb331b115a5dc")
+    archives.packages["SRR6835844"] = package.replace('"SRA Normalized"', '"SRA Lite"').encode()
+    with pytest.raises(InputError, match="NCBI offers its full file with credentials or payment only"):
+        ask("SRR6835844")
+
+
 def test_sra_file_where_that_is_preferred(archives, ask, portal):
     (row,) = ask("SRX3791763", {"ena_first": False})
     assert row.file == "SRR6835844.sra"
@@ -147,7 +162,7 @@ def test_paid_and_controlled_runs_are_refused(archives, ask, change):
     else:
         text = text.replace('is_public="true"', 'is_public="false"')
     archives.packages["SRR6835844"] = text.encode()
-    expected = r"with credentials or payment only \(dbGaP, requester pays\); refused"
+    expected = r"with credentials or payment only, if at all \(dbGaP, requester pays\); refused"
     with pytest.raises(InputError, match=expected if change == "payment" else "unknown, private, or suppressed"):
         ask("SRR6835844")
 

@@ -12,6 +12,8 @@ from seqmill.sources.web import Web
 
 _BATCH = 100  # accessions a request; longer ones would need POST
 _BUCKET = "sra-pub-run-odp.s3.amazonaws.com"
+# What NCBI calls a run's file with all qualities, before 2022 and since; "SRA Lite" has made-up ones.
+_FULL = ("run", "SRA Normalized")
 # Index of Entrez that an accession is looked up in, by how it begins.
 _INDEX = {"PRJ": "BioProject", "SAM": "BioSample"}
 
@@ -118,7 +120,7 @@ def _run(package: ElementTree.Element, run: ElementTree.Element, sources: Source
 def _sra_file(name: str, run: ElementTree.Element, sources: Sources) -> tuple[RunFile, ...]:
     """The SRA file of a run, where it can be had by everybody."""
     for file in run.iter("SRAFile"):
-        if file.get("semantic_name") != "run":
+        if file.get("semantic_name") not in _FULL:
             continue
         places = [
             place.get("url", "")

@@ -121,7 +121,9 @@ def _some(names: list[str]) -> str:
 def _check(run: Run, asked: Asked, sources: Sources, where: str) -> None:
     if not run.files:
         raise InputError(
-            where, f"{run.run}: NCBI offers its file with credentials or payment only (dbGaP, requester pays); refused"
+            where,
+            f"{run.run}: NCBI offers its full file with credentials or payment only, if at all (dbGaP, requester pays); "
+            "refused",
         )
     size = sum(file.bytes for file in run.files)
     if size > sources.max_run_gb * 1e9:

@@ -203,7 +203,10 @@ def _effects(verb: Verb) -> None:
 def _sheets(verbs: "argparse._SubParsersAction", configured: argparse.ArgumentParser) -> None:
     """Arguments of sheets made from what portals have."""
     text = "write a track sheet from what a portal has"
-    sheet = verbs.add_parser("sheet", help=text, description=text.capitalize() + ".")
+    sheet = verbs.add_parser(
+        "sheet", help=text, description=text.capitalize() + ".",
+        epilog=EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     sheet.set_defaults(run=_later("sheet", "sheet"))
     what = sheet.add_subparsers(dest="what", metavar="PORTAL", required=True)
     text = "one row a file that a search of the ENCODE portal finds; words as the portal writes them"

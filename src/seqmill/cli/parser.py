@@ -210,7 +210,7 @@ def _sheets(verbs: "argparse._SubParsersAction", configured: argparse.ArgumentPa
     sheet.set_defaults(run=_later("sheet", "sheet"))
     what = sheet.add_subparsers(dest="what", metavar="PORTAL", required=True)
     text = "one row a file that a search of the ENCODE portal finds; words as the portal writes them"
-    encode = what.add_parser("encode", help=text, description=text.capitalize() + ".", parents=[configured])
+    encode = what.add_parser("encode", help=text, description=f"{text[0].upper()}{text[1:]}.", parents=[configured])
     for name, example in (
         ("--assay", "assay title, e.g. 'TF ChIP-seq'"),
         ("--biosample", "term name, e.g. K562"),
@@ -241,7 +241,10 @@ def _sheets(verbs: "argparse._SubParsersAction", configured: argparse.ArgumentPa
 def _caches(verbs: "argparse._SubParsersAction", configured: argparse.ArgumentParser) -> None:
     """Arguments of the cache."""
     text = "list, prune or check the cache of fetched files"
-    cache = verbs.add_parser("cache", help=text, description=text.capitalize() + ".")
+    cache = verbs.add_parser(
+        "cache", help=text, description=text.capitalize() + ".",
+        epilog=EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     cache.set_defaults(run=_later("cache", "cache"))
     what = cache.add_subparsers(dest="what", metavar="WHAT", required=True)
 

@@ -57,6 +57,8 @@ class Part:
         with contextlib.suppress(OSError):  # a full disk: the part is not continued, which is all that is lost
             if error[0] is not None and self.offset:
                 self.note()
+            elif error[0] is not None:
+                self.path.unlink(missing_ok=True)
         self._forget()
         os.close(self._file)
 

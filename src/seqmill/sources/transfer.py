@@ -158,9 +158,10 @@ class Transfer:
         if not part.offset:
             return {}
         asked = {"range": f"bytes={part.offset}-"}
-        if part.came_from(url) and part.validator and (self.wanted.pinned or part.validator.startswith('"')):
+        sure = self.wanted.pinned or part.validator.startswith('"')
+        if part.size is not None and part.validator and sure and part.came_from(url):
             return {**asked, "if-range": part.validator}
-        if self.wanted.pinned and part.size is not None:  # another address of the same bytes: the checksum judges
+        if part.size is not None and self.wanted.pinned:  # another address of the same bytes: the checksum judges
             return asked
         part.restart()
         return {}

@@ -290,6 +290,7 @@ def test_geo_without_runs(archives, ask):
         ({"fastq_bytes": "12;0"}, "the archive says that the file has 0 bytes"),
         ({"fastq_md5": "be7e88cf6f6fd90f1b1170f1cb367123;none"}, "md5 'none' is none"),
         ({"read_count": "-1"}, "field 'read_count' holds '-1'"),
+        ({"experiment_accession": "SRX1 x"}, "'SRX1 x' is no accession"),
         ({"run_accession": "SRR1"}, "ENA's answer is of 'SRR1'"),
     ],
 )
@@ -317,6 +318,12 @@ def test_addresses_are_checked(archives, ask, place):
         ask("SRR8426358")
 
 
+def test_texts_of_strangers_are_one_line(archives, ask):
+    archives.runs["SRR8426358"].update(sample_title="a\u2028b\x85c\x1bd", last_updated="soon")
+    row = ask("SRR8426358")[0]
+    assert (row.biosample, row.date) == ("a b c d", "")
+
+
 def test_missing_field_is_named(archives, ask, portal):
     portal.add("/ena/filereport", Reply(200, {}, b"run_accession\tfastq_ftp\nSRR8426358\t\n"))
     with pytest.raises(
@@ -335,6 +342,7 @@ def test_a_page_instead_of_a_report(archives, ask, portal):
     ("content", "said"),
     [
         (b'<!DOCTYPE a [<!ENTITY b "bb">]><EXPERIMENT_PACKAGE_SET/>', "declares a document type"),
+        ("<!DOCTYPE a><EXPERIMENT_PACKAGE_SET/>".encode("utf-16"), "is no UTF-8"),
         (b"<EXPERIMENT_PACKAGE_SET>", "is no XML"),
         (b"<html/>", "is <html>, expected <EXPERIMENT_PACKAGE_SET>"),
     ],
@@ -356,3 +364,9 @@ def test_geo_answers_of_another_form(archives, ask, portal, path):
     portal.add(f"/eutils/{path}.fcgi", {"error": "API rate limit exceeded"})
     with pytest.raises(RemoteError, match=r"field '(idlist|result)' missing in NCBI's answer"):
         ask("GSE93374")
+
+
+def test_a_search_of_too_many_results_is_not_cut(ask, portal, archives):
+    portal.add("/eutils/esearch.fcgi", {"esearchresult": {"count": "20000", "idlist": ["1"]}})
+    with pytest.raises(RemoteError, match=r"NCBI search SRP1\[Accession\]: 20000 results; at most 10,000 are taken"):
+        ask("SRP1")

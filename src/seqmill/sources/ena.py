@@ -95,8 +95,7 @@ def read_runs(accession: str, web: Web, sources: Sources) -> list[Run]:
     answer = web.get(f"{sources.portals.ena}/filereport", params=parameters, allow=(200, *NOTHING))
     if answer.status in NOTHING:
         return []
-    lines = answer.content.decode("utf-8", "replace").splitlines()
-    lines = [line for line in lines if line.strip()]
+    lines = [line.rstrip("\r") for line in answer.content.decode("utf-8", "replace").split("\n") if line.strip()]
     if not lines:
         return []
     header = lines[0].split("\t")
@@ -121,16 +120,16 @@ def _run(accession: str, cells: Mapping[str, str], sources: Sources) -> Run:
         raise RemoteError(name, "ENA's answer has unequal numbers of FASTQ addresses, checksums and sizes")
     return Run(
         run=name,
-        experiment=cells["experiment_accession"],
-        sample=cells.get("secondary_sample_accession") or cells.get("sample_accession", ""),
-        study=cells.get("secondary_study_accession", ""),
+        experiment=accession_of(name, cells["experiment_accession"]),
+        sample=accession_of(name, cells.get("secondary_sample_accession") or cells.get("sample_accession", "")),
+        study=accession_of(name, cells.get("secondary_study_accession", "")),
         layout=cells["library_layout"].upper(),
-        strategy=cells["library_strategy"],
-        title=cells.get("sample_title", ""),
-        organism=cells.get("scientific_name", ""),
+        strategy=one_line(cells["library_strategy"]),
+        title=one_line(cells.get("sample_title", "")),
+        organism=one_line(cells.get("scientific_name", "")),
         reads=whole(name, "read_count", cells["read_count"] or "0"),
         bases=whole(name, "base_count", cells["base_count"] or "0"),
-        date=cells.get("last_updated", "")[:10],
+        date=date_of(cells.get("last_updated", "")),
         files=tuple(_file(name, place, md5, size, sources) for place, md5, size in zip(*lists)),
     )
 
@@ -143,6 +142,24 @@ def _file(run: str, place: str, md5: str, size: str, sources: Sources) -> RunFil
     if parts.netloc != "ftp.sra.ebi.ac.uk" or not named or not _PATH.fullmatch(parts.path) or parts.query:
         raise RemoteError(run, f"ENA's answer has {place[:100]!r}, no address of a FASTQ file of the run")
     return RunFile(file, sources.portals.ena_files + parts.path, positive(run, size), checked_md5(run, md5))
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks, tabs and control characters, which a table cannot hold."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def date_of(text: str) -> str:
+    """Day (YYYY-MM-DD) that a text begins with, '' if none."""
+    found = re.match(r"\d{4}-\d\d-\d\d", text)
+    return found.group() if found else ""
+
+
+def accession_of(where: str, text: str) -> str:
+    """The text, if it is an accession or empty. Raises RemoteError."""
+    if not re.fullmatch(r"[A-Z]{3,5}\d+|", text):
+        raise RemoteError(where, f"{text[:40]!r} is no accession")
+    return text
 
 
 def whole(where: str, field: str, text: str) -> int:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from seqmill.config.portals import Sources
 from seqmill.runtime.errors import RemoteError
-from seqmill.sources.ena import RUN, Run, RunFile, checked_md5, positive, whole
+from seqmill.sources.ena import RUN, Run, RunFile, accession_of, checked_md5, date_of, one_line, positive, whole
 from seqmill.sources.web import Web
 
 _BATCH = 100  # accessions a request; longer ones would need POST
@@ -27,12 +27,14 @@ def _json(program: str, where: str, web: Web, sources: Sources, **parameters: st
 
 
 def search(database: str, term: str, web: Web, sources: Sources, *, most: int = 100) -> list[str]:
-    """Identifiers (UIDs) that a search finds, at most ``most``."""
+    """Identifiers (UIDs) that a search finds. Raises RemoteError for more than ``most``."""
     where = f"NCBI search {term}"
     answer = _json("esearch", where, web, sources, db=database, term=term, retmax=str(most))
     found = answer.get("esearchresult") or {}
     if "idlist" not in found:
         raise RemoteError(where, "field 'idlist' missing in NCBI's answer")
+    if whole(where, "count", str(found.get("count", "0"))) > most:
+        raise RemoteError(where, f"{found['count']} results; at most {most:,} are taken")
     return [uid for uid in found["idlist"] if re.fullmatch(r"\d+", str(uid))]
 
 
@@ -78,8 +80,10 @@ def _packages(content: bytes, where: str, sources: Sources) -> list[Run]:
     """Runs of an EXPERIMENT_PACKAGE_SET. A document type is refused: entities can blow up a small document."""
     if not content.strip():
         return []
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise RemoteError(where, "NCBI's answer declares a document type; expected an EXPERIMENT_PACKAGE_SET")
+    if b"<!DOCTYPE" in content or b"<!ENTITY" in content or b"\0" in content:
+        raise RemoteError(
+            where, "NCBI's answer declares a document type or is no UTF-8; expected an EXPERIMENT_PACKAGE_SET"
+        )
     try:
         root = ElementTree.fromstring(content)
     except ElementTree.ParseError as error:
@@ -102,16 +106,16 @@ def _run(package: ElementTree.Element, run: ElementTree.Element, sources: Source
     layout = package.find(".//LIBRARY_LAYOUT")
     return Run(
         run=name,
-        experiment="" if experiment is None else experiment.get("accession", ""),
-        sample="" if sample is None else sample.get("accession", ""),
-        study="" if study is None else study.get("accession", ""),
+        experiment="" if experiment is None else accession_of(name, experiment.get("accession", "")),
+        sample="" if sample is None else accession_of(name, sample.get("accession", "")),
+        study="" if study is None else accession_of(name, study.get("accession", "")),
         layout="" if layout is None or not len(layout) else layout[0].tag,
-        strategy=package.findtext(".//LIBRARY_STRATEGY", ""),
-        title="" if sample is None else sample.findtext("TITLE", ""),
-        organism=package.findtext(".//SCIENTIFIC_NAME", ""),
+        strategy=one_line(package.findtext(".//LIBRARY_STRATEGY", "")),
+        title="" if sample is None else one_line(sample.findtext("TITLE", "")),
+        organism=one_line(package.findtext(".//SCIENTIFIC_NAME", "")),
         reads=whole(name, "total_spots", run.get("total_spots") or "0"),
         bases=whole(name, "total_bases", run.get("total_bases") or "0"),
-        date=run.get("published", "")[:10],
+        date=date_of(run.get("published", "")),
         format="sra",
         files=_sra_file(name, run, sources),
     )
@@ -127,9 +131,8 @@ def _sra_file(name: str, run: ElementTree.Element, sources: Sources) -> tuple[Ru
             for place in file.iter("Alternatives")
             if place.get("access_type") == "anonymous" and place.get("free_egress") == "worldwide"
         ]
-        places = sorted(
-            {url for url in places if url.startswith("https://")}, key=lambda url: (_BUCKET not in url, url)
-        )
+        plain = {url for url in places if re.fullmatch(r"https://[^?#,\s]+", url)}
+        places = sorted(plain, key=lambda url: (_BUCKET not in url, url))
         parts = [urlsplit(url) for url in places]
         places = [sources.portals.sra_files + part.path if part.netloc == _BUCKET else part.geturl() for part in parts]
         if not places:

@@ -25,9 +25,8 @@ def at_sra(accession: str, web: Web, sources: Sources, where: str) -> str:
     WithdrawnError : GEO does not know it.
     InputError : it has no sequencing runs, or those of several studies.
     """
-    uids = eutils.search("gds", f"{accession}[GEO Accession]", web, sources)
+    uids = eutils.search("gds", f"{accession}[GEO Accession] AND {accession[:3].lower()}[Entry Type]", web, sources)
     entries = eutils.summaries("gds", uids, web, sources) if uids else []
-    # A search finds series, platforms and samples that belong together; one of them is meant.
     found = [entry for entry in entries if entry.get("accession") == accession]
     if not found:
         status = "unknown or private"

@@ -88,7 +88,7 @@ def find_runs(accession: str, web: Web, sources: Sources, where: str) -> list[Ru
             raise WithdrawnError(
                 where,
                 f"{_some(missing) or accession}: {said}NCBI has no public run: {UNKNOWN}",
-                accession=accession,
+                accession=missing[0] if missing else accession,
                 status=UNKNOWN,
             )
         runs += [_allowed(run, web, where) for run in at_ncbi]
@@ -122,8 +122,8 @@ def _check(run: Run, asked: Asked, sources: Sources, where: str) -> None:
     if not run.files:
         raise InputError(
             where,
-            f"{run.run}: NCBI offers its full file with credentials or payment only, if at all (dbGaP, requester pays); "
-            "refused",
+            f"{run.run}: NCBI offers its full file with credentials or payment only, if at all "
+            "(dbGaP, requester pays); refused",
         )
     size = sum(file.bytes for file in run.files)
     if size > sources.max_run_gb * 1e9:
@@ -178,7 +178,7 @@ def _rows(run: Run, asked: Asked, source: str) -> list[LockRow]:
         bytes=0,
         format=run.format,
         assay=run.strategy,
-        biosample=" ".join(run.title.split()),
+        biosample=run.title,
         experiment=run.experiment,
         run=run.run,
         reads=run.reads,

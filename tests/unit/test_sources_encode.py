@@ -102,6 +102,21 @@ def test_a_revoked_file_says_why_and_what_takes_its_place(tmp_path):
     assert error.value.status == "revoked" and error.value.successors == ("TSTFF009AAA",)
 
 
+def test_words_of_the_portal_stay_on_their_line(tmp_path):
+    """Nothing that an answer holds may end a line of a message or move a terminal's cursor."""
+    links = ["/files/TSTFF009AAA/", "/files/a\nERROR b/", "/files/\x1b[2J/"]
+    with portal_with(tmp_path) as (encode, _, ask):
+        accession = encode.add_file(status="revoked", revoke_detail="a\nERROR\x1b[2J b", superseded_by=links)
+        with pytest.raises(WithdrawnError) as error:
+            ask(accession)
+        assert "status revoked (reason: a ERROR [2J b), superseded by TSTFF009AAA; only" in str(error.value)
+        assert str(error.value).isprintable()
+        encode.change(accession, status="released", output_type="x\ny\x1b[2J", superseded_by=[])
+        with pytest.raises(InputError, match=r"output_type 'x y \[2J', the sheet says 'raw signal'$"):
+            ask(accession, output_type="raw signal")
+        assert ask(accession)[0].output_type == "x y [2J"
+
+
 def test_a_replaced_file_is_not_taken_for_its_successor(tmp_path):
     with portal_with(tmp_path) as (encode, _, ask):
         old, new = encode.add_file(), encode.add_file()
@@ -227,7 +242,7 @@ def test_an_answer_of_another_record_is_refused(tmp_path):
     with portal_with(tmp_path) as (encode, _, ask):
         one, two = encode.add_file(), encode.add_file()
         encode.files[one]["accession"] = two
-        with pytest.raises(RemoteError, match=f"^{one}: the portal's answer is of {two}$"):
+        with pytest.raises(RemoteError, match=f"^{one}: the portal's answer is of '{two}'$"):
             ask(one)
 
 

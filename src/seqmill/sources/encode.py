@@ -146,7 +146,7 @@ def fetch_record(path: str, accession: str, web: Web, sources: Sources, where: s
     found = accession_of(record)
     if found != accession:
         if accession not in (record.get("alternate_accessions") or []):
-            raise RemoteError(accession, f"the portal's answer is of {found:.60}")
+            raise RemoteError(accession, f"the portal's answer is of {found!r:.60}")
         raise WithdrawnError(
             where,
             f"{accession}: status replaced, superseded by {found}; name that one",

@@ -18,6 +18,7 @@ from seqmill.sources.encode_file import (
     format_problem,
     kind_of,
     need,
+    one_line,
     read_replicates,
     replicates_of,
     status_problem,
@@ -204,7 +205,7 @@ def candidates(records: Sequence[Record], experiment: Record | None = None) -> s
         if isinstance(a, dict)
     }
     head = ("accession", "format", "output type", "assembly", "replicates", "preferred", "status", "analysis")
-    rows = [head]
+    rows: list[tuple[str, ...]] = [head]
     for record in sorted(records, key=lambda r: (kind_of(r), str(r.get("output_type")), replicates_of(r))):
         analyses = accessions_in(record.get("analyses"))
         rows.append(
@@ -220,7 +221,7 @@ def candidates(records: Sequence[Record], experiment: Record | None = None) -> s
             )
         )
     left = len(rows) - 1 - _SHOWN
-    rows = rows[: _SHOWN + 1]
+    rows = [tuple(one_line(cell)[:60] for cell in row) for row in rows[: _SHOWN + 1]]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     lines = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
     return "\n".join(lines + ([f"  … and {left} more"] if left > 0 else []))

@@ -36,6 +36,7 @@ LICENCE = "ENCODE data use policy"
 BUCKET = "s3://encode-public/"
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _LINK = re.compile(r"/files/([A-Za-z0-9._-]+)/@@download/([A-Za-z0-9._-]+)")
+_NAME = re.compile(r"[A-Za-z0-9._:%-]{1,128}")
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9/._-]*")
 
 
@@ -97,7 +98,7 @@ def accessions_in(value: Any) -> list[str]:
     for item in value if isinstance(value, list) else [value] if value else []:
         path = item.get("@id") or item.get("accession") or "" if isinstance(item, dict) else str(item)
         found.append(path.strip("/").rpartition("/")[2])
-    return sorted(name for name in set(found) if name)
+    return sorted(name for name in set(found) if _NAME.fullmatch(name))
 
 
 def replicates_of(record: Record) -> str:
@@ -120,10 +121,10 @@ def status_problem(record: Record, allow_archived: bool) -> tuple[str, str]:
     status = need(record, "status")
     if status == "released" or (status == "archived" and allow_archived):
         return "", ""
-    said = f"status {status}"
+    said = reason = f"status {one_line(status):.40}"
     detail = record.get("revoke_detail") or record.get("content_error_detail")
     if detail:
-        said += f" (reason: {_text(detail):.200})"
+        said += f" (reason: {one_line(detail):.200})"
     others = accessions_in(record.get("superseded_by"))
     if others:
         said += f", superseded by {', '.join(others)}"
@@ -131,7 +132,7 @@ def status_problem(record: Record, allow_archived: bool) -> tuple[str, str]:
         said += "; set sources.allow_archived: true to use it all the same"
     else:
         said += "; only released files are used"
-    return f"status {status}", said
+    return reason, said
 
 
 def availability_problem(record: Record) -> tuple[str, str]:
@@ -158,7 +159,7 @@ def format_problem(record: Record, wanted: str) -> str:
     found = need(record, "file_format")
     if found.lower() == file_format.lower() and file_type in ("", record.get("file_format_type") or ""):
         return ""
-    return f"file_format {kind_of(record)}, need {f'{file_format} {file_type}'.strip()}"
+    return f"file_format {one_line(kind_of(record)):.80}, need {f'{file_format} {file_type}'.strip()}"
 
 
 def unusable(record: Record, asked: Asked, allow_archived: bool = False) -> tuple[str, str]:
@@ -174,11 +175,14 @@ def unusable(record: Record, asked: Asked, allow_archived: bool = False) -> tupl
     if text:
         return "format", text
     if asked.assembly and record.get("file_format") not in NO_ASSEMBLY:
-        text = assembly_problem(str(record.get("assembly") or ""), asked.assembly)
+        text = assembly_problem(one_line(record.get("assembly") or "")[:40], asked.assembly)
         if text:
             return "assembly", text
     if asked.output_type and need(record, "output_type").lower() != asked.output_type.strip().lower():
-        return "output_type", f"output_type '{record['output_type']}', the sheet says '{asked.output_type}'"
+        return (
+            "output_type",
+            f"output_type '{one_line(record['output_type']):.80}', the sheet says '{asked.output_type}'",
+        )
     if asked.replicates and replicates_of(record) != read_replicates(asked.replicates, asked.where):
         return "replicates", f"replicates '{replicates_of(record)}', the sheet says '{asked.replicates}'"
     return "", ""
@@ -244,10 +248,10 @@ def make_row(
         bytes=size,
         md5=md5,
         status=need(record, "status"),
-        assembly=_text(record.get("assembly") or ""),
-        output_type=_text(need(record, "output_type")),
-        format=_text(kind_of(record)),
-        assay=_text(record.get("assay_title") or around.get("assay_title") or ""),
+        assembly=one_line(record.get("assembly") or ""),
+        output_type=one_line(need(record, "output_type")),
+        format=one_line(kind_of(record)),
+        assay=one_line(record.get("assay_title") or around.get("assay_title") or ""),
         target=target_of(record) or target_of(around),
         biosample=biosample_of(record) or biosample_of(around),
         experiment=experiment if is_accession(experiment, "SR", tests=True) else "",
@@ -272,7 +276,7 @@ def _date(record: Record) -> str:
     return day if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", day) else ""
 
 
-def _text(value: Any) -> str:
+def one_line(value: Any) -> str:
     """A value as one line of text that any file can hold."""
     text = ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
@@ -281,13 +285,13 @@ def _text(value: Any) -> str:
 def target_of(record: Record) -> str:
     """Label of the target ('CTCF'), '' where there is none."""
     target = record.get("target")
-    return _text(target.get("label", "")) if isinstance(target, dict) else ""
+    return one_line(target.get("label", "")) if isinstance(target, dict) else ""
 
 
 def biosample_of(record: Record) -> str:
     """Name of the biosample ('K562'), '' where the record only links to it."""
     ontology = record.get("biosample_ontology")
-    return _text(ontology.get("term_name", "")) if isinstance(ontology, dict) else ""
+    return one_line(ontology.get("term_name", "")) if isinstance(ontology, dict) else ""
 
 
 def _mirror(record: Record, encode_files: str) -> str:

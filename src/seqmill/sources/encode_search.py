@@ -22,6 +22,7 @@ from seqmill.sources.encode_file import (
     check_shape,
     kind_of,
     need,
+    one_line,
     replicates_of,
     target_of,
 )
@@ -258,7 +259,7 @@ def sheet_rows(records: Sequence[Record], genome: str = "", *, tests: bool = Fal
 
 
 def _cell(value: object) -> str:
-    return " ".join(str(value or "").split())
+    return one_line(value or "")
 
 
 def _name(record: Record, strand: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.portal import Portal
+from tests.portal.ena import Archives
 
 from seqmill.config.lock import LockRow
 from seqmill.runtime.errors import DamageError, InputError, WorkerError
@@ -219,12 +220,11 @@ def test_settings_of_the_user_are_not_used(stubs, monkeypatch):
 # ---- through the lock
 
 
-def test_from_the_open_bucket_to_a_folder_of_fastq(real, tmp_path):
+def test_from_the_open_bucket_to_a_folder_of_fastq(real, tmp_path, test_data):
     """The row is made of the file's own size and md5: no answer that was recorded describes this run."""
     with Portal() as portal:
-        content = real.read_bytes()
-        url = portal.add(f"/sra_files/sra/{RUN}/{RUN}", real)
-        pinned = row(url=url, bytes=len(content), md5=hashlib.md5(content).hexdigest(), format="sra", reads=SPOTS)
+        served = Archives(portal, test_data / "metadata").serve_sra(RUN, real)
+        pinned = row(**served, format="sra", reads=SPOTS)
         sources = portal.sources(tmp_path)
         fetch(tmp_path / "results/t", [pinned], sources)
         (file,) = local_files(tmp_path / "results/t")

@@ -10,11 +10,12 @@ import pytest
 from seqmill.config.lock import LockRow
 from seqmill.runtime.errors import RemoteError
 from seqmill.sources.cache import Cache
+from seqmill.sources.download import download_many
 from seqmill.sources.web import Web
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from portal import Fault, Portal, stand_in
-from portal.campaign import CELLS, ours, peak_rate, plain_requests, run_cell, world
+from portal.campaign import CELLS, ours, peak_at_once, peak_rate, plain_requests, run_cell, world
 from portal.cells import Cell
 from portal.files import lock_row
 from portal.killed import kill_trials
@@ -86,6 +87,29 @@ def test_ten_random_cuts_cost_little(tmp_path):
 class _Wish:
     def __init__(self, row: LockRow, content: bytes):
         self.row, self.content = row, content
+
+
+def test_few_downloads_at_once_from_one_host(tmp_path):
+    """Two clients that share the cache, eight threads each: four downloads at a time, and all of them right."""
+    with Portal() as portal:
+        contents = {f"/encode_files/{number}.bigWig": stand_in(number, 20_000) for number in range(24)}
+        rows = [lock_row(content, portal.add(path, content), file=path[14:]) for path, content in contents.items()]
+        portal.fault("bigWig", Fault(bytes_per_s=100_000, piece=2000))
+        sources = portal.sources(tmp_path)
+        found = {}
+
+        def fetch(mine: list[LockRow]) -> None:
+            with Web(sources) as web:
+                paths = download_many(mine, web, Cache(sources.cache_folder()), workers=8)
+                found.update({row.md5: path.read_bytes() for row, path in zip(mine, paths)})
+
+        threads = [threading.Thread(target=fetch, args=(rows[start::2],)) for start in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [found[row.md5] for row in rows] == list(contents.values())
+        assert 2 <= peak_at_once(portal.log) <= sources.network.bodies_per_host
 
 
 def test_peak_rate_stays_within_the_limit_while_a_host_fails(tmp_path):

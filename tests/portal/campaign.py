@@ -151,4 +151,10 @@ def peak_rate(log: Sequence[Seen]) -> int:
     return max((sum(start <= time < start + 1 for time in times) for start in times), default=0)
 
 
-__all__ = ["CELLS", "Verdict", "ours", "peak_rate", "plain_requests", "run_cell", "wget", "world"]
+def peak_at_once(log: Sequence[Seen]) -> int:
+    """Most answers that were being sent at the same time."""
+    spans = [(seen.time, seen.ended) for seen in log]
+    return max((sum(start <= moment < end for start, end in spans) for moment, _ in spans), default=0)
+
+
+__all__ = ["CELLS", "Verdict", "ours", "peak_at_once", "peak_rate", "plain_requests", "run_cell", "wget", "world"]

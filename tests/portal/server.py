@@ -53,7 +53,10 @@ class Reply:
 
 @dataclass
 class Seen:
-    """One request in the log; unpacks to (time, method, path, headers). ``sent``: bytes of body that went out."""
+    """One request in the log; unpacks to (time, method, path, headers).
+
+    ``sent``: bytes of body that went out until ``ended``.
+    """
 
     time: float  # time.monotonic()
     method: str
@@ -62,6 +65,7 @@ class Seen:
     target: str = ""
     status: int = 0
     sent: int = 0
+    ended: float = 0
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.time, self.method, self.path, self.headers))
@@ -189,11 +193,14 @@ class Portal:
             if fault:
                 reply = fault.change(request, reply)
                 seen.status = reply.status
-                if not fault.send(connection, reply, seen, self.closing):
+                going_on = fault.send(connection, reply, seen, self.closing)
+                seen.ended = time.monotonic()
+                if not going_on:
                     return
                 continue
             seen.status = reply.status
             send(connection, request, reply, seen)
+            seen.ended = time.monotonic()
             if request.headers.get("connection", "").lower() == "close":
                 return
 

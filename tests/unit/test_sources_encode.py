@@ -18,8 +18,7 @@ from seqmill.config.asked import Asked
 from seqmill.config.lock import read_lock, write_lock
 from seqmill.config.portals import Portals, Sources
 from seqmill.runtime.errors import InputError, RemoteError
-from seqmill.sources.encode import resolve_encode
-from seqmill.sources.encode import tests_allowed as allowed_at
+from seqmill.sources.encode import allows_tests, resolve_encode
 from seqmill.sources.encode_file import unusable
 from seqmill.sources.withdrawn import WithdrawnError
 
@@ -326,10 +325,10 @@ def test_an_experiment_has_a_status_too(tmp_path):
 
 
 def test_test_accessions_mean_nothing_at_the_real_portal():
-    assert not allowed_at(Sources())
-    assert allowed_at(Sources(portals=Portals(encode="http://127.0.0.1:8000/encode")))
-    assert allowed_at(Sources(portals=Portals(encode="http://localhost:8000")))
-    assert not allowed_at(Sources(portals=Portals(encode="https://mirror.example.org")))
+    assert not allows_tests(Sources())
+    assert allows_tests(Sources(portals=Portals(encode="http://127.0.0.1:8000/encode")))
+    assert allows_tests(Sources(portals=Portals(encode="http://localhost:8000")))
+    assert not allows_tests(Sources(portals=Portals(encode="https://mirror.example.org")))
 
 
 def test_every_recorded_file(test_data, tmp_path):

@@ -24,7 +24,7 @@ def sources_of(arguments: argparse.Namespace) -> Any:
 
 def _encode(arguments: argparse.Namespace) -> int:
     from seqmill.runtime.progress import human_bytes
-    from seqmill.sources.encode import tests_allowed
+    from seqmill.sources.encode import allows_tests
     from seqmill.sources.encode_search import Query, matching, read_metadata, search, sheet_rows, write_sheet
     from seqmill.sources.web import Web
 
@@ -57,7 +57,7 @@ def _encode(arguments: argparse.Namespace) -> int:
     if not found:
         hint = "" if arguments.all_files or arguments.metadata else "; --all-files also takes other than default files"
         raise InputError(where, f"0 files; words must be as the portal writes them ('TF ChIP-seq', 'K562'){hint}")
-    rows = sheet_rows(found, arguments.genome, tests=tests_allowed(sources))
+    rows = sheet_rows(found, arguments.genome, tests=allows_tests(sources))
     if not rows:
         raise InputError(where, f"none of the {len(found)} files can be a track: formats, or no access to the files")
     if arguments.genome and len({record.get("assembly") for record in found if record.get("assembly")}) > 1:

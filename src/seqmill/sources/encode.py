@@ -43,7 +43,7 @@ def resolve_encode(asked: Asked, web: Web, sources: Sources) -> list[LockRow]:
         Where the portal does not answer, or not in its form.
     """
     where = asked.where or asked.name
-    place = read_location(asked.location, where, tests=tests_allowed(sources))
+    place = read_location(asked.location, where, tests=allows_tests(sources))
     if place.kind == "file":
         return _file(place, asked, web, sources)
     if asked.name == asked.location.strip():
@@ -51,7 +51,7 @@ def resolve_encode(asked: Asked, web: Web, sources: Sources) -> list[LockRow]:
     return _experiment(place, asked, web, sources)
 
 
-def tests_allowed(sources: Sources) -> bool:
+def allows_tests(sources: Sources) -> bool:
     """Whether test accessions (TSTFF…) mean something: only where the portal is this very machine."""
     return is_loopback(urlsplit(sources.portals.encode).hostname or "")
 

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from seqmill.config.lock import LockRow
+from seqmill.config.names import slug
+from seqmill.config.remote import fetched_folder
 from seqmill.config.root import merge
 from seqmill.planning import TARGETS, ask_snakemake
+from seqmill.runtime.marker import MARKER
 from seqmill.runtime.progress import human_bytes
 
 # Rules in the order of the run, with what their jobs make.
@@ -58,6 +61,7 @@ def refresh_cost(
     settings: dict[str, Any],
     lock: Path,
     download: Sequence[LockRow],
+    repinned: Sequence[str] = (),
     snakefile: Path | None = None,
 ) -> dict[str, Any]:
     """What a run with ``lock`` in place of the one of the configuration would do beyond what is to be done anyway.
@@ -65,22 +69,25 @@ def refresh_cost(
     Parameters
     ----------
     configfiles, settings, snakefile : as of `seqmill.planning.dry_run`.
-    lock : the other lock. download : its rows whose bytes are not there yet.
+    lock : the other lock. download : its rows whose bytes are not there yet. repinned : names with other files there.
 
     Returns
     -------
     ``files`` and ``bytes`` to download, ``jobs`` (names), ``pending`` (number of jobs that are to be run with the
-    present lock too), ``problem`` in words if Snakemake could not be asked.
+    present lock too), ``left`` (names of ``repinned`` that were fetched without Snakemake, which then has no note of
+    their pins and leaves them), ``problem`` in words if Snakemake could not be asked.
     """
     cost: dict[str, Any] = {"files": len(download), "bytes": sum(row.bytes for row in download)}
     other, problem = ask_snakemake(configfiles, merge(settings, {"sources": {"lock": str(lock)}}), snakefile)
     if problem:
-        return {**cost, "jobs": [], "pending": 0, "problem": problem}
+        return {**cost, "jobs": [], "pending": 0, "left": [], "problem": problem}
     # with rows of the sheet that the present lock lacks there is no run to compare with: then all jobs count
     present, _ = ask_snakemake(configfiles, settings, snakefile)
-    pending = set(job_names(present))
-    jobs = [name for name in job_names(other) if name not in pending]
-    return {**cost, "jobs": jobs, "pending": len(pending), "problem": ""}
+    pending, planned = set(job_names(present)), job_names(other)
+    fetched = [name for name in repinned if (fetched_folder(name) / MARKER).is_file()]
+    left = [name for name in fetched if f"fetch source={slug(name)}" not in planned]
+    jobs = [name for name in planned if name not in pending]
+    return {**cost, "jobs": jobs, "pending": len(pending), "left": left, "problem": ""}
 
 
 def cost_lines(cost: dict[str, Any]) -> list[str]:
@@ -96,7 +103,13 @@ def cost_lines(cost: dict[str, Any]) -> list[str]:
         shown = ", ".join(f"`{name}`" for name in names[:SHOWN] if name)
         more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
         lines.append(f"- {RULES.get(rule, rule)}: {_many(len(names), 'job')}{': ' + shown if shown else ''}{more}")
-    if not by_rule:
+    if cost["left"]:
+        names = ", ".join(f"`{name}`" for name in cost["left"][:SHOWN])
+        lines.append(
+            f"- {names} and what depends on it was made by the command, not by Snakemake, which would leave it as it is:"
+            " run the command again (`seqmill report`)"
+        )
+    elif not by_rule:
         lines.append("- no job runs because of it")
     if cost["pending"]:
         lines.append(f"- beside these, {_many(cost['pending'], 'job')} would run with the present lock too")

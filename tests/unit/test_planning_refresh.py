@@ -62,6 +62,7 @@ def test_cost_is_what_the_other_lock_adds(monkeypatch, tmp_path):
         "bytes": 1500,
         "jobs": ["fetch source=ctcf", "train model=net, fold=0, seed=0", "report", "later"],
         "pending": 1,
+        "left": [],
         "problem": "",
     }
     assert questions[0][1] == {"sources": {"audits": "ignore", "lock": str(tmp_path / "next.tsv")}}
@@ -87,7 +88,21 @@ def test_a_dry_run_that_fails_is_said(monkeypatch, tmp_path):
 
 def test_many_names_are_shortened():
     names = [f"track track=t{number:02d}" for number in range(12)]
-    cost = {"files": 0, "bytes": 0, "jobs": names, "pending": 0, "problem": ""}
+    cost = {"files": 0, "bytes": 0, "jobs": names, "pending": 0, "left": [], "problem": ""}
     shown = ", ".join(f"`t{number:02d}`" for number in range(10))
     assert planning_refresh.cost_lines(cost)[1] == f"- tracks: 12 jobs: {shown} and 2 more"
     assert planning_refresh.cost_lines({**cost, "jobs": []})[1] == "- no job runs because of it"
+
+
+def test_what_the_command_fetched_is_named(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("ctcf", "max"):
+        (tmp_path / "results/sources" / name).mkdir(parents=True)
+        (tmp_path / "results/sources" / name / "marker.json").touch()
+    asked(monkeypatch, (NEXT, ""), (PRESENT, ""))
+    cost = planning_refresh.refresh_cost([], {}, tmp_path / "next.tsv", [], ["ctcf", "max", "not there"])
+    assert cost["left"] == ["max"]  # Snakemake fetches ctcf again by itself
+    assert planning_refresh.cost_lines(cost)[-2] == (
+        "- `max` and what depends on it was made by the command, not by Snakemake, which would leave it as it is: "
+        "run the command again (`seqmill report`)"
+    )

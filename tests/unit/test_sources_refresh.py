@@ -191,6 +191,13 @@ def test_what_is_to_be_downloaded():
     assert [one.md5 for one in changelog.to_download(new, old)] == ["d" * 32]  # known bytes, and the same bytes once
 
 
+def test_names_with_other_pins():
+    other = Asked("max", "x")
+    old = [row("TSTFF111AAA"), row("TSTFF333CCC", other), row("TSTFF444DDD", Asked("gone", "y"))]
+    new = [row("TSTFF111AAA", donors="z"), row("TSTFF333CCC", other, md5="c" * 32), row("X", Asked("new", "z"))]
+    assert changelog.repinned(new, old) == ["max"]
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

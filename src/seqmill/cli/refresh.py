@@ -81,19 +81,19 @@ def _cost(arguments: argparse.Namespace, rows: list[Any], old: list[Any]) -> dic
     """What a run with these rows would do."""
     from seqmill.config.lock import write_lock
     from seqmill.planning_refresh import refresh_cost
-    from seqmill.sources.changelog import to_download
+    from seqmill.sources.changelog import repinned, to_download
 
     download = to_download(rows, old)
     same = set(rows) == set(old)
     if same or arguments.no_dry_run:
         problem = "" if same else "--no-dry-run"
         size = sum(row.bytes for row in download)
-        return {"files": len(download), "bytes": size, "jobs": [], "pending": 0, "problem": problem}
+        return {"files": len(download), "bytes": size, "jobs": [], "pending": 0, "left": [], "problem": problem}
     with tempfile.TemporaryDirectory() as folder:
         lock = Path(folder) / "next.lock.tsv"
         write_lock(lock, rows)
         files, settings = config_files(arguments), settings_of(arguments)
-        return refresh_cost(files, settings, lock, download, arguments.snakefile)
+        return refresh_cost(files, settings, lock, download, repinned(rows, old), arguments.snakefile)
 
 
 def _cost_lines(cost: dict[str, Any]) -> list[str]:

@@ -151,6 +151,19 @@ def to_download(rows: Iterable[LockRow], old: Iterable[LockRow]) -> list[LockRow
     return list(found.values())
 
 
+def repinned(rows: Iterable[LockRow], old: Iterable[LockRow]) -> list[str]:
+    """Names, sorted, that both locks have and whose files or bytes differ."""
+    before, after = _pins(old), _pins(rows)
+    return sorted(name for name in before.keys() & after.keys() if before[name] != after[name])
+
+
+def _pins(rows: Iterable[LockRow]) -> dict[str, set[tuple[str, str, str]]]:
+    pins: dict[str, set[tuple[str, str, str]]] = {}
+    for row in rows:
+        pins.setdefault(row.name, set()).add((row.file, row.role, row.digest))
+    return pins
+
+
 def counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
     """Number of changes of each kind that occurs."""
     kinds = [change.kind for outcome in outcomes for change in outcome.changes]

@@ -81,7 +81,7 @@ def whole(reader, contig, max_distance_bp=10**9):
 
 @pytest.mark.parametrize("file", ["v9.hic", "m.cool", "m.mcool", "v8.hic", "kr9.hic"])
 def test_every_format_gives_the_counts(files, truth, file, monkeypatch):
-    monkeypatch.setattr("seqmill.formats.contacts.STRIP_PIXELS", 1000)  # 9 rows of chr1 at once
+    monkeypatch.setattr("seqmill.formats.contacts.STRIP_PIXELS", 400)  # a few rows at once
     with ContactReader(files[0] / file, SIZES, bin_bp=BP) as reader:
         for contig, counts in truth.items():
             np.testing.assert_array_equal(whole(reader, contig), counts)

@@ -20,7 +20,8 @@ from seqmill.genome.names import harmonise
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.isolate import TIMEOUT_S, IsolatedWorker, address_space
 
-STRIP_PIXELS = 2_000_000  # of a strip if every one of its bins were in contact
+STRIP_PIXELS = 2_000_000  # wanted of a strip
+MOST_ROWS = 32  # times as many rows as a strip has if all its bins are in contact
 MEMORY_BYTES = 4 << 30  # address space a reader may use beyond what it starts with
 NONE = "none"
 
@@ -70,6 +71,7 @@ class ContactReader:
         self.path, self.sizes, self.bin_bp = Path(path), dict(genome_sizes), bin_bp
         self.normalization = NONE if normalization.lower() == NONE else normalization
         self.counts: Counter[str] = Counter()
+        self._densest = 1.0  # contacts of a row so far
         self._worker = IsolatedWorker(
             "seqmill.formats.contacts:_Worker",
             str(path),
@@ -123,10 +125,17 @@ class ContactReader:
         """
         n, name = self.n_bins(contig), self.contigs[contig]
         band = min(max_distance_bp // self.bin_bp, n - 1)
-        step = max(1, STRIP_PIXELS // (band + 1))
-        for first in range(0, n, step):
+        # Of a .cool all rows that begin below the last column are gone through, so that few, tall strips are quicker.
+        # Rows times columns may not exceed the wanted number until it is known how sparse the map is.
+        fewest = max(1, int(math.sqrt(band**2 + 2 * STRIP_PIXELS) - band))
+        first, step = 0, fewest
+        while first < n:
             last = min(first + step, n)
-            yield first, last, self._worker.call("pixels", name, first, last, min(last + band, n), band)
+            pixels, read = self._worker.call("pixels", name, first, last, min(last + band, n), band)
+            yield first, last, pixels
+            self._densest = max(self._densest, read / (last - first))
+            step = min(4 * step, MOST_ROWS * fewest, max(fewest, int(STRIP_PIXELS / self._densest)))
+            first = last
 
     def close(self) -> None:
         """End the child process."""
@@ -211,27 +220,27 @@ class _Worker:
             raise InputError(self.path, f"damaged contact map: {len(self._weights):,} weights for more bins")
         return self._weights[first:last].copy()
 
-    def pixels(self, contig: str, first: int, last: int, end: int, band: int) -> Pixels:
-        """Contacts with bin1 in [first, last), bin2 below ``end`` and at most ``band`` bins away."""
+    def pixels(self, contig: str, first: int, last: int, end: int, band: int) -> tuple[Pixels, int]:
+        """Contacts with bin1 in [first, last), bin2 below ``end`` and ``band`` bins away at most; number of all read."""
         length = self.lengths[contig]
         rows, columns = (f"{contig}\t{first * self.bin_bp}\t{min(stop * self.bin_bp, length)}" for stop in (last, end))
-        how = {"count_type": "float64", "query_type": "BED", "diagonal_band_width": band + 1}
+        how = {"count_type": "float64", "query_type": "BED"}
         matrix = self._guarded(lambda: self.file.fetch(rows, columns, **how).to_coo())
         bin1, bin2 = matrix.row.astype(np.int64) + first, matrix.col.astype(np.int64) + first
         value = np.asarray(matrix.data, np.float64)
-        outside = (bin1 < first) | (bin1 >= last) | (bin2 < bin1) | (bin2 >= end) | (bin2 - bin1 > band)
+        outside = (bin1 < first) | (bin1 >= last) | (bin2 < bin1) | (bin2 >= end)
         for wrong, what in ((outside, "was not asked for"), (~(np.isfinite(value) & (value >= 0)), "is no count")):
             if wrong.any():
                 row = int(np.argmax(wrong))
                 raise self._at(contig, bin1[row], bin2[row], f"{what} ({value[row]:g})")
-        keep = np.flatnonzero(value)
+        keep = np.flatnonzero((value > 0) & (bin2 - bin1 <= band))
         keep = keep[np.lexsort((bin2[keep], bin1[keep]))]
         found = Pixels(bin1[keep], bin2[keep], value[keep])
         twice = (np.diff(found.bin1) == 0) & (np.diff(found.bin2) == 0)
         if twice.any():
             row = int(np.argmax(twice))
             raise self._at(contig, found.bin1[row], found.bin2[row], "comes twice")
-        return found
+        return found, len(value)
 
     def _at(self, contig: str, bin1: int, bin2: int, what: str) -> InputError:
         place = f"{contig}:{bin1 * self.bin_bp} × {bin2 * self.bin_bp}"

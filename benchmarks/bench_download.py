@@ -2,7 +2,8 @@
 
 The server is a process of its own that hands files to the kernel (sendfile). Ours checks size, MD5 and SHA-256 and
 syncs to the disk, with an empty cache each time; curl does none of it, so curl followed by `md5sum` and `sync` is
-there too. The sides take turns. Rate limits are off for a server on this machine.
+there too. "line" is a part of the large file from a server that sends 250 MB/s, as a line of 2 Gbit/s does. The sides
+take turns. Rate limits are off for a server on this machine.
 
 Usage: python benchmarks/bench_download.py [GB] [REPEATS]   (1.5 and 5 by default)
 """
@@ -20,16 +21,18 @@ from pathlib import Path
 from common import ROOT, interleave, write_result
 
 sys.path.insert(0, str(ROOT / "tests"))
-from portal import Portal, stand_in
+from portal import Fault, Portal, stand_in
 from portal.files import lock_row
 
 SMALL, SMALL_BYTES = 500, 100_000
+LINE_BYTES, LINE_BYTES_PER_S = 500_000_000, 250e6
 
 
 def serve(folder: str, pipe) -> None:
     with Portal() as portal:
         for path in Path(folder).iterdir():
             portal.add(f"/encode_files/{path.name}", path)
+        portal.fault("line", Fault(bytes_per_s=LINE_BYTES_PER_S, piece=1 << 18))
         pipe.send(portal.sources(folder, read_s=60, min_speed_s=120))
         pipe.recv()
 
@@ -48,13 +51,14 @@ def server(folder: Path):
         process.join()
 
 
-def make_files(folder: Path, size: int) -> tuple[Path, list[Path]]:
-    """One file of ``size`` bytes, and the small ones; random bytes."""
-    large, block = folder / "large.bigWig", 1 << 24
-    with open(large, "wb") as file:
-        file.write(stand_in("large", 4096))
-        while file.tell() < size:
-            file.write(os.urandom(min(block, size - file.tell())))
+def make_files(folder: Path, size: int) -> tuple[list[Path], list[Path]]:
+    """Two large files, the first of ``size`` bytes, and the small ones; random bytes."""
+    large, block = [folder / "large.bigWig", folder / "line.bigWig"], 1 << 24
+    for path, length in zip(large, (size, LINE_BYTES)):
+        with open(path, "wb") as file:
+            file.write(stand_in("large", 4096))
+            while file.tell() < length:
+                file.write(os.urandom(min(block, length - file.tell())))
     small = []
     for number in range(SMALL):
         small.append(folder / f"small{number}.bigWig")
@@ -67,6 +71,7 @@ def main() -> None:
     from seqmill.sources.download import download, download_many
     from seqmill.sources.web import Web
 
+    load = os.getloadavg()[0]
     size = int(float(sys.argv[1]) * 1e9) if len(sys.argv) > 1 else 1_500_000_000
     repeats = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     with tempfile.TemporaryDirectory(dir=os.environ.get("SEQMILL_BENCH_FOLDER")) as temporary:
@@ -75,7 +80,7 @@ def main() -> None:
         large, small = make_files(served, size)
         with server(served) as sources:
             base = sources.portals.encode_files
-            row = digest_row(large, f"{base}/{large.name}")
+            row, line = (digest_row(path, f"{base}/{path.name}") for path in large)
             rows = [
                 lock_row(path.read_bytes(), f"{base}/{path.name}", name=path.stem, file=path.name) for path in small
             ]
@@ -85,16 +90,16 @@ def main() -> None:
                 work.mkdir()
                 return work
 
-            def ours_large() -> None:
+            def ours_large(wanted=row) -> None:
                 with Web(sources) as web:
-                    download(row, web, Cache(fresh()))
+                    download(wanted, web, Cache(fresh()))
 
             def ours_small() -> None:
                 with Web(sources) as web:
                     download_many(rows, web, Cache(fresh()))
 
-            def curl_large() -> None:
-                run(["curl", "-sf", "--noproxy", "*", "-o", str(fresh() / "large"), row.url])
+            def curl_large(wanted=row) -> None:
+                run(["curl", "-sf", "--noproxy", "*", "-o", str(fresh() / "large"), wanted.url])
 
             def curl_large_checked() -> None:
                 curl_large()
@@ -109,9 +114,22 @@ def main() -> None:
             def curl_small_parallel() -> None:
                 folder = fresh()
                 wanted = [word for one in rows for word in ("-o", str(folder / one.file), one.url)]
-                run(["curl", "-sf", "--noproxy", "*", "--parallel", "--parallel-max", "8", *wanted])
+                run(
+                    [
+                        "curl",
+                        "-sf",
+                        "--noproxy",
+                        "*",
+                        "--no-progress-meter",
+                        "--parallel",
+                        "--parallel-max",
+                        "8",
+                        *wanted,
+                    ]
+                )
 
             sides = {
+                "line": {"ours": lambda: ours_large(line), "curl": lambda: curl_large(line)},
                 "large": {"ours": ours_large, "curl": curl_large, "curl, md5sum, sync": curl_large_checked},
                 "small": {"ours": ours_small, "curl": curl_small, "curl --parallel": curl_small_parallel},
             }
@@ -119,7 +137,7 @@ def main() -> None:
             for what, functions in sides.items():
                 for function in functions.values():  # once each before it counts: files into memory, code loaded
                     function()
-                total = size if what == "large" else SMALL * SMALL_BYTES
+                total = {"large": size, "line": LINE_BYTES, "small": SMALL * SMALL_BYTES}[what]
                 for side, seconds in interleave(functions, repeats).items():
                     middle = statistics.median(seconds)
                     results.append(
@@ -135,6 +153,7 @@ def main() -> None:
     ratios = {
         "large_to_curl": speed["large", "ours"] / speed["large", "curl"],
         "large_to_curl_md5sum_sync": speed["large", "ours"] / speed["large", "curl, md5sum, sync"],
+        "line_to_curl": speed["line", "ours"] / speed["line", "curl"],
         "small_to_curl": speed["small", "ours"] / speed["small", "curl"],
         "small_to_curl_parallel": speed["small", "ours"] / speed["small", "curl --parallel"],
     }
@@ -148,11 +167,12 @@ def main() -> None:
         repeats,
         results,
         ratios=ratios,
+        load_average_before=round(load, 1),
     )
 
 
 def run(command: list[str]) -> None:
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def digest_row(path: Path, url: str):

@@ -19,8 +19,8 @@ if command -v apt-get >/dev/null 2>&1; then
 fi
 for conda in mamba conda; do
   if command -v "$conda" >/dev/null 2>&1; then
-    "$conda" install -y -q -c conda-forge -c bioconda "${missing[@]}" && exit 0
+    "$conda" install -y -q -c conda-forge -c bioconda "${missing[@]/sra-toolkit/sra-tools}" && exit 0
   fi
 done
-echo "set-up: not installed. Please run: apt-get install ${missing[*]}   (or: conda install -c bioconda ${missing[*]})" >&2
+echo "set-up: not installed. Please run: apt-get install ${missing[*]}   (or: conda install -c bioconda ${missing[*]/sra-toolkit/sra-tools})" >&2
 exit 1

@@ -123,6 +123,7 @@ def test_wishes_are_files_of_sections_and_remote_rows(tmp_path):
     assert [(wish.name, wish.location) for wish in found] == [
         ("ucsc:hg38", "ucsc:hg38"), ("boyle:hg38", "boyle:hg38"), ("dnase", "ENCSR000AAA"), ("reads", "SRR139146"),
     ]  # fmt: skip
+    assert [wish.assembly for wish in found[:2]] == ["GRCh38", "GRCh38"]
     assert found[2].text == "ENCSR000AAA; assembly=GRCh38; output_type=signal p-value; replicates=1,2"
     assert found[2].where == str(tmp_path / "tracks.tsv")
 

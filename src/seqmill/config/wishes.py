@@ -5,7 +5,8 @@ from typing import Any
 
 from seqmill.config.asked import Asked
 from seqmill.config.lock import LockRow
-from seqmill.config.remote import fetched_folder
+from seqmill.config.names import label_of
+from seqmill.config.remote import FETCHED, fetched_folder
 from seqmill.config.root import Config, parse
 from seqmill.config.sheet import FORMATS, Track, guess_format, read_sheet
 from seqmill.runtime.errors import InputError
@@ -73,7 +74,16 @@ def wishes(values: dict[str, Any], where: str) -> list[Asked]:
         return fetched_folder(location)
 
     config = parse(values, where, note)
-    found = {location: Asked(name=location, location=location, where=where) for location in named}
+    assemblies = {
+        label_of(path.name): genome.assembly or name
+        for name, genome in config.genomes.items()
+        for path in genome.source_files()
+        if FETCHED in path.parents
+    }
+    found = {
+        location: Asked(name=location, location=location, assembly=assemblies.get(location, ""), where=where)
+        for location in named
+    }
     tracks = [track_wish(config, track) for track in sheet_tracks(config) if track.source != "local"]
     for wish in tracks:
         if wish.name in found:

@@ -137,7 +137,7 @@ def sources(datasets: Sequence[Path], predictions: Sequence[Path], written: Writ
             tracks.append(_track(folder, marker, written))
     tracks.sort(key=lambda track: track["state"] == "ok")
     published = _published(predictions, written)
-    fetched = list(written.get("fetched", {}).values())
+    fetched: list[dict[str, Any]] = [dict(item) for item in written.get("fetched", {}).values()]
     return {"genomes": genomes, "tracks": tracks, "absent": absent, "published": published, "fetched": fetched}
 
 
@@ -176,7 +176,10 @@ def dataset(folder: Path) -> dict[str, Any]:
     from seqmill.stores.layout import check_file
 
     reader = DatasetReader(folder)
-    path = check_file(folder / "rows", open_rows(folder / "rows"), "dropped.tsv")
+    rows = open_rows(folder / "rows")
+    path = check_file(folder / "rows", rows, "dropped.tsv")
+    # a file may serve several keys, as windows and split
+    files = [(key.partition(":")[2], digest) for key, digest in rows.attrs.get("files", {}).items()]
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     tally = [
         {key: line.get(key, "") for key in ("stage", "reason", "pool", "fold")} | {"count": int(line["count"])}
@@ -192,10 +195,7 @@ def dataset(folder: Path) -> dict[str, Any]:
     return {
         "name": reader.name,
         "n": reader.n,
-        "files": [
-            {"file": key.partition(":")[2], "digest": digest}
-            for key, digest in open_rows(folder / "rows").attrs.get("files", {}).items()
-        ],
+        "files": [{"file": file, "digest": digest} for file, digest in dict.fromkeys(files)],
         "window_bp": reader.window_bp,
         "margin_bp": reader.margin_bp,
         "reverse_complement": reader.reverse_complement,

@@ -90,6 +90,10 @@ def _track(track: Track, genome_bp: int, size: int) -> tuple[float, float]:
     """Bytes and seconds of the store of a track whose file has ``size`` bytes."""
     if track.kind == "intervals":
         return 1.5 * size, size / _rate("alignment or text file")
+    if track.kind == "contacts":  # at most every contact of the band, and hardly more than the file holds
+        bins = genome_bp / (track.bin_bp or 1)
+        stored = min(float(size), PACKED["signal"] * 8 * bins * (1 + track.max_distance_bp / (track.bin_bp or 1)))
+        return stored, stored / _rate("alignment or text file")
     stored = PACKED["signal"] * 4 * genome_bp / (track.bin_bp or 1)
     if track.format == "bigwig":
         return stored, genome_bp / _rate("signal file")

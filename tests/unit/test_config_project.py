@@ -120,7 +120,7 @@ BAD_CONFIG = {
     "track": ({"datasets": {"d": {"targets": {"bound": {"tracks": ["nope"]}}}}}, r"track 'nope' is not in the sheet"),
     "no track left": (
         {"datasets": {"d": {"targets": {"bound": {"tracks": {"assay": "X"}}}}}},
-        r"0 of 2 tracks left by \{'assay': 'X'\}",
+        r"0 of 3 tracks left by \{'assay': 'X'\}",
     ),
     "filter column": (
         {"datasets": {"d": {"targets": {"bound": {"tracks": {"asay": "X"}}}}}},
@@ -129,6 +129,14 @@ BAD_CONFIG = {
     "signal as label": (
         {"datasets": {"d": {"targets": {"bound": {"tracks": ["s"]}}}}},
         r"track s holds signal; a binary target needs intervals",
+    ),
+    "contacts as a target": (
+        {"datasets": {"d": {"targets": {"bound": {"kind": "profile", "tracks": ["c"]}}}}},
+        r"d\.targets\.bound: track c holds contacts; no kind of window builds targets from contact maps yet",
+    ),
+    "contacts as a control": (
+        {"datasets": {"d": {"control": {"tracks": ["c"]}}}},
+        r"d\.control: track c holds contacts; a control needs signal",
     ),
     "bins": (
         {"datasets": {"d": {"targets": {"bound": {"kind": "profile", "tracks": ["s"], "bin_bp": 48}}}}},
@@ -146,7 +154,7 @@ BAD_CONFIG = {
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("tracks.tsv").write_text("track\tlocation\np\tp.bed\ns\ts.bw\n")
+    Path("tracks.tsv").write_text("track\tlocation\np\tp.bed\ns\ts.bw\nc\tc.hic\n")
     return tmp_path
 
 

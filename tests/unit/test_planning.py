@@ -10,6 +10,7 @@ from tests.unit.cli_world import SIZE, config, write_world
 from seqmill import planning
 from seqmill.cli import main
 from seqmill.config.project import Project
+from seqmill.config.sheet import Track
 from seqmill.planning_effects import effect_amounts
 from seqmill.runtime.marker import write_marker
 from seqmill.stores.dataset import DatasetReader
@@ -87,6 +88,13 @@ def test_estimates_are_near_what_is_built(folder):
         assert real / 3 < estimate < 3 * real, (noun, real)
     assert [e["name"] for e in after["nouns"] if e["built"]] == ["toy", "ctcf", "atac", "peaks"]
     assert after["bytes"] < before["bytes"]
+
+
+def test_contact_maps_take_the_band_or_less():
+    near = Track(track="c", location="c.hic", format="hic", bin_bp=1000, max_distance_bp=10_000)
+    size, seconds = planning._track(near, 1_000_000, 10**9)
+    assert size == pytest.approx(0.35 * 8 * 1000 * 11) and seconds > 0  # 1,000 rows of the diagonal and ten more
+    assert planning._track(near, 1_000_000, 5_000)[0] == 5_000  # a small file holds no more
 
 
 def test_too_little_disk_is_a_warning(folder, monkeypatch):

@@ -237,6 +237,10 @@ class Project:
         for track in self.select(target.tracks or "all", where):
             if track.kind == "reads":
                 raise InputError(where, f"track {track.track} is reads ({track.path.name}), which have no signal yet")
+            if track.kind == "contacts":
+                raise InputError(
+                    where, f"track {track.track} holds contacts; no kind of window builds targets from contact maps yet"
+                )
             intervals = track.kind == "intervals"
             if intervals != (target.kind == "binary"):
                 raise InputError(
@@ -251,8 +255,8 @@ class Project:
         tracks = self.select(control.tracks, where)
         names = {track.track for track in tracks}
         for track in tracks:
-            if track.kind == "intervals":
-                raise InputError(where, f"track {track.track} holds intervals; a control needs signal")
+            if track.kind != "signal":
+                raise InputError(where, f"track {track.track} holds {track.kind}; a control needs signal")
             if track.strand_pair and track.strand_pair not in names:
                 raise InputError(where, f"{track.strand_pair}, strand pair of {track.track}, is not in the control")
             _check_bins(where, control.bin_bp, track)

@@ -131,7 +131,7 @@ class Choice:
     def _check(self, reader: TrackReader) -> frozenset[str]:
         """Contigs with peaks of a track, whose store is then closed again: many tracks are not held open."""
         if reader.kind != "intervals":
-            raise InputError(reader.folder, "holds signal; windows and labels need a track of peaks")
+            raise InputError(reader.folder, f"holds {reader.kind}; windows and labels need a track of peaks")
         if reader.state != "ok":
             text = "%s: track %s could not be read and is taken as without peaks (%s)"
             log.warning(text, self.where, reader.name, reader.attrs["reason"])

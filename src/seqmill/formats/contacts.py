@@ -221,7 +221,7 @@ class _Worker:
         return self._weights[first:last].copy()
 
     def pixels(self, contig: str, first: int, last: int, end: int, band: int) -> tuple[Pixels, int]:
-        """Contacts with bin1 in [first, last), bin2 below ``end`` and ``band`` bins away at most; number of all read."""
+        """Contacts with bin1 in [first, last), bin2 below ``end`` and ``band`` bins away; number of all read."""
         length = self.lengths[contig]
         rows, columns = (f"{contig}\t{first * self.bin_bp}\t{min(stop * self.bin_bp, length)}" for stop in (last, end))
         how = {"count_type": "float64", "query_type": "BED"}

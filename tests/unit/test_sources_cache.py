@@ -143,11 +143,15 @@ def test_prune_deletes_old_parts_and_wrong_bytes_but_not_what_grows(cache):
         cache.part(row).write_bytes(b"")
     for row in (held, stale):
         os.utime(cache.part(row), (1e9, 1e9))
+    for name in ("parts/md5-0.lock", "parts/md5-0.json", "parts/md5-0.new"):  # of processes that were killed
+        (cache.folder / name).write_text("")
+        os.utime(cache.folder / name, (1e9, 1e9))
     cache.bad(stale).write_bytes(b"x")
     with cache.hold(held):
         cache.prune()
     assert cache.part(fresh).exists() and cache.part(held).exists()
     assert not cache.part(stale).exists() and not cache.bad(stale).exists()
+    assert not list(cache.folder.glob("parts/md5-0.*"))
 
 
 def test_check_reads_every_byte_and_is_no_use(cache):

@@ -82,6 +82,6 @@ class Sources(Section):
     def cache_folder(self) -> Path:
         """Folder of the cache, by configuration, environment or home."""
         if self.cache:
-            return self.cache
+            return self.cache.expanduser()
         named = os.environ.get("SEQMILL_CACHE")
         return Path(named) if named else Path("~/.cache/seqmill").expanduser()

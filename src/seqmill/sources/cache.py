@@ -274,18 +274,23 @@ class Cache:
 
     def _sweep(self, now: float) -> None:
         """Delete links that lead nowhere, wrong files, and parts that nobody has continued for long."""
+        old = now - 86400 * PART_DAYS
         for path in self._files("md5"):
-            if not path.exists():
+            left = path.name.startswith(".") and _changed(path) < old  # by a writer that was killed
+            if left or not path.exists():
                 path.unlink(missing_ok=True)
         for path in self._files("bad"):
             path.unlink(missing_ok=True)
+        grown: dict[Path, float] = {}
         for path in self._files("parts"):
-            if path.suffix == ".part" and path.stat().st_mtime < now - 86400 * PART_DAYS:
-                held = _try_lock(path.with_suffix(".lock"))
-                if held:
-                    path.unlink(missing_ok=True)
-                    path.with_suffix(".json").unlink(missing_ok=True)
-                    held.release()
+            part = path.with_suffix(".part")
+            grown[part] = max(_changed(path), grown.get(part, 0))
+        for part in (part for part, changed in grown.items() if changed < old):
+            held = _try_lock(part.with_suffix(".lock"))
+            if held:
+                for suffix in (".part", ".json", ".new"):
+                    part.with_suffix(suffix).unlink(missing_ok=True)
+                held.release()
 
     def check(self) -> list[Entry]:
         """Read every file again and return those whose bytes are no longer what their name says."""
@@ -328,6 +333,14 @@ def _try_lock(path: Path) -> Held | None:
             os.close(handle)
             raise
         os.close(handle)  # its last holder has deleted it since it was opened
+
+
+def _changed(path: Path) -> float:
+    """Time of last change of a file or link, in seconds since 1970; the future if it has just gone."""
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
 
 
 def start_writing(handle: int, offset: int, length: int) -> None:

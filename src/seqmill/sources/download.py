@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from seqmill.config.lock import LockRow
@@ -27,6 +28,7 @@ _SMALL_BYTES, _BATCH = 4_000_000, 64
 _WORKERS = 8
 _WITHDRAWN = (403, 404, 410)
 Count = Callable[[int], None]
+_Got = TypeVar("_Got")
 
 
 def download(row: LockRow, web: Web, cache: Cache) -> Path:
@@ -104,18 +106,22 @@ class _Many:
             ThreadPoolExecutor(workers, thread_name_prefix="seqmill-fetch") as self._pool,
         ):
             self._count = count
-            try:
-                for start in range(0, len(small), _BATCH):
-                    alone += self._batch(small[start : start + _BATCH])
-                for row, got in zip(alone, self._pool.map(self._single, alone)):
-                    self._sort(row, got)
-            except BaseException:
-                self._stop.set()
-                self._pool.shutdown(wait=True, cancel_futures=True)
-                raise
+            for start in range(0, len(small), _BATCH):
+                alone += self._batch(small[start : start + _BATCH])
+            for row, got in zip(alone, self._map(self._single, alone)):
+                self._sort(row, got)
         if self.failed:
             raise _all_failed(self.failed, len(rows))
         return self.found
+
+    def _map(self, function: Callable[[LockRow], _Got], rows: list[LockRow]) -> list[_Got]:
+        """Do it in the threads, which have all ended their work when an interrupt goes on from here."""
+        try:
+            return list(self._pool.map(function, rows))
+        except BaseException:
+            self._stop.set()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
     def _sort(self, row: LockRow, got: Path | SeqmillError) -> None:
         if isinstance(got, Path):
@@ -172,7 +178,7 @@ class _Many:
                 except SeqmillError as error:
                     return error
 
-            got = list(zip(rows, self._pool.map(one, rows)))
+            got = list(zip(rows, self._map(one, rows)))
             fetched = [answer for _, answer in got if isinstance(answer, Fetched)]
             for taken, path in zip(fetched, self.cache.admit_all(fetched) if fetched else []):
                 self._sort(taken.row, path)

@@ -106,7 +106,7 @@ def cost_lines(cost: dict[str, Any]) -> list[str]:
     if cost["left"]:
         names = ", ".join(f"`{name}`" for name in cost["left"][:SHOWN])
         lines.append(
-            f"- {names} and what depends on it was made by the command, not by Snakemake, which would leave it as it is:"
+            f"- {names} and what depends on it was made by the command, not by Snakemake, which would leave it as is:"
             " run the command again (`seqmill report`)"
         )
     elif not by_rule:

@@ -103,6 +103,6 @@ def test_what_the_command_fetched_is_named(monkeypatch, tmp_path):
     cost = planning_refresh.refresh_cost([], {}, tmp_path / "next.tsv", [], ["ctcf", "max", "not there"])
     assert cost["left"] == ["max"]  # Snakemake fetches ctcf again by itself
     assert planning_refresh.cost_lines(cost)[-2] == (
-        "- `max` and what depends on it was made by the command, not by Snakemake, which would leave it as it is: "
+        "- `max` and what depends on it was made by the command, not by Snakemake, which would leave it as is: "
         "run the command again (`seqmill report`)"
     )

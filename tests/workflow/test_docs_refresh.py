@@ -52,7 +52,7 @@ def month(tmp_path_factory):
 
         def run(command):
             return subprocess.run(
-                ["bash", "-c", command], cwd=lab, env=env, capture_output=True, text=True, timeout=120
+                ["bash", "-c", command], cwd=lab, env=env, capture_output=True, text=True, timeout=300
             )
 
         first = run(

@@ -48,14 +48,14 @@ def refresh(arguments: argparse.Namespace) -> int:
     applied = arguments.apply and set(rows) != set(old)
     found = changelog.as_json(outcomes, cost, verb="refresh", **about, applied=applied, compared=len(asked))
     text = changelog.markdown(outcomes, _cost_lines(cost), **about, names=len(asked))
-    out = arguments.out or RESULTS / "refresh/changelog.md"
-    atomic_write(out, text)
-    atomic_write(out.with_suffix(".json"), json.dumps(found, indent=1) + "\n")
     if applied:
         with artefact_lock(path):
             if read_lock(path) != old:
                 raise InputError(path, "was written by somebody else meanwhile; run the refresh again")
             write_lock(path, rows)
+    out = arguments.out or RESULTS / "refresh/changelog.md"
+    atomic_write(out, text)
+    atomic_write(out.with_suffix(".json"), json.dumps(found, indent=1) + "\n")
     say(arguments, found, [text.rstrip("\n")])
     remark(arguments, f"{out} written" + (f"; {path} written" if applied else ""))
     if "unreachable" in found["counts"]:

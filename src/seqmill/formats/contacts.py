@@ -125,8 +125,8 @@ class ContactReader:
         """
         n, name = self.n_bins(contig), self.contigs[contig]
         band = min(max_distance_bp // self.bin_bp, n - 1)
-        # Of a .cool all rows that begin below the last column are gone through, so that few, tall strips are quicker.
-        # Rows times columns may not exceed the wanted number until it is known how sparse the map is.
+        # For a strip of a .cool the parser goes through all rows down to its last column: tall strips are quicker.
+        # The first is no taller than a map without any zero allows, the next as tall as the densest so far allows.
         fewest = max(1, int(math.sqrt(band**2 + 2 * STRIP_PIXELS) - band))
         first, step = 0, fewest
         while first < n:

@@ -350,10 +350,10 @@ def start_writing(handle: int, offset: int, length: int) -> None:
 
 
 def wrong(row: LockRow, size: int, sha256: str, md5: str) -> str:
-    """What is not as the lock says, '' if size and digest agree."""
+    """What is not as the lock says, '' if size and digest agree. The SHA-256 decides where the lock has both."""
     if size != row.bytes:
         return f"{size:,} bytes, expected {row.bytes:,}"
-    for name, got, expected in (("sha256", sha256, row.sha256), ("md5", md5, row.md5)):
-        if expected and got != expected:
-            return f"{name} {got or 'unknown'}, expected {expected}"
-    return "" if row.sha256 or row.md5 else "nothing to compare it with"
+    name, got, expected = ("sha256", sha256, row.sha256) if row.sha256 else ("md5", md5, row.md5)
+    if not expected:
+        return "nothing to compare it with"
+    return "" if got == expected else f"{name} {got or 'unknown'}, expected {expected}"

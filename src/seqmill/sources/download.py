@@ -210,7 +210,7 @@ def _fetch(row: LockRow, web: Web, cache: Cache, count: Count, retry: Retry | No
         bad=cache.bad(row),
     )
     try:
-        with Part(part_path, cache, md5=bool(row.md5), size=row.bytes, count=count) as part:
+        with Part(part_path, cache, md5=not row.sha256, size=row.bytes, count=count) as part:
             sha256, md5 = Transfer(wanted, part, web, retry).run()
     except RemoteError as error:
         status = getattr(error, "status", None)

@@ -11,12 +11,14 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/fetched.smk"
 include: "rules/simulation.smk"
 include: "rules/sources.smk"
 include: "rules/genome.smk"
 include: "rules/tracks.smk"
 include: "rules/datasets.smk"
 include: "rules/models.smk"
+include: "rules/effects.smk"
 include: "rules/maps.smk"
 include: "rules/variants.smk"
 include: "rules/exports.smk"

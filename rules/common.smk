@@ -10,17 +10,14 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from seqmill.config.along import networks_along, prediction_places, spans_bp
-from seqmill.config.effects import Map, genome_of, map_genome
 from seqmill.config.lineage import initial_seed, lineage
 from seqmill.config.names import label_of, slug
 from seqmill.config.project import Project
-from seqmill.config.remote import FETCHED
 from seqmill.config.scope import (
     blacklists,
     dataset_files,
     genome_scope,
     input_scope,
-    map_scope,
     prediction_scope,
     rows_scope,
     run_scope,
@@ -137,25 +134,6 @@ def stamps(paths):
             stat = path.stat()
             found.append(f"{stat.st_size}:{stat.st_mtime_ns}")
     return found
-
-
-def tracked(paths):
-    """Source files as inputs of rules: what is fetched is tracked by the marker of its folder."""
-    return [
-        str(path.parent / "marker.json" if FETCHED in path.parents else path)
-        for path in map(Path, paths)
-    ]
-
-
-def pinned(source):
-    """What decides the content of a folder of fetched files: not where the bytes are had from."""
-    rows = PROJECT.locked.rows.get(label_of(source), [])
-    return json.dumps([[row.file, row.role, row.bytes, row.digest] for row in rows])
-
-
-def fetched_markers():
-    """Folders of the fetched files that the configuration uses."""
-    return [f"results/sources/{slug(name)}/marker.json" for name in PROJECT.fetched()]
 
 
 def dataset_of(wildcards):
@@ -297,65 +275,6 @@ def run_names(models):
 
 def prediction_section(wildcards):
     return prediction_scope(model_of(wildcards)).model_dump_json()
-
-
-def map_of(wildcards):
-    return PROJECT.config.maps[MAPS[wildcards.map]]
-
-
-def map_section(wildcards):
-    return map_scope(map_of(wildcards)).model_dump_json()
-
-
-def variants_of(wildcards):
-    return PROJECT.config.variants[VARIANTS[wildcards.set]]
-
-
-def effect_genome(section):
-    """Genome that the places of a map or of variants are on; none for a map of sequences of a table."""
-    look_up = map_genome if isinstance(section, Map) else genome_of
-    name = look_up(PROJECT.config, section, PROJECT.where)
-    return f"results/genome/{slug(name)}.zarr/marker.json" if name else []
-
-
-def effect_models(section):
-    """Every run of the network of a map or of variants."""
-    return [
-        f"results/models/{key}/{fold}.{seed}/marker.json"
-        for key, fold, seed in run_names({slug(section.model): section.model})
-    ]
-
-
-def effect_datasets(section):
-    """Datasets that the network, and those it started from, were trained on; its own first."""
-    models = PROJECT.config.models
-    names = [section.model, *lineage(models, section.model, PROJECT.where)]
-    datasets = dict.fromkeys(models[name].dataset for name in names)
-    return [f"results/datasets/{slug(name)}.zarr/marker.json" for name in datasets]
-
-
-def effect_training(section):
-    return PROJECT.config.models[section.model].training
-
-
-def effect_prediction(section):
-    return prediction_scope(PROJECT.config.models[section.model]).model_dump_json()
-
-
-def effect_files(section):
-    return tracked(section.source_files())
-
-
-def map_markers():
-    return [f"results/maps/{key}.zarr/marker.json" for key in MAPS]
-
-
-def map_file_markers():
-    return [f"results/maps/{key}.files/marker.json" for key in MAPS]
-
-
-def variant_markers():
-    return [f"results/variants/{key}/marker.json" for key in VARIANTS]
 
 
 def export_predictions(wildcards):

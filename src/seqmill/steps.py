@@ -33,6 +33,7 @@ from seqmill.runtime.errors import DamageError, InputError
 from seqmill.runtime.files import atomic_write
 from seqmill.runtime.marker import MARKER, check_sizes, read_marker
 from seqmill.stores.versions import FORMATS
+from seqmill.training_steps import train_run
 
 NOTES = ".notes"
 
@@ -296,7 +297,7 @@ class Steps:
 
         def build() -> None:
             text, what = model.model_dump_json(), f"training of {name} {fold}.{seed}"
-            in_child(_train, self.results / place, name, text, dataset.folder, fold, seed, start, what=what)
+            in_child(train_run, self.results / place, name, text, dataset.folder, fold, seed, start, what=what)
 
         settings = {"model": model.model_dump(mode="json"), "fold": fold, "seed": seed, "format": FORMATS["model"]}
         needs = [dataset, *([initial] if initial else []), *seen]
@@ -377,34 +378,6 @@ class Steps:
         needs = [need.folder / MARKER for need in step.needs]
         made = (step.folder / MARKER).stat().st_mtime_ns
         return all(path.stat().st_mtime_ns <= made for path in [*step.sources, *configuration, *needs])
-
-
-def _train(
-    out: Path, name: str, model: str, dataset: Path, fold: str, seed: int, start: tuple[Path, list[Path]] | None
-) -> None:
-    """Body of the training process; ``start`` is the folder of the initial model and those of its datasets."""
-    from seqmill.config.models import Model
-    from seqmill.runtime.device import choose_device
-    from seqmill.runtime.job import start_logging, watch_driver
-
-    start_logging()
-    watch_driver()
-    section = Model.model_validate_json(model)
-    choose_device(section.training.device, section.training.xla_threads)
-
-    from seqmill.training.train import train_model
-
-    initial, seen = start or (None, [])
-    train_model(
-        out,
-        name=name,
-        model=section,
-        dataset=dataset,
-        fold=fold,
-        seed=seed,
-        initial=initial,
-        initial_datasets=seen,
-    )
 
 
 def _some(names: Any) -> str:

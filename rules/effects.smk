@@ -1,0 +1,63 @@
+# What the rules of maps and of variants ask of the configuration. No rules.
+
+from seqmill.config.effects import Map, genome_of, map_genome
+from seqmill.config.scope import map_scope
+
+
+def map_of(wildcards):
+    return PROJECT.config.maps[MAPS[wildcards.map]]
+
+
+def map_section(wildcards):
+    return map_scope(map_of(wildcards)).model_dump_json()
+
+
+def variants_of(wildcards):
+    return PROJECT.config.variants[VARIANTS[wildcards.set]]
+
+
+def effect_genome(section):
+    """Genome that the places of a map or of variants are on; none for a map of sequences of a table."""
+    look_up = map_genome if isinstance(section, Map) else genome_of
+    name = look_up(PROJECT.config, section, PROJECT.where)
+    return f"results/genome/{slug(name)}.zarr/marker.json" if name else []
+
+
+def effect_models(section):
+    """Every run of the network of a map or of variants."""
+    return [
+        f"results/models/{key}/{fold}.{seed}/marker.json"
+        for key, fold, seed in run_names({slug(section.model): section.model})
+    ]
+
+
+def effect_datasets(section):
+    """Datasets that the network, and those it started from, were trained on; its own first."""
+    models = PROJECT.config.models
+    names = [section.model, *lineage(models, section.model, PROJECT.where)]
+    datasets = dict.fromkeys(models[name].dataset for name in names)
+    return [f"results/datasets/{slug(name)}.zarr/marker.json" for name in datasets]
+
+
+def effect_training(section):
+    return PROJECT.config.models[section.model].training
+
+
+def effect_prediction(section):
+    return prediction_scope(PROJECT.config.models[section.model]).model_dump_json()
+
+
+def effect_files(section):
+    return tracked(section.source_files())
+
+
+def map_markers():
+    return [f"results/maps/{key}.zarr/marker.json" for key in MAPS]
+
+
+def map_file_markers():
+    return [f"results/maps/{key}.files/marker.json" for key in MAPS]
+
+
+def variant_markers():
+    return [f"results/variants/{key}/marker.json" for key in VARIANTS]

@@ -64,13 +64,17 @@ def _hic_end(handle: BinaryIO, version: int, footer: int) -> int:
         return end  # no normalisation
     handle.seek(end)
     for _ in range(_count(handle)):  # expected values of normalised maps
-        _text(handle), _text(handle), _number(handle, "<i")
+        _pass_texts(handle, 2)
+        _number(handle, "<i")
         values = _number(handle, long)
         handle.seek(max(values, 0) * real, 1)
         handle.seek(_count(handle) * (4 + real), 1)
     vectors = _count(handle)
     for _ in range(vectors):
-        _text(handle), _number(handle, "<i"), _text(handle), _number(handle, "<i")
+        _pass_texts(handle, 1)
+        _number(handle, "<i")
+        _pass_texts(handle, 1)
+        _number(handle, "<i")
         place = _number(handle, "<q")
         end = max(end, place + _number(handle, long))
     return max(end, handle.tell())
@@ -88,9 +92,8 @@ def _count(handle: BinaryIO) -> int:
     return max(_number(handle, "<i"), 0)
 
 
-def _text(handle: BinaryIO) -> None:
-    """Pass over a text that ends with a zero byte."""
-    for _ in range(MAX_NAME):
-        if _number(handle, "<B") == 0:
-            return
-    raise EOFError
+def _pass_texts(handle: BinaryIO, count: int) -> None:
+    """Pass over texts that end with a zero byte."""
+    for _ in range(count):
+        if not any(_number(handle, "<B") == 0 for _ in range(MAX_NAME)):
+            raise EOFError

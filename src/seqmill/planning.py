@@ -5,14 +5,8 @@ nothing large is read. The rates behind them are part of the answer.
 """
 
 import gzip
-import json
-import re
 import shutil
-import subprocess
-import sys
-import tempfile
 import zlib
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +15,7 @@ from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.sheet import Track
 from seqmill.planning_effects import effect_amounts
+from seqmill.planning_rerun import many, rerun_lines
 from seqmill.runtime.errors import DamageError
 from seqmill.runtime.marker import MARKER, read_marker
 from seqmill.runtime.progress import human_bytes, human_seconds
@@ -44,7 +39,6 @@ NOUN_BYTES = 50_000  # headers, marker and run record
 JOB_SECONDS = {"model": 20.0, "predictions": 8.0, "map": 15.0, "variants": 8.0}
 OTHER_JOB_SECONDS = 4.0
 PARAMETER_BYTES = 20e6  # of a network; nothing is asked of jax here
-TARGETS = ("all", "sources", "datasets", "tracks", "browser")
 HEAD_BYTES = 65_536
 TEST_SHARE = 0.2
 
@@ -273,96 +267,10 @@ def make_plan(project: Project, results: Path) -> dict[str, Any]:
     }
 
 
-NOT_THERE, CUT_OFF = "is not there yet", "an earlier run was cut off"
-_REASONS = (
-    ("Missing output files", NOT_THERE),
-    ("Params have changed", "its settings changed"),
-    ("Set of input files has changed", "its list of inputs changed"),
-    ("Updated input files", "an input changed"),
-    ("Code has changed", "the workflow's code changed"),
-    ("Software environment", "the environment changed"),
-    ("Forced execution", "it was asked for"),
-    ("Input files updated by another job", "something before it runs again"),
-    ("Incomplete", CUT_OFF),
-)
-_NEW = (NOT_THERE, CUT_OFF)  # reasons of jobs whose nouns the plan counts as missing
-
-
-def reason_in_words(reason: str) -> str:
-    """Snakemake's reason for a job, the first that holds.
-
-    >>> reason_in_words("Missing output files: results/x; Input files updated by another job: y")
-    'is not there yet'
-    """
-    for start, words in _REASONS:
-        if start.lower() in reason.lower():
-            return words
-    return reason.partition(":")[0].strip() or "other reasons"
-
-
-def parse_dry_run(text: str) -> list[dict[str, Any]]:
-    """Jobs of ``snakemake --dry-run`` by rule and reason, in the order of the run, without rules that only collect."""
-    counts: Counter[tuple[str, str]] = Counter()
-    rule = None
-    for line in text.splitlines():
-        if match := re.match(r"(?:local)?(?:rule|checkpoint) (\w+):$", line):
-            rule = match[1]
-        elif rule and (match := re.match(r"    reason: (.*)", line)):
-            counts[rule, reason_in_words(match[1])] += 1
-            rule = None
-    return [
-        {"rule": rule, "reason": reason, "jobs": jobs} for (rule, reason), jobs in counts.items() if rule not in TARGETS
-    ]
-
-
-def find_snakefile() -> Path | None:
-    """The workflow of this folder, else of the checkout that seqmill is installed from, else None."""
-    import seqmill
-
-    checkout = Path(seqmill.__file__).parents[2]
-    places = [Path("Snakefile"), Path("workflow/Snakefile"), checkout / "Snakefile"]
-    return next((path for path in places if path.is_file()), None)
-
-
-def dry_run(configfiles: list[Path], settings: dict[str, Any], snakefile: Path | None = None) -> dict[str, Any]:
-    """What Snakemake would run in this folder, and why.
-
-    Parameters
-    ----------
-    settings : laid on top of the configuration files.
-    snakefile : the workflow; see `find_snakefile` if not given.
-
-    Returns
-    -------
-    ``jobs`` as in `parse_dry_run`, or ``problem`` in words.
-    """
-    text, problem = ask_snakemake(configfiles, settings, snakefile)
-    return {"jobs": parse_dry_run(text), "problem": problem}
-
-
-def ask_snakemake(configfiles: list[Path], settings: dict[str, Any], snakefile: Path | None = None) -> tuple[str, str]:
-    """What ``snakemake --dry-run`` says in this folder, and what went wrong in words; arguments as of `dry_run`."""
-    snakefile = snakefile or find_snakefile()
-    if snakefile is None:
-        return "", "no Snakefile here or beside the installed seqmill; name one with --snakefile"
-    with tempfile.TemporaryDirectory() as folder:
-        # a file, because Snakemake takes nested values of --config for text
-        last = Path(folder) / "settings.yaml"
-        last.write_text(json.dumps(settings))
-        files = [str(path) for path in (*configfiles, last)]
-        command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", "--snakefile", str(snakefile)]
-        command += ["--configfile", *files]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        return "", "snakemake --dry-run failed: " + " ".join(lines[-3:])[:400]
-    return done.stdout + done.stderr, ""
-
-
 def plan_lines(plan: dict[str, Any]) -> list[str]:
     """The plan for people."""
     if not plan["nouns"]:
-        return ["nothing to build: no genomes, tracks or datasets are configured", *_rerun_lines(plan)]
+        return ["nothing to build: no genomes, tracks or datasets are configured", *rerun_lines(plan)]
     lines = [f"{'what':<12} {'number':>7} {'there':>7} {'disk':>10} {'time':>12}"]
     for noun in dict.fromkeys(entry["noun"] for entry in plan["nouns"]):
         entries = [entry for entry in plan["nouns"] if entry["noun"] == noun]
@@ -380,29 +288,9 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
             )
     need, free = human_bytes(plan["bytes"]), human_bytes(plan["free_bytes"])
     time = human_seconds(plan["seconds"])
-    lines.append(f"to build: {_many(plan['to_build'], 'thing')}, about {need} and {time} on one core; {free} free")
+    lines.append(f"to build: {many(plan['to_build'], 'thing')}, about {need} and {time} on one core; {free} free")
     if not plan["enough"]:
         lines.append(f"WARNING too little disk: {need} and a fifth to spare are more than the {free} that are free")
     rates = "; ".join(f"{name} {rate}" for name, rate in plan["rates"].items())
     lines.append(f"times are rough; they assume {rates}")
-    return lines + _rerun_lines(plan)
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _rerun_lines(plan: dict[str, Any]) -> list[str]:
-    rerun = plan.get("rerun")
-    if not rerun:
-        return []
-    if rerun["problem"]:
-        return ["", f"what snakemake would run is not known: {rerun['problem']}"]
-    jobs = [f"  {job['jobs']:>5} × {job['rule']:<16} {job['reason']}" for job in rerun["jobs"]]
-    lines = ["", "snakemake would run:", *(jobs or ["  nothing: everything is up to date"])]
-    if again := sum(job["jobs"] for job in rerun["jobs"] if job["reason"] not in _NEW):
-        it = "their" if again > 1 else "its"
-        lines.append(
-            f"{_many(again, 'job')} would run again although {it} outputs are there; {it} time is not in the total"
-        )
-    return lines
+    return lines + rerun_lines(plan)

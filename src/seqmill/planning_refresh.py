@@ -9,7 +9,7 @@ from seqmill.config.lock import LockRow
 from seqmill.config.names import slug
 from seqmill.config.remote import fetched_folder
 from seqmill.config.root import merge
-from seqmill.planning import TARGETS, ask_snakemake
+from seqmill.planning_rerun import TARGETS, ask_snakemake, many
 from seqmill.runtime.marker import MARKER
 from seqmill.runtime.progress import human_bytes
 
@@ -68,7 +68,7 @@ def refresh_cost(
 
     Parameters
     ----------
-    configfiles, settings, snakefile : as of `seqmill.planning.dry_run`.
+    configfiles, settings, snakefile : as of `seqmill.planning_rerun.dry_run`.
     lock : the other lock. download : its rows whose bytes are not there yet. repinned : names with other files there.
 
     Returns
@@ -92,7 +92,7 @@ def refresh_cost(
 
 def cost_lines(cost: dict[str, Any]) -> list[str]:
     """The cost as Markdown lines."""
-    lines = [f"- download: {_many(cost['files'], 'file')}, {human_bytes(cost['bytes'])}"]
+    lines = [f"- download: {many(cost['files'], 'file')}, {human_bytes(cost['bytes'])}"]
     if cost["problem"]:
         return [*lines, f"- the jobs are not known: {cost['problem']}"]
     by_rule: dict[str, list[str]] = {}
@@ -102,19 +102,15 @@ def cost_lines(cost: dict[str, Any]) -> list[str]:
     for rule, names in by_rule.items():
         shown = ", ".join(f"`{name}`" for name in names[:SHOWN] if name)
         more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-        lines.append(f"- {RULES.get(rule, rule)}: {_many(len(names), 'job')}{': ' + shown if shown else ''}{more}")
+        lines.append(f"- {RULES.get(rule, rule)}: {many(len(names), 'job')}{': ' + shown if shown else ''}{more}")
     if cost["left"]:
-        names = ", ".join(f"`{name}`" for name in cost["left"][:SHOWN])
+        made = ", ".join(f"`{name}`" for name in cost["left"][:SHOWN])
         lines.append(
-            f"- {names} and what depends on it was made by the command, not by Snakemake, which would leave it as is:"
+            f"- {made} and what depends on it was made by the command, not by Snakemake, which would leave it as is:"
             " run the command again (`seqmill report`)"
         )
     elif not by_rule:
         lines.append("- no job runs because of it")
     if cost["pending"]:
-        lines.append(f"- beside these, {_many(cost['pending'], 'job')} would run with the present lock too")
+        lines.append(f"- beside these, {many(cost['pending'], 'job')} would run with the present lock too")
     return lines
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

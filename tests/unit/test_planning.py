@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.cli_world import SIZE, config, write_world
 
-from seqmill import planning
+from seqmill import planning, planning_rerun
 from seqmill.cli import main
 from seqmill.config.project import Project
 from seqmill.config.sheet import Track
@@ -126,7 +126,7 @@ localrule all:
 
 
 def test_dry_run_in_words():
-    assert planning.parse_dry_run(DRY_RUN) == [
+    assert planning_rerun.parse_dry_run(DRY_RUN) == [
         {"rule": "track", "reason": "its settings changed", "jobs": 1},
         {"rule": "track", "reason": "is not there yet", "jobs": 1},
         {"rule": "dataset_target", "reason": "something before it runs again", "jobs": 1},
@@ -134,7 +134,7 @@ def test_dry_run_in_words():
 
 
 def test_plan_command_without_a_workflow(folder, capsys, monkeypatch):
-    monkeypatch.setattr(planning, "find_snakefile", lambda: None)
+    monkeypatch.setattr(planning_rerun, "find_snakefile", lambda: None)
     assert main(["plan"]) == 0
     out = capsys.readouterr().out
     assert "dataset peaks: at most about 1,200 examples" in out
@@ -183,10 +183,10 @@ def test_plan_command_asks_snakemake(folder, capsys):
 
 def test_the_workflow_of_the_installation_is_used_where_the_folder_has_none(folder):
     root = Path(__file__).parents[2]
-    assert planning.find_snakefile() == root / "Snakefile"
+    assert planning_rerun.find_snakefile() == root / "Snakefile"
     (folder / "workflow").mkdir()
     (folder / "workflow/Snakefile").write_text("")
-    assert planning.find_snakefile() == Path("workflow/Snakefile")
+    assert planning_rerun.find_snakefile() == Path("workflow/Snakefile")
 
 
 def test_an_empty_configuration_says_so(folder):

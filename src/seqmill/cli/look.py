@@ -7,7 +7,7 @@ from seqmill.runtime.errors import DamageError, InputError
 
 
 def plan(arguments: argparse.Namespace) -> int:
-    from seqmill import planning
+    from seqmill import planning, planning_rerun
 
     project = project_of(arguments)
     found = planning.make_plan(project, RESULTS)
@@ -17,7 +17,7 @@ def plan(arguments: argparse.Namespace) -> int:
         settings = settings_of(arguments)
         try:
             project.check_sources()  # the workflow asks the same first; here without Snakemake's words around it
-            found["rerun"] = planning.dry_run(config_files(arguments), settings, arguments.snakefile)
+            found["rerun"] = planning_rerun.dry_run(config_files(arguments), settings, arguments.snakefile)
         except InputError as error:
             found["rerun"] = {"jobs": [], "problem": str(error)}
     say(arguments, found, [] if arguments.json else planning.plan_lines(found))

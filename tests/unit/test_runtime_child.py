@@ -50,8 +50,8 @@ SCRIPT = textwrap.dedent(
             signal.signal(signal.SIGTERM, save)
         elif how == "deaf":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        print("working", os.getpid(), flush=True)
         try:
+            print("working", os.getpid(), flush=True)  # inside: the signal may come at once
             while True:
                 time.sleep(0.05)
         finally:

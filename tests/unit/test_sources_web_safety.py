@@ -333,7 +333,8 @@ def test_a_proxy_of_another_kind(tmp_path, monkeypatch):
 
 
 WAIT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
 from seqmill.config.portals import Network, Portals, Sources
 from seqmill.sources.web import Web
 sources = Sources(cache=sys.argv[2], portals=Portals(encode=sys.argv[1]), network=Network())

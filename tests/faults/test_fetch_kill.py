@@ -42,7 +42,7 @@ def test_killed_fetches_end_in_the_same_folder(tmp_path):
             for role, content in contents.items()
         ]
         expected = fetch(tmp_path / "reference/t", rows, portal.sources(tmp_path / "reference"))
-        portal.fault("bam", Fault(bytes_per_s=12_000_000))
+        portal.fault("bam", Fault(bytes_per_s=3_000_000))
         for trial in range(KILLS):
             # every few trials from the start, else from where the one before was killed
             place = tmp_path / f"{trial // 4}"

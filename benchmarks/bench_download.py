@@ -167,6 +167,7 @@ def main() -> None:
         repeats,
         results,
         ratios=ratios,
+        reached={"large": ratios["large_to_curl"] >= 0.9, "small": ratios["small_to_curl"] >= 3},
         load_average_before=round(load, 1),
     )
 

@@ -137,7 +137,7 @@ def read_all(path, sizes=SIZES, **more):
             reader.weights(contig)
 
 
-def refused(path, match, error=InputError, sizes=SIZES, **more):
+def assert_refused(path, match, error=InputError, sizes=SIZES, **more):
     with pytest.raises(error, match=match) as caught:
         read_all(path, sizes, **more)
     assert str(caught.value).startswith(str(path))
@@ -145,31 +145,33 @@ def refused(path, match, error=InputError, sizes=SIZES, **more):
 
 def test_missing_resolution_and_normalisation_list_what_there_is(files):
     folder, _ = files
-    refused(folder / "v9.hic", r"has no resolution of 128 bp; it has 100, 500 bp: set bin_bp", bin_bp=128)
-    refused(folder / "m.cool", r"has no resolution of 500 bp; it has 100 bp", bin_bp=500)
-    refused(folder / "v8.hic", r"has no normalisation 'weight' at 100 bp; it has: KR \(or none", normalization="weight")
-    refused(folder / "m.mcool", r"has no normalisation 'KR' at 100 bp; it has: weight", normalization="KR")
+    assert_refused(folder / "v9.hic", r"has no resolution of 128 bp; it has 100, 500 bp: set bin_bp", bin_bp=128)
+    assert_refused(folder / "m.cool", r"has no resolution of 500 bp; it has 100 bp", bin_bp=500)
+    assert_refused(
+        folder / "v8.hic", r"has no normalisation 'weight' at 100 bp; it has: KR \(or none", normalization="weight"
+    )
+    assert_refused(folder / "m.mcool", r"has no normalisation 'KR' at 100 bp; it has: weight", normalization="KR")
 
 
 def test_another_assembly(files):
     other = {**SIZES, "chr1": 10_600}
-    refused(files[0] / "m.mcool", r"chr1 10,450 in the file, 10,600 in the genome", sizes=other)
-    refused(files[0] / "v8.hic", r"no contig is in the genome", sizes={"II": 10_450})
+    assert_refused(files[0] / "m.mcool", r"chr1 10,450 in the file, 10,600 in the genome", sizes=other)
+    assert_refused(files[0] / "v8.hic", r"no contig is in the genome", sizes={"II": 10_450})
 
 
 def test_what_is_no_contact_map(files, tmp_path):
     folder, _ = files
     (tmp_path / "page.hic").write_text("<!DOCTYPE html>" + " " * 100)
-    refused(tmp_path / "page.hic", r"is neither .hic nor .mcool or .cool \(first bytes 0x3C21444F\)")
+    assert_refused(tmp_path / "page.hic", r"is neither .hic nor .mcool or .cool \(first bytes 0x3C21444F\)")
     old = bytearray((folder / "v8.hic").read_bytes())
     struct.pack_into("<i", old, 4, 7)
     (tmp_path / "old.hic").write_bytes(old)
-    refused(tmp_path / "old.hic", r"\.hic of version 7; versions 8 and 9 can be read")
+    assert_refused(tmp_path / "old.hic", r"\.hic of version 7; versions 8 and 9 can be read")
     (tmp_path / "empty.hic").write_bytes(b"")
-    refused(tmp_path / "empty.hic", r"is neither .hic")
+    assert_refused(tmp_path / "empty.hic", r"is neither .hic")
     with h5py.File(tmp_path / "other.cool", "w") as file:
         file["x"] = np.arange(200)
-    refused(tmp_path / "other.cool", r"damaged or truncated contact map \(.*")
+    assert_refused(tmp_path / "other.cool", r"damaged or truncated contact map \(.*")
 
 
 @pytest.mark.parametrize("file", ["v9.hic", "kr9.hic", "v8.hic", "m.cool", "m.mcool"])
@@ -203,11 +205,11 @@ def test_pixels_that_cannot_be(files, tmp_path):
     def square(file):
         file.attrs["storage-mode"] = "square"
 
-    refused(changed(negative, "negative.cool"), r"the contact at chr1:0 × 400 \(0-based\) is no count \(-3\)")
-    refused(changed(twice, "twice.cool"), r"chr1:0 × \d+ \(0-based\) comes twice|damaged or truncated")
-    refused(changed(square, "square.cool"), r"square")
+    assert_refused(changed(negative, "negative.cool"), r"the contact at chr1:0 × 400 \(0-based\) is no count \(-3\)")
+    assert_refused(changed(twice, "twice.cool"), r"chr1:0 × \d+ \(0-based\) comes twice|damaged or truncated")
+    assert_refused(changed(square, "square.cool"), r"square")
     write_hic(tmp_path / "nan.hic", SIZES, BP, {"chr1": [(2, 5, float("nan"))]})
-    refused(tmp_path / "nan.hic", r"the contact at chr1:200 × 500 \(0-based\) is no count \(nan\)")
+    assert_refused(tmp_path / "nan.hic", r"the contact at chr1:200 × 500 \(0-based\) is no count \(nan\)")
 
 
 def test_a_map_may_not_reach_for_other_files(files, tmp_path):
@@ -223,18 +225,18 @@ def test_a_map_may_not_reach_for_other_files(files, tmp_path):
         n = len(file["pixels/count"])
         del file["pixels/count"]
         file.create_dataset("pixels/count", (n,), "i4", external=[(str(tmp_path / "secret"), 0, 4 * n)])
-    refused(tmp_path / "link.cool", r"links to another file \(.*m\.cool\); a map must hold its own data")
-    refused(tmp_path / "raw.cool", r"damaged or truncated contact map")
+    assert_refused(tmp_path / "link.cool", r"links to another file \(.*m\.cool\); a map must hold its own data")
+    assert_refused(tmp_path / "raw.cool", r"damaged or truncated contact map")
 
 
 def test_cells_and_unequal_bins(tmp_path):
     bins = pd.DataFrame({"chrom": "chr1", "start": [0, 100, 250], "end": [100, 250, 300]})
     pixels = pd.DataFrame({"bin1_id": [0], "bin2_id": [1], "count": [2]})
     cooler.create_cooler(str(tmp_path / "x.cool"), bins, pixels)
-    refused(tmp_path / "x.cool", r"has bins of unequal length", sizes={"chr1": 300})
+    assert_refused(tmp_path / "x.cool", r"has bins of unequal length", sizes={"chr1": 300})
     even = pd.DataFrame({"chrom": "chr1", "start": [0, 100, 200], "end": [100, 200, 300]})
     cooler.create_scool(str(tmp_path / "x.scool"), even, {"a": pixels, "b": pixels})
-    refused(tmp_path / "x.scool", r"\.scool of many cells", sizes={"chr1": 300})
+    assert_refused(tmp_path / "x.scool", r"\.scool of many cells", sizes={"chr1": 300})
 
 
 @pytest.mark.parametrize("file", ["v8.hic", "m.cool"])

@@ -46,7 +46,7 @@ def zip_of(path, *entries, **changes):
 
 
 @pytest.fixture
-def refused(tmp_path):
+def assert_refused(tmp_path):
     """Check that an archive is refused with a message, and that nothing is left of it or outside."""
     before = sorted(os.listdir(tmp_path.parent))
 
@@ -96,9 +96,11 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", ["tar", "zip"])
-def test_names_that_lead_elsewhere(tmp_path, refused, name, kind):
+def test_names_that_lead_elsewhere(tmp_path, assert_refused, name, kind):
     make = tar_of if kind == "tar" else zip_of
-    refused(make(tmp_path / f"x.{kind}", ("chr1.fa", CHR1), (name, b"evil")), "has no safe name; nothing was unpacked")
+    assert_refused(
+        make(tmp_path / f"x.{kind}", ("chr1.fa", CHR1), (name, b"evil")), "has no safe name; nothing was unpacked"
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,13 +113,13 @@ def test_names_that_lead_elsewhere(tmp_path, refused, name, kind):
         (tarfile.FIFOTYPE, "device or special file"),
     ],
 )
-def test_links_and_devices(tmp_path, refused, type_, what):
-    refused(tar_of(tmp_path / "x.tar", ("chr1.fa", CHR1), ("evil", None, type_)), f"member 'evil' is a {what}")
+def test_links_and_devices(tmp_path, assert_refused, type_, what):
+    assert_refused(tar_of(tmp_path / "x.tar", ("chr1.fa", CHR1), ("evil", None, type_)), f"member 'evil' is a {what}")
 
 
-def test_a_link_in_a_zip(tmp_path, refused):
+def test_a_link_in_a_zip(tmp_path, assert_refused):
     path = zip_of(tmp_path / "x.zip", ("evil", b"/etc/passwd"), external_attr=0o120777 << 16, create_system=3)
-    refused(path, "member 'evil' is a link or device")
+    assert_refused(path, "member 'evil' is a link or device")
 
 
 @pytest.mark.parametrize("kind", ["tar", "zip"])
@@ -133,15 +135,17 @@ def test_a_link_in_a_zip(tmp_path, refused):
     ],
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_members_that_must_not_be_together(tmp_path, refused, kind, names, said):
+def test_members_that_must_not_be_together(tmp_path, assert_refused, kind, names, said):
     make = tar_of if kind == "tar" else zip_of
-    refused(make(tmp_path / f"x.{kind}", *((name, CHR1) for name in names)), said)
+    assert_refused(make(tmp_path / f"x.{kind}", *((name, CHR1) for name in names)), said)
 
 
 @pytest.mark.parametrize("kind", ["tar", "zip"])
-def test_bombs(tmp_path, refused, kind):
+def test_bombs(tmp_path, assert_refused, kind):
     make = tar_of if kind == "tar" else zip_of
-    refused(make(tmp_path / f"x.{kind}", ("zeros.fa", bytes(1 << 24))), "unpacks to more than 200 times its size")
+    assert_refused(
+        make(tmp_path / f"x.{kind}", ("zeros.fa", bytes(1 << 24))), "unpacks to more than 200 times its size"
+    )
 
 
 def test_a_bomb_that_lies_about_its_size(tmp_path):
@@ -155,74 +159,74 @@ def test_a_bomb_that_lies_about_its_size(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_tar_header_of_gigabytes(tmp_path, refused):
+def test_a_tar_header_of_gigabytes(tmp_path, assert_refused):
     """An extended header is read into memory whole, before anything of it can be judged."""
     info = tarfile.TarInfo("pax")
     info.type, info.size = tarfile.XHDTYPE, (1 << 33) - 1
     with gzip.open(tmp_path / "x.tar.gz", "wb") as sink:
         sink.write(info.tobuf(tarfile.USTAR_FORMAT))
         sink.write(bytes(1 << 20))
-    refused(tmp_path / "x.tar.gz", "a header of")
+    assert_refused(tmp_path / "x.tar.gz", "a header of")
 
 
 @pytest.mark.parametrize("kind", ["tar", "zip"])
-def test_too_many_members(tmp_path, refused, kind, monkeypatch):
+def test_too_many_members(tmp_path, assert_refused, kind, monkeypatch):
     monkeypatch.setattr(archives, "MAX_MEMBERS", 20)
     make = tar_of if kind == "tar" else zip_of
-    refused(make(tmp_path / f"x.{kind}", *((f"{i}", b"a") for i in range(21))), "has more than 20 members")
+    assert_refused(make(tmp_path / f"x.{kind}", *((f"{i}", b"a") for i in range(21))), "has more than 20 members")
 
 
-def test_a_zip_directory_too_large_to_read(tmp_path, refused, monkeypatch):
+def test_a_zip_directory_too_large_to_read(tmp_path, assert_refused, monkeypatch):
     monkeypatch.setattr(archives, "MAX_MEMBERS", 1)
     monkeypatch.setattr(archives.zipfile, "ZipFile", None)  # is not even opened
     path = tmp_path / "x.zip"
     path.write_bytes(b"PK\x03\x04" + bytes(1000) + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 9, 9, 1000, 4, 0))
-    refused(path, "has more than 1 members")
+    assert_refused(path, "has more than 1 members")
 
 
-def test_two_central_directories(tmp_path, refused):
+def test_two_central_directories(tmp_path, assert_refused):
     one = zip_of(tmp_path / "one.zip", ("chr1.fa", CHR1)).read_bytes()
     two = zip_of(tmp_path / "two.zip", ("evil.fa", CHR2)).read_bytes()
     (tmp_path / "x.zip").write_bytes(one + two)
-    refused(tmp_path / "x.zip", "has more than one central directory")
+    assert_refused(tmp_path / "x.zip", "has more than one central directory")
 
 
-def test_a_zip_hidden_behind_other_bytes(tmp_path, refused):
+def test_a_zip_hidden_behind_other_bytes(tmp_path, assert_refused):
     content = zip_of(tmp_path / "one.zip", ("chr1.fa", CHR1)).read_bytes()
     (tmp_path / "x.zip").write_bytes(b"PK\x03\x04 something else" + content)
-    refused(tmp_path / "x.zip", "bytes around it that belong to none")
+    assert_refused(tmp_path / "x.zip", "bytes around it that belong to none")
 
 
-def test_a_zip_name_with_nul(tmp_path, refused):
+def test_a_zip_name_with_nul(tmp_path, assert_refused):
     content = zip_of(tmp_path / "x.zip", ("chr1.fa/evil", CHR1)).read_bytes()
     (tmp_path / "x.zip").write_bytes(content.replace(b"chr1.fa/evil", b"chr1.fa\0evil"))
-    refused(tmp_path / "x.zip", "has no safe name")
+    assert_refused(tmp_path / "x.zip", "has no safe name")
 
 
-def test_encrypted(tmp_path, refused):
+def test_encrypted(tmp_path, assert_refused):
     content = bytearray(zip_of(tmp_path / "x.zip", ("chr1.fa", CHR1)).read_bytes())
     content[content.find(b"PK\x01\x02") + 8] |= 1
     (tmp_path / "x.zip").write_bytes(content)
-    refused(tmp_path / "x.zip", "member 'chr1.fa' is encrypted")
+    assert_refused(tmp_path / "x.zip", "member 'chr1.fa' is encrypted")
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 @pytest.mark.parametrize("cut", ["member", "middle", "boundary"])
-def test_cut_tar_files(tmp_path, refused, mode, cut):
+def test_cut_tar_files(tmp_path, assert_refused, mode, cut):
     whole = tar_of(tmp_path / "whole.tar", ("chr1.fa", CHR1), ("chr2.fa", CHR2), mode="w").read_bytes()
     # 1024: header and data of the first member; the boundary is where a reader sees no fault
     content = whole[: {"member": 512 + 300, "middle": 1024 + 512 + 100, "boundary": 1536}[cut]]
     (tmp_path / "x.tar").write_bytes(content if mode == "w" else gzip.compress(content))
-    refused(tmp_path / "x.tar", "is broken|its end is missing|unexpected end")
+    assert_refused(tmp_path / "x.tar", "is broken|its end is missing|unexpected end")
 
 
-def test_a_gzip_cut_between_its_members(tmp_path, refused):
+def test_a_gzip_cut_between_its_members(tmp_path, assert_refused):
     whole = tar_of(tmp_path / "whole.tar", ("chr1.fa", CHR1), ("chr2.fa", CHR2), mode="w").read_bytes()
     parts = [gzip.compress(whole[:1536]), gzip.compress(whole[1536:])]
     (tmp_path / "good.tar.gz").write_bytes(b"".join(parts))
     assert len(members(tmp_path / "good.tar.gz")) == 2
     (tmp_path / "x.tar.gz").write_bytes(parts[0])
-    refused(tmp_path / "x.tar.gz", "its end is missing")
+    assert_refused(tmp_path / "x.tar.gz", "its end is missing")
 
 
 @pytest.mark.parametrize(
@@ -235,9 +239,9 @@ def test_a_gzip_cut_between_its_members(tmp_path, refused):
         (gzip.compress(bytes(10240)), "holds no files"),
     ],
 )
-def test_no_archive(tmp_path, refused, content, said):
+def test_no_archive(tmp_path, assert_refused, content, said):
     (tmp_path / "x.tar.gz").write_bytes(content)
-    refused(tmp_path / "x.tar.gz", said)
+    assert_refused(tmp_path / "x.tar.gz", said)
 
 
 def test_flipped_bytes_of_a_zip_are_found(tmp_path):

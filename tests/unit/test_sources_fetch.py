@@ -14,31 +14,14 @@ import pytest
 from seqmill.runtime.errors import DamageError, InputError, RemoteError
 from seqmill.runtime.marker import read_marker
 from seqmill.sources import fetch as fetching
-from seqmill.sources.cache import Cache
 from seqmill.sources.fetch import fetch, local_files
 from seqmill.stores.verify import verify
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from portal import Fault, Portal, stand_in
+from portal import Fault, stand_in
 from portal.files import lock_row
 
 READS = {role: stand_in(role, 20_000, "fastq") for role in ("R1", "R2")}
-
-
-@pytest.fixture
-def portal():
-    with Portal() as portal:
-        yield portal
-
-
-@pytest.fixture
-def sources(portal, tmp_path):
-    return portal.sources(tmp_path)
-
-
-@pytest.fixture
-def cache(sources):
-    return Cache(sources.cache_folder())
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import precision_recall_curve, roc_curve
 from tests.unit.evaluation_toys import binary, rows_of, spec, write
@@ -98,6 +99,11 @@ def test_each_kind_has_its_figures_and_the_marker_lists_them(drawn):
         assert len(figure["caption"]) > 60
     tracks = [figure["caption"] for figure in figures if figure["what"] == "tracks"]
     assert all(caption.startswith("Each mark is one track: deep (seeds averaged) against kmer.") for caption in tracks)
+    table = pd.read_csv(drawn / "first/toy/metrics.tsv", sep="\t")
+    for figure in figures:
+        if figure["what"] == "tracks":  # bars are spoken of where there are some
+            lines = table[(table["target"] == figure["target"]) & (table["over"] == "track")]
+            assert ("Bars: 95 %" in figure["caption"]) == bool(lines["ci_low"].notna().any()), figure
     assert verify_folder(drawn / "first/toy") == []
 
 

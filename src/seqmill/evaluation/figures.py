@@ -192,10 +192,12 @@ def _tracks(folder: Path, target: str, pooled: pd.DataFrame, pairs: pd.DataFrame
         save(draw_tracks(lines, bounds, metrics), folder / file)
         averaging = " (seeds averaged)" if seed == ENSEMBLE else ""
         side = "above" if describe(metrics[0]).lower_is_better else "below"
+        bars = "Bars: 95 % intervals of each alone; colour: whether the paired difference is clear."
+        known = any(pd.notna(low) for low, _ in bounds.values())
         caption = (
             f"Each mark is one track: {network}{averaging} against {baseline}. Tracks {side} the dashed diagonal are "
-            f"predicted better by {baseline}; the worst tracks are named. Bars: 95 % intervals of each alone; colour: "
-            "whether the paired difference is clear."
+            f"predicted better by {baseline}; the worst tracks are named. "
+            f"{bars if known else 'There are too few blocks for intervals.'}"
         )
         alt = f"{describe(metrics[0]).label} of each track of {target}: {network} against {baseline}."
         yield _figure(target, "tracks", file, f"{target}: {network} and {baseline}, track by track", caption, alt)

@@ -13,7 +13,7 @@ FORMATS = {
     "predictions": 1,
     "map": 1,
     "variants": 1,
-    "evaluation": 2,
+    "evaluation": 3,
     "exports": 1,
     "report": 3,
 }

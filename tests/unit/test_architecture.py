@@ -19,6 +19,7 @@ ROOMS = [
     "simulate",
     "sources",
     "stores",
+    "reads",
     "examples",
     "metrics",
     "baselines",

@@ -19,6 +19,10 @@ _DEPTH = {"model": 2, "predictions": 2, "dataset-rows": 2}
 _PLACE = {
     "source": "sources/",
     "genome": "genome/",
+    "aligner": "aligners/",
+    "library": "libraries/",
+    "experiment": "experiments/",
+    "quality": "quality/",
     "track": "tracks/",
     "dataset": "datasets/",
     "model": "models/",

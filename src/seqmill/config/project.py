@@ -9,6 +9,7 @@ from typing import Any
 from seqmill.config.baselines import Baseline
 from seqmill.config.datasets import Control, Dataset, Selector, Target
 from seqmill.config.effects import check_effects
+from seqmill.config.experiments import EXPERIMENTS, Libraries, resolve_track
 from seqmill.config.heads import check_heads
 from seqmill.config.lineage import initial_seed, lineage
 from seqmill.config.lock import LockRow
@@ -16,6 +17,7 @@ from seqmill.config.locked import Locked, lock_path
 from seqmill.config.models import Model
 from seqmill.config.names import check_collisions, check_label, label_of
 from seqmill.config.published import Published
+from seqmill.config.reads import Experiment
 from seqmill.config.remote import FETCHED, fetched_folder
 from seqmill.config.root import Config, parse, written
 from seqmill.config.sheet import Track
@@ -76,12 +78,21 @@ class Project:
         return Project.of(*written(paths, overrides))
 
     @cached_property
-    def tracks(self) -> dict[str, Track]:
-        """All tracks of the sheet by name, with the assembly filled in."""
+    def _asked(self) -> dict[str, Track]:
+        """Rows of the sheet by track, as they are written but for the assembly."""
+        return {track.track: track for track in sheet_tracks(self.config)}
+
+    def _as_asked(self, track: Track) -> Track:
+        """A row with the location that is written in the sheet."""
+        return track.model_copy(update={"location": self._asked[track.track].location})
+
+    @cached_property
+    def _rows(self) -> dict[str, Track]:
+        """All rows of the sheet by track, with the assembly filled in, and paths of fetched files."""
         section, tracks = self.config.tracks, {}
-        for track in sheet_tracks(self.config):
+        for track in self._asked.values():
             assert section is not None
-            if track.source != "local":
+            if track.source not in ("local", "reads"):
                 rows = self.locked.of(track_wish(self.config, track))
                 location = (fetched_folder(track.track) / rows[0].file).as_posix()
                 track = track.model_copy(
@@ -90,10 +101,38 @@ class Project:
             tracks[track.track] = track.model_copy(update={"bin_bp": track.bin_bp or section.bin_bp})
         return tracks
 
+    @cached_property
+    def libraries(self) -> Libraries:
+        """Reads of the sheet of reads, and tracks that are reads themselves."""
+        tracks = [track for track in self._rows.values() if track.source != "reads"]
+        return Libraries(self.config, self.locked, [self._as_asked(track) for track in tracks])
+
+    @cached_property
+    def experiments(self) -> dict[str, Experiment]:
+        """Experiments whose reads become signal and peaks, by name."""
+        return self.libraries.experiments
+
+    @cached_property
+    def tracks(self) -> dict[str, Track]:
+        """All tracks of the sheet by name, as they are read: what is made of reads is a file of its experiment."""
+        section = self.config.tracks
+        if section is None:
+            return {}
+        made = {
+            name: track
+            for name, track in self._rows.items()
+            if track.source == "reads" or (track.kind == "reads" and name in self.experiments)
+        }
+        return self._rows | {
+            name: resolve_track(self._as_asked(track), self.experiments, str(section.sheet))
+            for name, track in made.items()
+        }
+
     def fetched(self) -> dict[str, list[LockRow]]:
         """Remote files that the configuration and its sheet use: name of the lock to its rows."""
         names = {label_of(path.parent.name): None for path in self.config.source_files() if FETCHED in path.parents}
-        names |= {name: None for name, track in self.tracks.items() if track.source != "local"}
+        names |= {name: None for name, track in self._rows.items() if track.source not in ("local", "reads")}
+        names |= dict.fromkeys(self.libraries.names.values())
         return {name: self.locked.rows[name] for name in names}
 
     def select(self, selector: Selector, where: str) -> list[Track]:
@@ -210,11 +249,17 @@ class Project:
         for section in ("maps", "variants"):
             effects = getattr(self.config, section)
             named += [(f"{section}.{name}", path) for name, e in effects.items() for path in e.source_files()]
+        named += [("reads", path) for path in self.config.reads.source_files()]
         places = [(f"{self.where}: {section}", path) for section, path in named]
+        for name, experiment in self.experiments.items():
+            rows = [row for runs in experiment.replicates.values() for row in runs]
+            place = f"{self.config.reads.sheet}: experiment {name}"
+            places += [(place, path) for row in rows for path in row.files()]
         if self.config.tracks:
             places += [(f"{self.config.tracks.sheet}: track {name}", track.path) for name, track in self.tracks.items()]
         for place, path in places:
-            made = FETCHED in path.parents or (self.config.simulation is not None and WORLD in path.parents)
+            made = FETCHED in path.parents or EXPERIMENTS in path.parents
+            made |= self.config.simulation is not None and WORLD in path.parents
             if not made and not path.is_file():
                 what = "is not a regular readable file" if path.exists() else f"does not exist (looked in {Path.cwd()})"
                 raise InputError(place, f"{path} {what}")
@@ -236,7 +281,9 @@ class Project:
     def _check_target(self, where: str, target: Target) -> None:
         for track in self.select(target.tracks or "all", where):
             if track.kind == "reads":
-                raise InputError(where, f"track {track.track} is reads ({track.path.name}), which have no signal yet")
+                raise InputError(
+                    where, f"track {track.track} is reads of assay {track.assay!r}, of which no signal is made"
+                )
             if track.kind == "contacts":
                 raise InputError(
                     where, f"track {track.track} holds contacts; no kind of window builds targets from contact maps yet"

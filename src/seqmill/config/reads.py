@@ -83,7 +83,7 @@ class Library(Section):
 
     def files(self) -> list[Path]:
         """Local files of the row: reads, mates, cell table."""
-        return [expand(text) for text in (self.location, self.mate, self.cells) if text]
+        return [expand(text) for text in (self.location, self.mate, self.cells) if text and source_of(text) == "local"]
 
 
 @dataclass(frozen=True)

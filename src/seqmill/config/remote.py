@@ -6,7 +6,9 @@ from typing import Literal
 
 from seqmill.config.names import slug
 
-Source = Literal["local", "url", "encode", "sra", "geo", "reference"]
+Source = Literal["local", "url", "encode", "sra", "geo", "reference", "reads"]
+# Before the name of an experiment, as the location of a track that is made of its reads.
+READS = "reads:"
 # Fetched files of a project: one folder a track, or a location of the configuration.
 FETCHED = Path("results/sources")
 
@@ -26,6 +28,8 @@ def source_of(location: str) -> Source:
     ['local', 'encode', 'sra', 'geo', 'reference']
     """
     location = location.strip()
+    if location.startswith(READS):
+        return "reads"
     if _URL.match(location):
         return "url"
     if _SRA.fullmatch(location):

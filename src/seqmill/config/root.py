@@ -14,6 +14,7 @@ from seqmill.config.models import Model, Report
 from seqmill.config.portals import Sources
 from seqmill.config.problems import problems_in_words
 from seqmill.config.published import Published
+from seqmill.config.reads import Reads
 from seqmill.config.simulation import SimulationSettings
 from seqmill.config.sources import Genome, Tracks
 from seqmill.config.yamlfile import read_yaml
@@ -26,6 +27,7 @@ class Config(Section):
     simulation: SimulationSettings | None = Field(None, description="Simulate the demo's world before anything else.")
     genomes: dict[str, Genome] = Field(default_factory=dict)
     tracks: Tracks | None = None
+    reads: Reads = Reads()
     sources: Sources = Sources()
     datasets: dict[str, Dataset] = Field(default_factory=dict)
     models: dict[str, Model] = Field(default_factory=dict)

@@ -43,14 +43,16 @@ class Track(Section):
     """One row of the sheet."""
 
     track: str = Field(description="Name of the track; unique.")
-    source: Literal["local", "url", "encode", "sra", "geo", "reference"] = Field(
+    source: Literal["local", "url", "encode", "sra", "geo", "reference", "reads"] = Field(
         "local", description="Where the file is to be had; told from the location."
     )
     location: str = Field(
         description="Path of the file, from the working folder (${NAME} is an environment variable), or what is to be "
-        "fetched: an accession of ENCODE, SRA, ENA, DDBJ or GEO, or a URL."
+        "fetched: an accession of ENCODE, SRA, ENA, DDBJ or GEO, or a URL; or `reads:NAME`, an experiment of the "
+        "sheet of reads."
     )
-    output_type: str = Field("", description="Which files of an ENCODE experiment, as 'signal p-value'.")
+    mate: str = Field("", description="FASTQ of read 2, where the location is a local FASTQ of read 1.")
+    output_type: str = Field("", description="Which file of an experiment, as 'signal p-value'.")
     replicates: str = Field("", description="Biological replicates of that file, as '1' or '1,2'.")
     assembly: str = Field("", description="Name of a genome of the configuration; the only one if empty.")
     assay: str = ""
@@ -211,7 +213,7 @@ def _join_pairs(tracks: list[Track], indices: dict[str, str], path: Path) -> lis
     for name, other in partner.items():
         one, two = by_name[name], by_name[other]
         same_file = (one.location, one.output_type) == (two.location, two.output_type)
-        if name != other and same_file and one.format not in STRANDED_FORMATS:
+        if name != other and same_file and one.format not in STRANDED_FORMATS and one.source != "reads":
             raise InputError(
                 path, f"tracks {name} and {other} are strands of one another, but one file: {one.location}"
             )

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from seqmill.config.asked import Asked
+from seqmill.config.experiments import library_wishes
 from seqmill.config.lock import LockRow
 from seqmill.config.names import label_of
 from seqmill.config.remote import FETCHED, fetched_folder
@@ -18,6 +19,9 @@ def sheet_tracks(config: Config) -> list[Track]:
     for track in read_sheet(section.sheet) if section else []:
         assert section is not None
         only = next(iter(config.genomes)) if len(config.genomes) == 1 else ""
+        if track.source == "reads":  # its experiment tells
+            tracks.append(track)
+            continue
         assembly = track.assembly or section.genome or only
         if assembly not in config.genomes:
             known = ", ".join(config.genomes)
@@ -84,8 +88,12 @@ def wishes(values: dict[str, Any], where: str) -> list[Asked]:
         location: Asked(name=location, location=location, assembly=assemblies.get(location, ""), where=where)
         for location in named
     }
-    tracks = [track_wish(config, track) for track in sheet_tracks(config) if track.source != "local"]
+    tracks = [track_wish(config, track) for track in sheet_tracks(config) if track.source not in ("local", "reads")]
     for wish in tracks:
         if wish.name in found:
             raise InputError(wish.where, f"track {wish.name!r} has the name of a file of {where}; name it otherwise")
-    return [*found.values(), *tracks]
+    libraries, names = library_wishes(config), {*found, *(wish.name for wish in tracks)}
+    for wish in libraries:
+        if wish.name in names:
+            raise InputError(wish.where, f"library {wish.name!r} has the name of a track or a file; name it otherwise")
+    return [*found.values(), *tracks, *libraries]

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from seqmill.evaluation.drawing import GREY, WIDTH, colours, legend, new_figure, say, style
 from seqmill.evaluation.runs import Run
 from seqmill.evaluation.scores import pieces
+from seqmill.formats.drawing import GREY, WIDTH, colours, legend, new_figure, say, style
 
 GRID = np.linspace(0, 1, 201)
 MAX_TRACKS = 200

@@ -8,11 +8,11 @@ import pandas as pd
 
 from seqmill.config.names import slug
 from seqmill.evaluation.curves import MAX_THIN, MAX_TRACKS, draw_curves
-from seqmill.evaluation.drawing import save
 from seqmill.evaluation.kinds import KINDS
 from seqmill.evaluation.profiles import draw_profiles
 from seqmill.evaluation.runs import ALL, ENSEMBLE, KIND_ORDER, Line, Run
 from seqmill.evaluation.scatter import draw_scatter, draw_tracks
+from seqmill.formats.drawing import save
 from seqmill.metrics.catalogue import describe
 from seqmill.stores.specs import track_names
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from seqmill.evaluation.drawing import SHADE, WIDTH, colours, legend, new_figure, say, style
 from seqmill.evaluation.kinds import KINDS
 from seqmill.evaluation.runs import Run
+from seqmill.formats.drawing import SHADE, WIDTH, colours, legend, new_figure, say, style
 
 PERCENTILES = (90, 50, 10)
 MAX_WINDOWS = 256

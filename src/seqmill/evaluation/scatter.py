@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seqmill.evaluation.drawing import BLUE, GREY, INK, ORANGE, WIDTH, as_written, new_figure, plain, say, style
 from seqmill.evaluation.kinds import KINDS, logarithms
 from seqmill.evaluation.runs import Run
 from seqmill.evaluation.scores import pieces
+from seqmill.formats.drawing import BLUE, GREY, INK, ORANGE, WIDTH, as_written, new_figure, plain, say, style
 from seqmill.metrics.catalogue import describe
 
 MANY = 1500

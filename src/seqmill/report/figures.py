@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from seqmill.evaluation.drawing import (
+from seqmill.formats.drawing import (
     BLUE,
     GREEN,
     GREY,

@@ -1,4 +1,4 @@
-"""The look of all figures, and how they are written: vector graphics, the same bytes for the same numbers."""
+"""The look of all figures, and how they are written: the same bytes for the same numbers."""
 
 import io
 import warnings
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from seqmill.runtime.files import atomic_write
+from seqmill.runtime.files import atomic_path, atomic_write
 
 # Okabe & Ito's colour-blind-safe palette (Okabe and Ito 2008, Color Universal Design).
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#007a5a", "#8a8f98"
@@ -91,3 +91,11 @@ def save(figure: Any, path: Path) -> None:
     """Write the figure as SVG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, svg(figure))
+
+
+def save_png(figure: Any, path: Path) -> None:
+    """Write the figure as PNG at 150 dots per inch, without date or program."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings(), atomic_path(path) as part:
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        figure.savefig(part, format="png", dpi=150, metadata={"Software": None})

@@ -65,14 +65,15 @@ def _handed_on() -> Iterator[list[int]]:
         for child in active_children():
             (child.terminate if len(came) == 1 else child.kill)()
 
-    with _handlers({signal.SIGTERM: hand_on, signal.SIGINT: hand_on}):
+    with signal_handlers({signal.SIGTERM: hand_on, signal.SIGINT: hand_on}):
         yield came
 
 
 @contextmanager
-def _handlers(handlers: dict[int, Any]) -> Iterator[None]:
+def signal_handlers(handlers: dict[int, Any]) -> Iterator[None]:
+    """Signal number to what takes it while the block runs; nothing changes outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals can only be taken in the main thread
+        yield
         return
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
@@ -85,5 +86,5 @@ def _handlers(handlers: dict[int, Any]) -> Iterator[None]:
 @contextmanager
 def termination_unwinds() -> Iterator[None]:
     """SIGTERM raises `Terminated` in this block, so that half-written things are taken away and locks are freed."""
-    with _handlers({signal.SIGTERM: _terminate}):
+    with signal_handlers({signal.SIGTERM: _terminate}):
         yield

@@ -44,6 +44,7 @@ LAYOUTS = {
     "broadPeak": Layout(9, 9, {"strand": 5, "score": 6}, True),
     "bedgraph": Layout(4, 4, {"score": 3}),
     "fragments": Layout(3, 5),
+    "cell_fragments": Layout(3, 5, {"barcode": 3, "copies": 4}),
     "bedpe": Layout(6, 255, {"contig2": 3, "start2": 4, "end2": 5}),
 }
 
@@ -61,6 +62,8 @@ class BedBlock:
     strand : int8 (n,) or None; 1, -1 or 0.
     peak : int64 (n,) or None; offset of the summit from the start, -1 for none.
     lines : number of the first line where lines and records correspond, else the line number of each record.
+    barcodes, barcode : words, and int64 (n,), index into them; None without that column.
+    copies : int64 (n,) or None; read pairs that gave the fragment, 1 at least.
     """
 
     names: list[str]
@@ -71,6 +74,9 @@ class BedBlock:
     strand: np.ndarray | None
     peak: np.ndarray | None
     lines: int | np.ndarray
+    barcodes: list[str] = field(default_factory=list)
+    barcode: np.ndarray | None = None
+    copies: np.ndarray | None = None
 
     def line(self, row: int) -> int:
         """1-based line number of a record."""
@@ -86,7 +92,8 @@ def read_bed(path: str | Path, kind: str, counts: Counter[str]) -> Iterator[BedB
     ----------
     path : plain or gzip, tab-separated.
     kind : a key of `LAYOUTS`. ``fragments`` means three to five columns, or BEDPE where there are six or more
-        (there a record is the span of both mates; mates on two contigs are dropped and counted). narrowPeak and
+        (there a record is the span of both mates; mates on two contigs are dropped and counted); ``cell_fragments``
+        is the same, with the barcode and the count that the fourth and fifth column hold. narrowPeak and
         broadPeak take ``signalValue`` as the score, because their fifth column is only for display; -1 there
         means "not available" and becomes NaN.
 
@@ -103,7 +110,7 @@ def read_bed(path: str | Path, kind: str, counts: Counter[str]) -> Iterator[BedB
             continue
         if not n_columns:
             n_columns = raw.split(b"\n", 1)[0].count(b"\t") + 1
-            if kind == "fragments" and n_columns > 5:
+            if kind.endswith("fragments") and n_columns > 5:
                 layout = LAYOUTS["bedpe"]
         block = _parse(path, raw, lines, layout, n_columns, counts)
         records += len(block.start)
@@ -142,14 +149,16 @@ def _parse(
 ) -> BedBlock:
     quick = _columns(raw, layout, n_columns) if layout.least <= n_columns <= layout.most else None
     if quick is not None:
-        names, found, apart = quick
+        names, barcodes, found, apart = quick
         if _rules_hold(names, found, apart):
-            return _block(names, found, apart, lines, counts, layout)
+            return _block(names, found, apart, lines, counts, layout, barcodes)
     return _line_by_line(path, raw, lines, layout, n_columns, counts)
 
 
-def _columns(raw: bytes, layout: Layout, n_columns: int) -> tuple[list[str], dict[str, np.ndarray], np.ndarray] | None:
-    """Contig names, columns by role, and which BEDPE mates lie apart; None if the text does not parse."""
+def _columns(
+    raw: bytes, layout: Layout, n_columns: int
+) -> tuple[list[str], list[str], dict[str, np.ndarray], np.ndarray] | None:
+    """Contig names, barcodes, columns by role, and which BEDPE mates lie apart; None if the text does not parse."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -158,7 +167,7 @@ def _columns(raw: bytes, layout: Layout, n_columns: int) -> tuple[list[str], dic
     roles = {"contig": 0, "start": 1, "end": 2, **layout.columns}
     roles = {role: place for role, place in roles.items() if place < n_columns}
     text = pa.dictionary(pa.int32(), pa.string())
-    kinds = {"contig": text, "contig2": text, "strand": text, "score": pa.float64()}
+    kinds = {"contig": text, "contig2": text, "strand": text, "barcode": text, "score": pa.float64()}
     types = {f"f{place}": kinds.get(role, pa.int64()) for role, place in roles.items()}
     headings = [f"f{place}" for place in range(n_columns)]
     try:
@@ -173,6 +182,7 @@ def _columns(raw: bytes, layout: Layout, n_columns: int) -> tuple[list[str], dic
     except pa.ArrowInvalid:
         return None
     names: list[str] = []
+    barcodes: list[str] = []
     found: dict[str, np.ndarray] = {}
     apart = np.zeros(table.num_rows, dtype=bool)
     for role, place in roles.items():
@@ -189,6 +199,8 @@ def _columns(raw: bytes, layout: Layout, n_columns: int) -> tuple[list[str], dic
             words, codes = _dictionary(column)
             if role == "contig":
                 names, found[role] = words, codes
+            elif role == "barcode":
+                barcodes, found[role] = words, codes
             elif role == "contig2":
                 apart |= np.array([name == "." for name in names])[found["contig"]]
                 apart |= np.array(names, dtype=object)[found["contig"]] != np.array(words, dtype=object)[codes]
@@ -197,7 +209,7 @@ def _columns(raw: bytes, layout: Layout, n_columns: int) -> tuple[list[str], dic
                 found[role] = np.array([STRANDS[word] for word in words], dtype=np.int8)[codes]
             else:
                 return None
-    return names, found, apart
+    return names, barcodes, found, apart
 
 
 def _dictionary(column) -> tuple[list[str], np.ndarray]:
@@ -216,6 +228,8 @@ def _rules_hold(names: list[str], found: dict[str, np.ndarray], apart: np.ndarra
     if "start2" in found:
         start2, end2 = found["start2"], found["end2"]
         good &= bool(np.all(apart | ((start2 >= 0) & (start2 <= end2) & (end2 <= LARGEST))))
+    if "copies" in found:
+        good &= bool(np.all(found["copies"] > 0))
     if "peak" in found:
         good &= bool(np.all((found["peak"] >= -1) & (found["peak"] < np.maximum(end - start, 1))))
     return good
@@ -228,6 +242,7 @@ def _block(
     lines: int | np.ndarray,
     counts: Counter[str],
     layout: Layout,
+    barcodes: list[str],
 ) -> BedBlock:
     if apart.any():
         counts["mates on two contigs or unmapped"] += int(np.count_nonzero(apart))
@@ -240,7 +255,9 @@ def _block(
     if layout.minus_one_is_none and score is not None and (score == -1).any():
         counts["score -1 (not available)"] += int(np.count_nonzero(score == -1))
         score = np.where(score == -1, np.nan, score)
-    return BedBlock(names, found["contig"], start, end, score, found.get("strand"), found.get("peak"), lines)
+    optional = found.get("strand"), found.get("peak")
+    extra = barcodes, found.get("barcode"), found.get("copies")
+    return BedBlock(names, found["contig"], start, end, score, *optional, lines, *extra)
 
 
 def _line_by_line(
@@ -256,17 +273,19 @@ def _line_by_line(
     for row, line in enumerate(raw.removesuffix(b"\n").split(b"\n")):
         number = lines + row if isinstance(lines, int) else int(lines[row])
         rows.append(_check_fields(path, number, line.rstrip(b"\r"), layout, n_columns))
-    names: dict[str, int] = {}
+    words: dict[str, dict[str, int]] = {"contig": {}, "barcode": {}}
     found = {
         role: np.array([row[role] for row in rows], dtype=np.float64 if role == "score" else np.int64)
         for role in rows[0]
-        if role not in ("contig", "contig2")
+        if role != "contig2" and role not in words
     }
-    found["contig"] = np.array([names.setdefault(row["contig"], len(names)) for row in rows], dtype=np.int64)
+    for role, seen in words.items():
+        if role in rows[0]:
+            found[role] = np.array([seen.setdefault(row[role], len(seen)) for row in rows], dtype=np.int64)
     if "strand" in found:
         found["strand"] = found["strand"].astype(np.int8)
     apart = np.array(["contig2" in row and (row["contig"] == "." or row["contig2"] != row["contig"]) for row in rows])
-    return _block(list(names), found, apart, lines, counts, layout)
+    return _block(list(words["contig"]), found, apart, lines, counts, layout, list(words["barcode"]))
 
 
 def _check_fields(path: str | Path, number: int, line: bytes, layout: Layout, n_columns: int) -> dict:
@@ -307,6 +326,15 @@ def _check_fields(path: str | Path, number: int, line: bytes, layout: Layout, n_
             if text not in STRANDS:
                 refuse(f"strand {text[:20]!r} is none of + - . (if column 6 is something else, read it as bed3)")
             values[role] = STRANDS[text]
+        elif role == "barcode":
+            values[role] = text
+        elif role == "copies":
+            if not _WHOLE.fullmatch(text) or int(text) < 1:
+                refuse(
+                    f"count {text[:20]!r} is no whole number above 0 (column 5 is how many read pairs gave the "
+                    "fragment; leave it out if it is something else)"
+                )
+            values[role] = int(text)
         elif role == "score":
             values[role] = _number(text, refuse, " (if column 5 is no score, read it as bed3)" if place == 4 else "")
         else:

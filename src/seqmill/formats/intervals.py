@@ -11,7 +11,7 @@ import numpy as np
 from seqmill.formats.bedtext import LAYOUTS, BedBlock, read_bed
 from seqmill.formats.placing import Placer
 
-KINDS = tuple(kind for kind in LAYOUTS if kind != "bedpe")
+KINDS = tuple(kind for kind in LAYOUTS if kind not in ("bedpe", "cell_fragments"))
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ BAD_FRAGMENTS = {
     "past the end": ("chr2\t1\t501\tA\t1\n", ":1: chr2:1-501 ends past the contig (500 bp)"),
     "six columns": (
         "chr1\t1\t9\tA\t1\t+\n",
-        ":1: end2 '+' is not a whole number (six or more columns are read as BEDPE)",
+        ":1: end2 '+' is not a whole number",
     ),
     "backwards": ("chr1\t9\t1\tA\t1\n", ":1: start 9 is behind end 1"),
     "other names": ("scaffold_1\t1\t9\tA\t1\n", ": no contig is in the genome"),

@@ -42,10 +42,11 @@ def read_fragment_file(
     -------
     Contig -> fragments, sorted; strand 0, contigs without fragments left out. About 9 bytes a fragment, and 50 a
     fragment of the largest contig while it is sorted.
-    Counts: ``fragments``; ``excluded_contigs`` (fragments) and ``excluded_by_contig`` (contig -> fragments); where the file tells (not with four columns, whose fourth may be a barcode or a name)
-    ``fragments_before_duplicates``, ``distinct``, ``once`` and ``twice``: by the count column, else by lines that
-    are the same place; with ``cells`` also ``cells_matched`` and ``cells_missing`` (barcodes of the group that are
-    not in the file) and ``fragments_of_other_cells``; and reasons for which lines were dropped.
+    Counts: ``fragments``; ``excluded_contigs`` (fragments) and ``excluded_by_contig`` (contig -> fragments); where
+    the file tells (not with four columns, whose fourth may be a barcode or a name) ``fragments_before_duplicates``,
+    ``distinct``, ``once`` and ``twice``: by the count column, else by lines that are the same place; with ``cells``
+    also ``cells_matched``, ``cells_missing`` (barcodes of the group that are not in the file) and
+    ``fragments_of_other_cells``; and reasons for which lines were dropped. Excluded contigs are in none of them.
 
     Raises
     ------

@@ -21,7 +21,7 @@ from seqmill.runtime.isolate import IsolatedWorker
 FLUSH_EDGES = 1 << 20  # a deep place must not fill memory
 # Bits of the FLAG field (SAM specification, section 1.4) that exclude a read, in the order they are reported.
 FLAGS = {"unmapped": 0x4, "secondary": 0x100, "supplementary": 0x800, "QC fail": 0x200, "duplicate": 0x400}
-PROPER_PAIR, REVERSE, MATE_REVERSE, READ_1 = 0x2, 0x10, 0x20, 0x40
+PROPER_PAIR, REVERSE, MATE_REVERSE, READ_1, READ_2 = 0x2, 0x10, 0x20, 0x40, 0x80
 MODES = ("coverage", "cuts", "fragments")
 TIMEOUT_S = 3600.0  # building an index or searching for the first usable read may pass over the whole file
 
@@ -40,6 +40,8 @@ class BamReader(SignalReader):
         reads; ``fragments``: properly paired inserts that cover a base, from the first base of the left mate to the
         last base of the right one.
     strand : reads of this strand only (fragments: the strand of read 1), ``.`` for both.
+    strandedness : ``none``: a read's strand is its own. RNA: ``forward``: it is that of the transcript, which read 1
+        has and read 2 has not; ``reverse`` (dUTP): read 2 has it. No read of the wanted strand is then no error.
     plus_shift, minus_shift : for cuts, bp added to the 5' position of reads on the + and the - strand; the 5'
         position of a - read is its last aligned base. ATAC: +4 and -5 (Buenrostro et al. 2013, Nat Methods 10:1213),
         or +4 and -4, which puts both cuts of one insertion on one base.
@@ -58,6 +60,7 @@ class BamReader(SignalReader):
         partial: bool = False,
         mode: Literal["coverage", "cuts", "fragments"] = "coverage",
         strand: Literal["+", "-", "."] = ".",
+        strandedness: Literal["none", "forward", "reverse"] = "none",
         plus_shift: int = 0,
         minus_shift: int = 0,
         mapq_min: int = 0,
@@ -83,6 +86,7 @@ class BamReader(SignalReader):
                 {
                     "mode": mode,
                     "strand": strand,
+                    "strandedness": strandedness,
                     "shifts": (plus_shift, minus_shift),
                     "mapq_min": mapq_min,
                     "skip": [reason for reason in FLAGS if not kept.get(reason)],
@@ -134,6 +138,23 @@ def check_container(path: str | Path, reference: str | Path | None) -> None:
         raise InputError(path, "truncated: the last block of a BAM file (end-of-file mark) is missing")
 
 
+def check_index_reach(path: str | Path, index: Path) -> None:
+    """Raise InputError if a BAI or CSI index names a place behind the end of its file, or is damaged."""
+    if index.suffix == ".crai":
+        return
+    try:
+        place = last_block(index)
+    except ValueError as error:
+        raise InputError(path, f"its index {index.name} cannot be used ({error}); delete it") from None
+    size = Path(path).stat().st_size
+    if place > size:
+        raise InputError(
+            path,
+            f"truncated: its index {index.name} points at byte {place:,} of a file of {size:,} bytes (or is that "
+            "of another file)",
+        )
+
+
 class _Worker:
     """What runs in the child: a pysam file and the choice of reads."""
 
@@ -170,7 +191,7 @@ class _Worker:
         for ending in (".bai", ".csi", ".crai"):
             for found in (Path(f"{self.path}{ending}"), base.with_suffix(ending)):
                 if found.is_file() and found.stat().st_mtime >= written:
-                    self._check_reach(found)
+                    check_index_reach(self.path, found)
                     return str(found)
         with pysam.AlignmentFile(self.path, check_sq=False) as file:
             order = file.header.to_dict().get("HD", {}).get("SO", "unknown")
@@ -187,21 +208,6 @@ class _Worker:
             ) from None
         return index
 
-    def _check_reach(self, index: Path) -> None:
-        if index.suffix == ".crai":
-            return
-        try:
-            place = last_block(index)
-        except ValueError as error:
-            raise InputError(self.path, f"its index {index.name} cannot be used ({error}); delete it") from None
-        size = Path(self.path).stat().st_size
-        if place > size:
-            raise InputError(
-                self.path,
-                f"truncated: its index {index.name} points at byte {place:,} of a file of {size:,} bytes (or is that "
-                "of another file)",
-            )
-
     def sizes(self) -> dict[str, int]:
         return dict(self.lengths)
 
@@ -212,7 +218,7 @@ class _Worker:
             for contig, end in spans:
                 for read in self.file.fetch(contig, 0, end):
                     reason = self._why_not(read)
-                    if reason is None:
+                    if reason is None or (reason == "other strand" and self.choice["strandedness"] != "none"):
                         return
                     skipped[reason] += 1
         if not skipped:
@@ -238,7 +244,9 @@ class _Worker:
             if span < 0:
                 return "right mate (counted with the left)"
             reverse = reverse if flag & READ_1 else bool(flag & MATE_REVERSE)
-        strand = self.choice["strand"]
+        strand, strandedness = self.choice["strand"], self.choice["strandedness"]
+        if strandedness != "none":
+            reverse ^= bool(flag & READ_2) ^ (strandedness == "reverse")
         if strand != "." and reverse != (strand == "-"):
             return "other strand"
         return None

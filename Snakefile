@@ -12,9 +12,11 @@ if not workflow.overwrite_configfiles:
 
 include: "rules/common.smk"
 include: "rules/fetched.smk"
+include: "rules/libraries.smk"
 include: "rules/simulation.smk"
 include: "rules/sources.smk"
 include: "rules/genome.smk"
+include: "rules/reads.smk"
 include: "rules/tracks.smk"
 include: "rules/datasets.smk"
 include: "rules/models.smk"
@@ -44,6 +46,11 @@ rule datasets:
 rule tracks:
     input:
         track_markers(),
+
+
+rule qualities:
+    input:
+        quality_table(),
 
 
 rule browser:

@@ -363,7 +363,8 @@ def final_outputs():
         marker for dataset in DATASETS for marker in prediction_markers(dataset)
     ]
     genomes = [f"results/genome/{key}.zarr/marker.json" for key in GENOMES]
-    stores = [*genomes, *track_markers(), *parts, *dataset_markers()]
+    reads = [*experiment_markers(), *quality_table()]
+    stores = [*genomes, *reads, *track_markers(), *parts, *dataset_markers()]
     effects = [*map_markers(), *map_file_markers(), *variant_markers()]
     models = [*model_markers(), *predictions, *effects]
     return [*stores, *models, *evaluation_markers(), *report_outputs()]

@@ -1,12 +1,17 @@
 # What other rules ask of fetched files. No rules.
 
+from seqmill.config.experiments import EXPERIMENTS
 from seqmill.config.remote import FETCHED
 
 
 def tracked(paths):
-    """Source files as inputs of rules: what is fetched is tracked by the marker of its folder."""
+    """Source files as inputs of rules: what is fetched or made of reads is tracked by the marker of its folder."""
     return [
-        str(path.parent / "marker.json" if FETCHED in path.parents else path)
+        str(
+            path.parent / "marker.json"
+            if {FETCHED, EXPERIMENTS} & {*path.parents}
+            else path
+        )
         for path in map(Path, paths)
     ]
 

@@ -1,4 +1,5 @@
-# Reads:  one source file of the track sheet, or results/sources/{track} where it was fetched, results/genome/{assembly}.zarr
+# Reads:  one source file of the track sheet, or results/sources/{track} where it was fetched, or of
+#         results/experiments; results/genome/{assembly}.zarr; results/quality where that decides
 # Writes: results/tracks/{track}.zarr
 
 
@@ -7,6 +8,7 @@ rule track:
     input:
         source=lambda wildcards: tracked([TRACKS[wildcards.track].path]),
         genome=lambda wildcards: f"results/genome/{slug(TRACKS[wildcards.track].assembly)}.zarr/marker.json",
+        quality=deciding_quality,
     output:
         "results/tracks/{track}.zarr/marker.json",
     log:
@@ -26,6 +28,7 @@ rule track:
             PROJECT.config.tracks.on_bad_track if PROJECT.config.tracks else "fail"
         ),
         stamp=lambda wildcards: stamps([TRACKS[wildcards.track].path]),
+        on_poor_quality=PROJECT.config.reads.on_poor_quality,
         format=FORMATS["track"],
     script:
         "../workflow/scripts/track.py"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seqmill.config.datasets import Dataset
+from seqmill.config.experiments import EXPERIMENTS
 from seqmill.config.lineage import initial_seed, lineage
 from seqmill.config.names import label_of, slug
 from seqmill.config.project import Project
@@ -107,7 +108,10 @@ class Steps:
 
     def makers(self, sources: list[Path]) -> list[Step]:
         """Steps that make or fetch some of ``sources``."""
-        return [*self.world(sources), *self.fetched(sources)]
+        from seqmill.reads_steps import of_experiment
+
+        made = [path.parent.name for path in sources if EXPERIMENTS in path.parents]
+        return [*self.world(sources), *self.fetched(sources), *(of_experiment(self, label_of(name)) for name in made)]
 
     def genome(self, name: str) -> Step:
         """One genome store."""
@@ -132,6 +136,9 @@ class Steps:
         row, sheet = self.project.tracks[name], self.project.config.tracks
         if row.kind == "reads":
             return self.fetch(name)
+        from seqmill.reads_steps import deciding_quality
+
+        policy = self.project.config.reads.on_poor_quality
         genome, place = self.genome(row.assembly), f"tracks/{slug(name)}.zarr"
         partial = self.project.config.genomes[row.assembly].partial
         on_bad_track = sheet.on_bad_track if sheet else "fail"
@@ -147,6 +154,8 @@ class Steps:
                 genome=GenomeReader(genome.folder),
                 partial=partial,
                 on_bad_track=on_bad_track,
+                quality=quality.folder if quality else None,
+                on_poor_quality=policy,
             )
 
         settings = {
@@ -156,6 +165,10 @@ class Steps:
             "format": FORMATS["track"],
         }
         needs = [*self.makers([row.path]), genome]
+        quality = deciding_quality(self, row.path)
+        if quality:
+            settings["on_poor_quality"] = policy
+            needs.append(quality)
         return self.step(place, f"track {name}", settings, build, sources=[row.path], needs=needs)
 
     def dataset(self, name: str) -> Step:

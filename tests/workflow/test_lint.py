@@ -9,6 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.workflow
+# Rules whose programs come from an environment of --sdm conda: they start `seqmill.reads_jobs`, not a script.
+JOBS = {name: name.replace("_", "-") for name in ("aligner", "library", "experiment", "quality", "quality_table")}
 
 
 def snakemake(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
@@ -35,12 +37,23 @@ def test_every_rule_has_log_benchmark_threads_resources_and_its_adapter():
     for name, text in rules().items():
         for key in ("log:", "benchmark:", "threads:", "mem_mb", "runtime", "format="):
             assert key in text, f"rule {name} lacks {key}"
+        if name in JOBS:
+            assert re.search(rf"READS_JOB\}} {JOBS[name]} \{{output:q\}} \{{params.job\}}", text), name
+            continue
         assert f'"../workflow/scripts/{name}.py"' in text
         assert (ROOT / "workflow" / "scripts" / f"{name}.py").is_file()
 
 
+def test_jobs_of_reads_are_those_that_the_program_knows():
+    from seqmill.reads_jobs import KINDS
+
+    assert set(JOBS.values()) == set(KINDS)
+
+
 def test_adapters_use_only_what_their_rule_gives():
     for name, text in rules().items():
+        if name in JOBS:
+            continue
         script = (ROOT / "workflow" / "scripts" / f"{name}.py").read_text()
         for section in ("input", "params"):
             for key in re.findall(rf"snakemake\.{section}\.(\w+)", script):

@@ -13,4 +13,6 @@ with job(snakemake):
         genome=GenomeReader(noun(snakemake.input.genome)),
         partial=snakemake.params.partial,
         on_bad_track=snakemake.params.on_bad_track,
+        quality=noun(snakemake.input.quality) if snakemake.input.quality else None,
+        on_poor_quality=snakemake.params.on_poor_quality,
     )

@@ -13,6 +13,7 @@ from seqmill.config.effects import Map
 from seqmill.config.models import Model, Prediction
 from seqmill.config.project import Project
 from seqmill.config.published import Published
+from seqmill.config.reads import Library, Reads
 from seqmill.config.sheet import Track
 from seqmill.config.sources import Genome
 
@@ -24,6 +25,17 @@ _AFTER_THE_STORE = {
     *("source", "output_type", "replicates"),  # they chose the file, whose name the location then is
 }
 
+# Keys of the section of reads that decide each of its nouns.
+LIBRARY_KEYS = {
+    *("aligner", "mapq_min", "duplicates", "max_fragment_bp", "exclude_contigs", "plus_shift", "minus_shift"),
+    *("conversion_contigs",),
+}
+EXPERIMENT_KEYS = {
+    *("plus_shift", "minus_shift", "fragment_bp", "mnase_fragment_bp", "peak_p", "max_peaks", "reproducibility"),
+    *("idr_max", "genome_bp", "seed"),
+}
+QUALITY_KEYS = {"tss", "seed", "mnase_fragment_bp"}
+
 
 def genome_scope(section: Genome) -> Genome:
     """A genome's section without what only describes."""
@@ -33,6 +45,16 @@ def genome_scope(section: Genome) -> Genome:
 def track_scope(track: Track) -> Track:
     """The columns that decide what a track store holds and says of itself."""
     return Track(**track.model_dump(exclude=_AFTER_THE_STORE))
+
+
+def reads_scope(section: Reads, keys: set[str]) -> Reads:
+    """The section of reads with the given keys only; all others as if they were not set."""
+    return Reads(**section.model_dump(include=keys))
+
+
+def library_row(row: Library) -> Library:
+    """The columns of a row of the sheet of reads that decide what its library holds."""
+    return Library(**row.model_dump(exclude={"target", "biosample", "control", "description", "licence"}))
 
 
 def rows_scope(section: Dataset) -> Dataset:

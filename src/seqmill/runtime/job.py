@@ -82,17 +82,25 @@ def start_logging(log: str | Path | None = None) -> None:
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[None]:
-    """Run the body of a Snakemake script.
+    """Run the body of a Snakemake script, see `framed`."""
+    wildcards = ", ".join(f"{key}={value}" for key, value in snakemake.wildcards.items())
+    title = f"rule {snakemake.rule}{f' ({wildcards})' if wildcards else ''}"
+    with framed(snakemake.log[0] if len(snakemake.log) else None, title):
+        yield
+
+
+@contextmanager
+def framed(log_file: str | Path | None, title: str) -> Iterator[None]:
+    """Run the body of a job.
 
     A SeqmillError becomes one line in the log and on standard error and the exit code of its class; anything else
     leaves its traceback in both.
     """
-    start_logging(snakemake.log[0] if len(snakemake.log) else None)
+    start_logging(log_file)
     log = logging.getLogger("seqmill")
     faulthandler.enable()
     watch_driver()
-    wildcards = ", ".join(f"{key}={value}" for key, value in snakemake.wildcards.items())
-    log.info("rule %s%s", snakemake.rule, f" ({wildcards})" if wildcards else "")
+    log.info("%s", title)
     try:
         yield
     except SeqmillError as error:

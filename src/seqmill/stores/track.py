@@ -21,7 +21,7 @@ import numpy as np
 from seqmill.config.names import slug
 from seqmill.config.sheet import Track, is_methylation
 from seqmill.runtime.errors import InputError, WorkerError
-from seqmill.runtime.marker import Marker, file_digest, read_marker
+from seqmill.runtime.marker import MARKER, Marker, file_digest, read_marker
 from seqmill.runtime.progress import Progress
 from seqmill.stores.arrays import ArrayWriter, StoredArray, write_groups
 from seqmill.stores.contacts import COLUMNS as CONTACT_COLUMNS
@@ -55,6 +55,8 @@ def build_track(
     genome: GenomeReader,
     partial: bool,
     on_bad_track: Literal["fail", "drop", "mask"] = "fail",
+    quality: Path | None = None,
+    on_poor_quality: Literal["warn", "mask", "refuse"] = "warn",
 ) -> Marker:
     """Write the store of one row of the sheet. Memory does not grow with the file or the contigs.
 
@@ -65,23 +67,49 @@ def build_track(
     partial : the genome is a piece of an assembly: longer headers are accepted, records past its end dropped.
     on_bad_track : what a file that cannot be read does: raise, or give a store whose state is "dropped" (datasets leave
         it out) or "masked" (all missing), with a warning that names file and cause.
+    quality : noun that judges the reads it is made of, if any. on_poor_quality : what a poor one does: raise, or give
+        a store whose state is "masked".
 
     Raises
     ------
-    InputError, WorkerError if the file cannot be read and ``on_bad_track`` is "fail".
+    InputError, WorkerError if the file cannot be read and ``on_bad_track`` is "fail", or its reads are refused.
     """
+    poor = _poor(quality) if quality else ""
+    if poor and on_poor_quality == "refuse":
+        raise InputError(track.path, f"track {track.track}: the quality of its reads is poor: {poor}")
+    if poor and on_poor_quality == "mask":
+        reason = f"{track.path}: the quality of its reads is poor: {poor}"
+        return _write_without(folder, track, genome, "masked", reason)
     try:
         return _write_track(folder, track, genome, partial)
     except (InputError, WorkerError) as error:
         if on_bad_track == "fail":
             raise
-        state = "dropped" if on_bad_track == "drop" else "masked"
-        logging.getLogger("seqmill").warning("track %s is %s: %s", track.track, state, error)
-        attrs = {**_attrs(track), "state": state, "reason": str(error), "source_sha256": None}
-        with _folder(folder, track, genome) as (part, out, _):
-            write_groups(part, [], {"state": state})
-            out |= attrs | {"contigs": [], "absent": list(genome.sizes), "counts": {}}
-        return read_marker(folder)
+        return _write_without(folder, track, genome, "dropped" if on_bad_track == "drop" else "masked", str(error))
+
+
+def _poor(quality: Path) -> str:
+    """Why the reads of an experiment are poor, '' if they are not."""
+    attrs = open_noun(quality, "quality").attrs
+    bad = [finding["words"] for finding in attrs["findings"] if finding["level"] in ("error", "not compliant")]
+    return "; ".join(bad) if attrs["verdict"] == "poor" else ""
+
+
+def _write_without(folder: str | Path, track: Track, genome: GenomeReader, state: str, reason: str) -> Marker:
+    """A store without values."""
+    logging.getLogger("seqmill").warning("track %s is %s: %s", track.track, state, reason)
+    attrs = {**_attrs(track), "state": state, "reason": reason, "source_sha256": None}
+    with _folder(folder, track, genome) as (part, out, _):
+        write_groups(part, [], {"state": state})
+        out |= attrs | {"contigs": [], "absent": list(genome.sizes), "counts": {}}
+    return read_marker(folder)
+
+
+def _experiment(track: Track) -> list[Path]:
+    """Folder of the experiment that a track is a file of."""
+    folder = track.path.parent
+    made = (folder / MARKER).is_file() and read_marker(folder).noun == "experiment"
+    return [folder] if made else []
 
 
 def _folder(folder: str | Path, track: Track, genome: GenomeReader):
@@ -89,7 +117,7 @@ def _folder(folder: str | Path, track: Track, genome: GenomeReader):
         folder,
         noun="track",
         label=track.track,
-        inputs=upstream(genome.folder),
+        inputs=upstream(genome.folder, *_experiment(track)),
         parameters={"track": track.model_dump(mode="json")},
         packages=("numpy", "zarr", "hictkpy" if track.kind == "contacts" else "pybigtools", "pysam"),
     )
@@ -126,6 +154,8 @@ def _write_track(folder: str | Path, track: Track, genome: GenomeReader, partial
         out |= _attrs(track) | {"state": "ok", "reason": ""}
         out |= write(part, track, genome, partial)
         out["source_sha256"] = file_digest(track.path)
+        for made in _experiment(track):
+            out["experiment"] = {key: open_noun(made, "experiment").attrs.get(key) for key in ("assay", "shift")}
     return read_marker(folder)
 
 

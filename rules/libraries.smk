@@ -1,5 +1,6 @@
 # What the rules of reads ask of the configuration. No rules.
 
+import os
 import sys
 
 from seqmill.reads_jobs import (
@@ -14,7 +15,12 @@ from seqmill.reads_jobs import (
 EXPERIMENT_NAMES = {slug(name): name for name in PROJECT.experiments}
 ALIGNER_NAMES = ["bowtie2", "bwa", "hisat2"]
 # With --sdm conda, a job has other programs on its path but keeps our own Python.
-READS_JOB = f"'{sys.executable}' -m seqmill.reads_jobs"
+os.environ["SEQMILL_PYTHON"] = sys.executable
+
+
+envvars:
+    "SEQMILL_PYTHON",
+
 
 
 def experiment_of(wildcards):

@@ -33,7 +33,7 @@ rule aligner:
         ),
         format=FORMATS["aligner"],
     shell:
-        "{READS_JOB} aligner {output:q} {params.job} --log {log:q} --threads {threads}"
+        '"$SEQMILL_PYTHON" -m seqmill.reads_jobs aligner {output:q} {params.job} --log {log:q} --threads {threads}'
 
 
 rule library:
@@ -67,7 +67,7 @@ rule library:
         ),
         format=FORMATS["library"],
     shell:
-        "{READS_JOB} library {output:q} {params.job} --log {log:q} --threads {threads}"
+        '"$SEQMILL_PYTHON" -m seqmill.reads_jobs library {output:q} {params.job} --log {log:q} --threads {threads}'
 
 
 rule experiment:
@@ -96,7 +96,7 @@ rule experiment:
         ),
         format=FORMATS["experiment"],
     shell:
-        "{READS_JOB} experiment {output:q} {params.job} --log {log:q} --threads {threads}"
+        '"$SEQMILL_PYTHON" -m seqmill.reads_jobs experiment {output:q} {params.job} --log {log:q} --threads {threads}'
 
 
 rule quality:
@@ -124,7 +124,7 @@ rule quality:
         ),
         format=FORMATS["quality"],
     shell:
-        "{READS_JOB} quality {output:q} {params.job} --log {log:q}"
+        '"$SEQMILL_PYTHON" -m seqmill.reads_jobs quality {output:q} {params.job} --log {log:q}'
 
 
 rule quality_table:
@@ -145,4 +145,4 @@ rule quality_table:
         job=packed(table_job(PROJECT)),
         format=FORMATS["quality"],
     shell:
-        "{READS_JOB} quality-table {output:q} {params.job} --log {log:q}"
+        '"$SEQMILL_PYTHON" -m seqmill.reads_jobs quality-table {output:q} {params.job} --log {log:q}'

@@ -38,7 +38,7 @@ def test_every_rule_has_log_benchmark_threads_resources_and_its_adapter():
         for key in ("log:", "benchmark:", "threads:", "mem_mb", "runtime", "format="):
             assert key in text, f"rule {name} lacks {key}"
         if name in JOBS:
-            assert re.search(rf"READS_JOB\}} {JOBS[name]} \{{output:q\}} \{{params.job\}}", text), name
+            assert re.search(rf"-m seqmill.reads_jobs {JOBS[name]} \{{output:q\}} \{{params.job\}}", text), name
             continue
         assert f'"../workflow/scripts/{name}.py"' in text
         assert (ROOT / "workflow" / "scripts" / f"{name}.py").is_file()

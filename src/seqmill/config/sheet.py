@@ -24,11 +24,28 @@ FORMATS = {
     "hic": (".hic",),
     "mcool": (".mcool",),
     "cool": (".cool",),
+    "bedmethyl": (".bedmethyl", ".bedmethyl.bed"),
+    "bismark": (".cov",),
+    "cytosine_report": ("cpg_report.txt", "cx_report.txt"),
+    "allc": (".allc", ".allc.tsv"),
+    "gembs": ("_cpg.txt",),
+    "call_table": (),
+    "call_states": (),
 }
 INTERVAL_FORMATS = ("bed", "narrowpeak", "broadpeak")
 CONTACT_FORMATS = ("hic", "mcool", "cool")
+# Methylation calls; their layouts are in formats/methylation_text.py.
+CALL_FORMATS = ("bedmethyl", "bismark", "cytosine_report", "allc", "gembs", "call_table", "call_states")
 # One file of these holds both strands.
-STRANDED_FORMATS = ("bam", "bed", "fragments")
+STRANDED_FORMATS = ("bam", "bed", "fragments", *CALL_FORMATS)
+# Columns that other formats than these have no use for.
+_COLUMNS_OF = {
+    "normalization": ("contact maps", CONTACT_FORMATS),
+    "max_distance_bp": ("contact maps", CONTACT_FORMATS),
+    "calls": ("methylation calls", CALL_FORMATS),
+    "context": ("methylation calls", CALL_FORMATS),
+    "min_coverage": ("methylation calls", CALL_FORMATS),
+}
 _NAN_ASSAYS = ("wgbs", "rrbs", "methyl", "bisulfite")
 
 
@@ -89,6 +106,13 @@ class Track(Section):
     max_distance_bp: int = Field(
         2_000_000, ge=1, description="Contacts of bins that start further apart are left out of the store."
     )
+    calls: Literal["fraction", "methylated", "total"] = Field(
+        "fraction",
+        description="Value of a methylation call: methylated of all reads, or the number of either; the strands of a "
+        "CpG are one call, or those of `strand` are taken alone.",
+    )
+    context: Literal["CG", "CHG", "CHH"] = Field("CG", description="Context of the methylation calls that are used.")
+    min_coverage: int = Field(1, ge=1, description="Methylation calls with fewer reads are left out.")
     description: str = ""
     licence: str = Field("", description="Terms of use of the file, for the report.")
 
@@ -176,13 +200,15 @@ def _make(row: dict[str, Any], path: Path, record: int | str) -> Track:
         raise InputError(
             path, f"format of {row.get('location')!r} not known; expected one of {', '.join(FORMATS)}", record=record
         )
-    maps_only = [column for column in ("normalization", "max_distance_bp") if column in row]
-    if maps_only and row["format"] and row["format"] not in CONTACT_FORMATS:
-        raise InputError(
-            path, f"column '{maps_only[0]}' is for contact maps; leave it empty for {row['format']}", record=record
-        )
-    if "missing" not in row and is_methylation(row.get("assay", "")):
+    for column, (what, formats) in _COLUMNS_OF.items():
+        if column in row and row["format"] and row["format"] not in formats:
+            raise InputError(
+                path, f"column '{column}' is for {what}; leave it empty for {row['format']}", record=record
+            )
+    if "missing" not in row and (row["format"] in CALL_FORMATS or is_methylation(row.get("assay", ""))):
         row["missing"] = "nan"
+    if row.get("calls") in ("methylated", "total"):
+        row.setdefault("aggregate", "sum")
     try:
         return Track(**row)
     except ValidationError as error:

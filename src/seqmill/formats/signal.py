@@ -1,4 +1,4 @@
-"""One way to read binned signal from bigWig, bedGraph, BED, BAM and fragment files."""
+"""One way to read binned signal from bigWig, bedGraph, BED, BAM, fragment files and methylation calls."""
 
 import importlib
 from abc import ABC, abstractmethod
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from seqmill.formats.binning import AGGREGATES, MISSING, Aggregate, Missing, aggregate_bases
+from seqmill.formats.methylation_text import KINDS
 
 BLOCK_BP = 1 << 21  # bases held in memory at once, whatever is asked for
 READERS = {  # imported when wanted: each brings a parser of its own
@@ -18,6 +19,7 @@ READERS = {  # imported when wanted: each brings a parser of its own
     "bed": ("seqmill.formats.pileup", "BedReader"),
     "bam": ("seqmill.formats.bam", "BamReader"),
     "fragments": ("seqmill.formats.pileup", "FragmentReader"),
+    **dict.fromkeys(KINDS, ("seqmill.formats.methylation_signal", "MethylationReader")),
 }
 
 
@@ -30,9 +32,14 @@ class SignalReader(ABC):
     missing_contigs : contigs of the genome that the file does not hold.
     counts : what was skipped, clipped or odd, and how often.
     value_range : smallest and largest bin value returned so far, NaN left out; (NaN, NaN) before the first.
+    about : what else a track should say of the file, of the contigs read so far.
     """
 
     absent_is_zero = False  # interval files: no record of a contig means none there
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {}
 
     def __init__(self, path: str | Path, genome_sizes: Mapping[str, int], contigs: Mapping[str, str]):
         self.path = Path(path)
@@ -123,12 +130,12 @@ def open_signal(
     ----------
     path : local file.
     kind : bigwig, bedgraph, bed (also narrowPeak, broadPeak by option ``table``), bam (also CRAM with a reference)
-        or fragments (BEDPE and 3–5-column fragment files).
+        or fragments (BEDPE and 3–5-column fragment files), or a layout of methylation calls (bismark, allc, ...).
     genome_sizes : contig -> length in bp.
     partial : the genome is a piece of an assembly: longer contigs in the file are accepted, and records past the end
         are dropped and counted.
     options : what the reader of the kind takes; see `BigWigReader`, `BedGraphReader`, `BedReader`, `BamReader`,
-        `FragmentReader`.
+        `FragmentReader`, `MethylationReader`.
 
     Raises
     ------
@@ -137,5 +144,7 @@ def open_signal(
     """
     if kind not in READERS:
         raise ValueError(f"unknown kind of signal {kind!r}; expected one of {', '.join(READERS)}")
+    if kind in KINDS:
+        options["layout"] = kind
     module, name = READERS[kind]
     return getattr(importlib.import_module(module), name)(path, genome_sizes, partial=partial, **options)

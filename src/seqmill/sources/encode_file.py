@@ -27,6 +27,7 @@ FORMATS = {
     "fastq": ("fastq", ""),
     "fasta": ("fasta", ""),
     "fragments": ("bedpe", ""),
+    "bedmethyl": ("bed", "bedMethyl"),
 }
 # What can be a track without more being said.
 TRACK_FORMATS = ("bigWig", "bed", "bam", "hic", "mcool")

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from seqmill.config.names import slug
-from seqmill.config.sheet import Track, is_methylation
+from seqmill.config.sheet import CALL_FORMATS, Track, is_methylation
 from seqmill.runtime.errors import InputError, WorkerError
 from seqmill.runtime.marker import MARKER, Marker, file_digest, read_marker
 from seqmill.runtime.progress import Progress
@@ -140,9 +140,15 @@ def _attrs(track: Track) -> dict[str, Any]:
         "aggregate": track.aggregate if signal else None,
         "missing": track.missing if signal else None,
         "sign": track.sign if signal else None,
-        "units": _UNITS.get(track.format, "signal") if signal else "intervals",
+        "units": _units(track) if signal else "intervals",
         "assembly": track.assembly,
     }
+
+
+def _units(track: Track) -> str:
+    if track.format in CALL_FORMATS:
+        return "fraction" if track.calls == "fraction" else "reads"
+    return _UNITS.get(track.format, "signal")
 
 
 def _write_track(folder: str | Path, track: Track, genome: GenomeReader, partial: bool) -> Marker:
@@ -186,8 +192,16 @@ def _write_contacts(part: Path, track: Track, genome: GenomeReader, partial: boo
     return write_contacts(part, track, genome.sizes, partial)
 
 
-def _options(track: Track) -> dict[str, Any]:
+def _options(track: Track, genome: GenomeReader) -> dict[str, Any]:
     """What the reader of the track's format is told."""
+    if track.format in CALL_FORMATS:
+        return {
+            "windows": genome.many,
+            "calls": track.calls,
+            "context": track.context,
+            "strand": track.strand,
+            "min_coverage": track.min_coverage,
+        }
     if track.format == "fragments":
         shifts = {"plus_shift": track.plus_shift, "minus_shift": track.minus_shift}
         return {"mode": _FRAGMENT_MODE[track.reads], **shifts}
@@ -212,7 +226,7 @@ def _write_signal(part: Path, track: Track, genome: GenomeReader, partial: bool)
     bin_bp, flip = track.bin_bp, track.sign == "flip"
     aggregate: Any = {"max": "min", "min": "max"}.get(track.aggregate, track.aggregate) if flip else track.aggregate
     step = max(1, min(BLOCK_BINS, BLOCK_BP // bin_bp))
-    with open_signal(track.path, track.format, genome.sizes, partial=partial, **_options(track)) as reader:
+    with open_signal(track.path, track.format, genome.sizes, partial=partial, **_options(track, genome)) as reader:
         contigs = [contig for contig in genome.sizes if contig in reader.contigs or reader.absent_is_zero]
         total = sum(genome.sizes[contig] for contig in contigs)
         with Progress(f"track {track.track}", total, "bp") as progress:
@@ -226,11 +240,11 @@ def _write_signal(part: Path, track: Track, genome: GenomeReader, partial: bool)
                     progress.add(count * bin_bp)
                 array.close()
         low, high = reader.value_range
-        counts = _plain(reader.counts)
+        counts, about = _plain(reader.counts), reader.about
     _warn(track, -high if flip else low, -low if flip else high)
     write_groups(part, [f"bins/{slug(contig)}" for contig in contigs], {"kind": "signal", "bin_bp": bin_bp})
     absent = [contig for contig in genome.sizes if contig not in contigs]
-    return {"contigs": contigs, "absent": absent, "counts": counts}
+    return {"contigs": contigs, "absent": absent, "counts": counts, **about}
 
 
 def _warn(track: Track, low: float, high: float) -> None:
@@ -240,9 +254,9 @@ def _warn(track: Track, low: float, high: float) -> None:
         log.warning("%s: track %s: smallest bin %g, expected ≥ 0 (%s)", track.path, track.track, low, hint)
     if low == high:
         log.warning("%s: track %s: every bin is %g (std 0)", track.path, track.track, low)
-    if is_methylation(track.assay) and track.missing == "zero":
+    if (is_methylation(track.assay) or track.format in CALL_FORMATS) and track.missing == "zero":
         text = "%s: track %s: missing is 'zero' for assay %s: bases without a call count as unmethylated"
-        log.warning(text, track.path, track.track, track.assay)
+        log.warning(text, track.path, track.track, track.assay or track.format)
     if track.format in _UNITS and track.missing == "nan":
         text = "%s: track %s: missing is 'nan' for counted reads: bases without any are left out of the mean"
         log.warning(text, track.path, track.track)

@@ -153,7 +153,7 @@ def test_another_assembly_is_said_or_not_judged():
     old = one("tss_enrichment", 3, assembly="hg19")
     assert old["level"] == "not compliant"
     assert old["words"] == (
-        "TSS enrichment is 3×. Promoters hardly stand out of the background. (hg19 judged as GRCh38)"
+        "TSS enrichment is 3×: promoters hardly stand out of the background (hg19 judged as GRCh38)"
     )
     yeast = one("tss_enrichment", 3, assembly="sacCer3")
     assert (yeast["level"], yeast["limits"]) == ("not judged", "")
@@ -235,7 +235,7 @@ def test_what_could_not_be_measured_is_not_judged():
 def test_words_name_value_cause_and_effect():
     finding = one("nrf", 0.45)
     assert finding["words"] == (
-        "NRF is 0.45. The library holds few different molecules: much of the sequencing repeated what was there."
+        "NRF is 0.45: the library holds few different molecules, and much of the sequencing repeated what was there"
     )
     assert "fewer observations than counts" in finding["consequence"]
     assert "GC content and mappability" in one("frip", 0.05)["consequence"]

@@ -11,8 +11,8 @@ class Words(NamedTuple):
     Attributes
     ----------
     label : what people call it. unit : "count", "share" (0 to 1, shown in percent), "bp", "times" or "" for a number.
-    meaning : what is counted. wrong : what a value beyond a limit says of the data. training : what that does to
-    training.
+    meaning : what is counted. wrong : what a value beyond a limit says of the data, to stand behind a colon.
+    training : what that does to training.
     """
 
     label: str
@@ -40,7 +40,7 @@ METRICS: dict[str, Words] = {
         "usable depth",
         "count",
         "fragments (paired) or reads left after all filters",
-        "Too little was sequenced, or too little survived the filters.",
+        "too little was sequenced, or too little survived the filters",
         "Counts are small, so labels are mostly sampling noise: weak sites are missing, and count and profile losses "
         "fit that noise. Pool replicates, or use wider bins.",
     ),
@@ -48,7 +48,7 @@ METRICS: dict[str, Words] = {
         "mapped",
         "share",
         "reads that align, of all that were given to the aligner",
-        "Many reads do not align: another organism, adapters, low base quality, or the wrong reference.",
+        "many reads do not align (another organism, adapters, low base quality, or the wrong reference)",
         "What is left is what aligns easily, so composition and mappability leak into the labels; with the wrong "
         "reference all of them are shifted.",
     ),
@@ -61,28 +61,28 @@ METRICS: dict[str, Words] = {
         "NRF",
         "",
         "non-redundant fraction: distinct fragments / all fragments, before duplicates are removed",
-        "The library holds few different molecules: much of the sequencing repeated what was there.",
+        "the library holds few different molecules, and much of the sequencing repeated what was there",
         _COPIES,
     ),
     "pbc1": Words(
         "PBC1",
         "",
         "places with exactly one fragment / places with at least one",
-        "Many places were seen more than once: a bottleneck in the PCR.",
+        "many places were seen more than once, as after a bottleneck in the PCR",
         _COPIES,
     ),
     "pbc2": Words(
         "PBC2",
         "",
         "places with exactly one fragment / places with exactly two",
-        "Few places were seen only once: a bottleneck in the PCR.",
+        "few places were seen only once, as after a bottleneck in the PCR",
         _COPIES,
     ),
     "frip": Words(
         "FRiP",
         "share",
         "fraction of fragments (or cut sites) in the pooled peaks",
-        "Little of the signal lies in peaks.",
+        "little of the signal lies in peaks",
         _BACKGROUND,
     ),
     "peaks": Words("peaks", "count", "peaks that macs calls at the loose p-value"),
@@ -90,7 +90,7 @@ METRICS: dict[str, Words] = {
         "reproducible peaks",
         "count",
         "peaks that replicates, or halves of the pooled data, share",
-        "Few peaks are seen twice.",
+        "few peaks are seen twice",
         "There are few positives and many unlabelled sites among the negatives: classes are unbalanced, and a right "
         "prediction of a missed site counts as wrong.",
     ),
@@ -98,7 +98,7 @@ METRICS: dict[str, Words] = {
         "TSS enrichment",
         "times",
         "largest mean cut density within 2 kb of transcription starts / that at the outer 100 bp",
-        "Promoters hardly stand out of the background.",
+        "promoters hardly stand out of the background",
         _BACKGROUND,
     ),
     "nucleosome_free_fraction": Words("nucleosome-free", "share", "fragments shorter than a nucleosome's"),
@@ -107,14 +107,14 @@ METRICS: dict[str, Words] = {
         "NSC",
         "",
         "normalised strand cross-correlation: at the fragment length / the least one",
-        "The strands show hardly any clustering of fragments.",
+        "the strands show hardly any clustering of fragments",
         _BACKGROUND,
     ),
     "rsc": Words(
         "RSC",
         "",
         "relative strand cross-correlation: at the fragment length / at the read length, the least one taken off both",
-        "The strands correlate at the read length (an artefact of mappability) as much as at the fragment length.",
+        "the strands correlate at the read length (which mappability does) nearly as much as at the fragment length",
         _BACKGROUND,
     ),
     "fragment_bp": Words("fragment length", "bp", "length of fragments: median (paired), or by cross-correlation"),
@@ -122,35 +122,35 @@ METRICS: dict[str, Words] = {
         "Pearson of replicates",
         "",
         "correlation of the signal of two replicates over bins",
-        "Replicates differ.",
+        "the replicates differ",
         _DISAGREE,
     ),
     "replicate_spearman": Words(
         "Spearman of replicates",
         "",
         "rank correlation of the signal of two replicates over bins",
-        "Replicates differ.",
+        "the replicates differ",
         _DISAGREE,
     ),
     "rescue_ratio": Words(
         "rescue ratio",
         "",
         "reproducible peaks of the true replicates and of the pooled halves, larger / smaller",
-        "Peaks of the replicates are fewer than the pooled data can tell apart: the replicates differ.",
+        "the replicates share far fewer peaks than halves of the pooled data do",
         _DISAGREE,
     ),
     "self_consistency_ratio": Words(
         "self-consistency ratio",
         "",
         "reproducible peaks of the halves of each replicate, most / fewest",
-        "One replicate is much better than the other.",
+        "one replicate is much better than the other",
         _DISAGREE + " Consider to train on the better replicate alone.",
     ),
     "bisulfite_conversion": Words(
         "bisulfite conversion",
         "share",
         "unmethylated cytosines (spike-in or non-CpG) that were read as T",
-        "Cytosines without methylation were left unconverted.",
+        "cytosines without methylation were left unconverted",
         "They read as methylated: every fraction is too high, unmethylated sites (CpG islands) the most, and a "
         "network is taught methylation that is not there.",
     ),
@@ -158,7 +158,7 @@ METRICS: dict[str, Words] = {
         "mean coverage",
         "times",
         "reads over a CpG, mean of those that are covered",
-        "Few reads lie on each CpG.",
+        "few reads lie on each CpG",
         "Fractions of few reads jump in large steps. Weigh sites by their reads: a beta-binomial loss, or a least "
         "coverage.",
     ),

@@ -266,5 +266,5 @@ def _wrong(finding: Finding, same: str, assay: str) -> str:
         notes.append(same)
     if metric == "frip" and assay == "dnase":
         notes.append("ENCODE's limit is of SPOT1, the share of reads in hotspots; peaks of macs stand for them")
-    text = f"{label(metric)} is {said(metric, finding['value'])}. {METRICS[metric].wrong}"
+    text = f"{label(metric)} is {said(metric, finding['value'])}: {METRICS[metric].wrong}"
     return text + (f" ({'; '.join(notes)})" if notes else "")

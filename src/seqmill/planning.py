@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from seqmill.config.datasets import Dataset
+from seqmill.config.experiments import EXPERIMENTS
 from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.sheet import Track
 from seqmill.planning_effects import effect_amounts
+from seqmill.planning_reads import RATES as READS_RATES
+from seqmill.planning_reads import reads_amounts
 from seqmill.planning_rerun import many, rerun_lines
 from seqmill.runtime.errors import DamageError
 from seqmill.runtime.marker import MARKER, read_marker
@@ -240,17 +243,23 @@ def make_plan(project: Project, results: Path) -> dict[str, Any]:
         for name, bp in lengths.items()
     ]
     nouns += _source_entries(project, results)
+    nouns += [
+        _entry(noun, name, results / place, size, seconds)
+        for noun, name, place, size, seconds in reads_amounts(project, lengths)
+    ]
     fetched = project.fetched()
     for name, track in project.tracks.items():
         if track.kind == "reads":
             continue
-        size = fetched[name][0].bytes if name in fetched else _file_bytes(track.path)
+        made = EXPERIMENTS in track.path.parents
+        size = fetched[name][0].bytes if name in fetched and not made else _file_bytes(track.path)
         amount = _track(track, lengths[track.assembly], size)
         nouns.append(_entry("track", name, results / f"tracks/{slug(name)}.zarr", *amount))
     datasets, shapes = _dataset_entries(project, results, lengths)
     nouns += datasets + _run_entries(project, results, shapes) + _effect_entries(project, results, shapes)
     missing = [noun for noun in nouns if not noun["built"]]
     size = sum(noun["bytes"] for noun in missing)
+    rates = RATES | (READS_RATES if project.experiments else {})
     place = next(path for path in (results, *results.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(place).free
     return {
@@ -262,7 +271,7 @@ def make_plan(project: Project, results: Path) -> dict[str, Any]:
         "enough": size * RESERVE <= free,
         "rates": {
             "start of a job": f"{OTHER_JOB_SECONDS:.0f} to {max(JOB_SECONDS.values()):.0f} s",
-            **{name: f"{human_amount(rate)} {unit}" for name, (rate, unit) in RATES.items()},
+            **{name: f"{human_amount(rate)} {unit}" for name, (rate, unit) in rates.items()},
         },
     }
 

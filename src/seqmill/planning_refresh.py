@@ -17,6 +17,11 @@ from seqmill.runtime.progress import human_bytes
 RULES = {
     "fetch": "downloads",
     "genome": "genomes",
+    "aligner": "indices of aligners",
+    "library": "libraries of reads",
+    "experiment": "experiments",
+    "quality": "qualities of experiments",
+    "quality_table": "quality tables",
     "track": "tracks",
     "dataset_rows": "rows of datasets",
     "dataset_input": "inputs of datasets",

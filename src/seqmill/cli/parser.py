@@ -143,6 +143,8 @@ def _stages(verb: Verb) -> None:
     """Arguments of the verbs from tracks to evaluation."""
     tracks = verb("tracks", "build track stores and the genomes they need", "stages")
     tracks.add_argument("names", nargs="*", metavar="NAME", help="tracks of the sheet (default: all)")
+    quality = verb("quality", "make signal and peaks of reads, and judge the quality of every experiment", "stages")
+    quality.add_argument("names", nargs="*", metavar="EXPERIMENT", help="of the sheet of reads (default: all)")
     dataset = verb("dataset", "build a dataset and what it needs", "stages")
     dataset.add_argument("name", metavar="NAME")
     train = verb("train", "train a network, after building what it needs", "stages")

@@ -94,8 +94,9 @@ def build(arguments: argparse.Namespace, project: Any, choose: Any, then: Any = 
     wanted = choose(steps)
     configuration = None
     if not arguments.config:  # --locked decides where bytes come from, not what they are
-        sheet = [project.config.tracks.sheet] if project.config.tracks else []
-        configuration = [path for path in [*config_files(arguments), *sheet] if path.is_file()]
+        sheets = [project.config.tracks.sheet] if project.config.tracks else []
+        sheets += [project.config.reads.sheet] if project.config.reads.sheet else []
+        configuration = [path for path in [*config_files(arguments), *sheets] if path.is_file()]
     lock = acquire(RESULTS / ".run.lock", f"the working folder {Path.cwd()}")
     try:
         built = steps.run(wanted, configuration=configuration)

@@ -16,6 +16,25 @@ def tracks(arguments: argparse.Namespace) -> int:
     return build(arguments, project, lambda steps: [steps.track(name) for name in names])
 
 
+def quality(arguments: argparse.Namespace) -> int:
+    from seqmill import reads_steps
+
+    project = project_of(arguments)
+    for name in arguments.names:
+        if name not in project.experiments:
+            known = ", ".join(project.experiments) or "none"
+            raise InputError(project.where, f"experiment {name!r} is not in the sheet of reads; known: {known}")
+    if not project.experiments:
+        raise InputError(project.where, "has no reads: set reads.sheet, or give FASTQ in the track sheet")
+
+    def choose(steps: Any) -> list[Any]:
+        if arguments.names:
+            return [reads_steps.of_quality(steps, name) for name in arguments.names]
+        return [reads_steps.of_table(steps)]
+
+    return build(arguments, project, choose)
+
+
 def dataset(arguments: argparse.Namespace) -> int:
     return build(arguments, project_of(arguments), lambda steps: [steps.dataset(arguments.name)])
 

@@ -11,7 +11,8 @@ from seqmill.reads.fragment_sizes import size_counts, size_peaks, size_rows
 from seqmill.reads.fragments import Fragments, FragmentTable, write_fragments
 from seqmill.reads.frip import frip_rows, read_peaks, tags_in_peaks
 from seqmill.reads.library_quality import complexity, library_rows
-from seqmill.reads.quality_rows import proportion, row, wilson
+from seqmill.reads.quality_rows import row, wilson
+from seqmill.reads.replicates import Replicate
 from seqmill.reads.strand_quality import strand_rows
 from seqmill.reads.tags import cut_positions, tag_spans
 from seqmill.reads.tss import BINS, FLANK_BP, POSITIONS, enrichment, read_starts, start_profiles
@@ -67,38 +68,56 @@ def test_without_a_place_seen_twice_pbc2_is_a_lower_bound():
 
 def test_rows_of_a_library_from_its_counts():
     counts = {
-        "reads_raw": 1000, "reads_trimmed": 100, "reads": 900, "mapped": 800, "excluded_by_contig": {"chrM": 80, "lam": 5},
-        "fragments_before_duplicates": 300, "distinct": 240, "once": 200, "twice": 30,
+        "reads_raw": 1000, "reads_trimmed": 100, "reads": 900, "mapped": 800,
+        "excluded_by_contig": {"chrM": 80, "lam": 5}, "duplicates": 60, "fragments_before_duplicates": 300,
+        "distinct": 240, "once": 200, "twice": 30,
     }  # fmt: skip
-    found = values(library_rows("2", counts, 240))
+    found = values(library_rows("2", counts, 240, False))
     assert found == {
         "depth": 240, "adapter_fraction": 0.1, "mapped_fraction": pytest.approx(8 / 9), "duplicate_fraction": 0.2,
         "mitochondrial_fraction": 0.1, "nrf": 0.8, "pbc1": pytest.approx(200 / 240), "pbc2": pytest.approx(200 / 30),
     }  # fmt: skip
-    assert values(library_rows("1", {}, 5)) == {"depth": 5}
-    assert by_name(library_rows("2", counts, 240))["mapped_fraction", "2"]["n"] == 900
+    assert values(library_rows("1", {}, 5, True)) == {"depth": 5}
+    assert values(library_rows("2", counts, 240, True))["duplicate_fraction"] == 0.1
+    assert by_name(library_rows("2", counts, 240, False))["mapped_fraction", "2"]["n"] == 900
 
 
 @pytest.mark.parametrize("name", ["chrM", "MT", "M", "chrMT", "Mito", "chrmt"])
 def test_the_mitochondrion_under_its_names(name):
-    found = values(library_rows("1", {"mapped": 10, "excluded_by_contig": {name: 3, "phiX": 2}}, 5))
+    found = values(library_rows("1", {"mapped": 10, "excluded_by_contig": {name: 3, "phiX": 2}}, 5, True))
     assert found["mitochondrial_fraction"] == 0.3
 
 
-def test_cut_sites_of_pairs_and_of_single_reads():
-    fragments = Fragments.of(np.array([10, 50]), np.array([30, 90]), np.array([1, -1]))
-    assert cut_positions(fragments, True, (4, -5)).tolist() == [14, 24, 54, 84]
-    assert cut_positions(fragments, False, (4, -5)).tolist() == [14, 84]
-    assert cut_positions(fragments, False, (0, 0)).tolist() == [10, 89]
+def test_rows_of_a_fragment_file():
+    counts = {
+        "fragments": 95, "excluded_by_contig": {"chrM": 5}, "fragments_before_duplicates": 190, "distinct": 95,
+        "once": 40, "twice": 20,
+    }  # fmt: skip
+    found = values(library_rows("1", counts, 95, True))
+    assert found["duplicate_fraction"] == 0.5 and found["mitochondrial_fraction"] == 0.05
+    assert "mapped_fraction" not in found and "adapter_fraction" not in found
 
 
-def test_tags_are_cuts_fragments_or_moved_reads():
-    fragments = Fragments.of(np.array([10, 500]), np.array([60, 550]), np.array([1, -1]))
+def test_cut_sites_of_pairs_and_of_single_reads(tmp_path):
+    rows = [(10, 30, 1), (50, 90, -1)]
+    pairs = table_of(tmp_path / "pairs", {"a": 1000}, True, a=rows)
+    reads = table_of(tmp_path / "reads", {"a": 1000}, False, a=rows)
+    assert cut_positions(pairs.contig("a"), Replicate(1, pairs, 50, 4, -5)).tolist() == [14, 24, 54, 84]
+    assert cut_positions(reads.contig("a"), Replicate(1, reads, 50, 4, -5)).tolist() == [14, 84]
+    assert cut_positions(reads.contig("a"), Replicate(1, reads, 50)).tolist() == [10, 89]
 
-    def spans(assay, paired, length):
-        return [side.tolist() for side in tag_spans(fragments, assay, paired, (0, 0), length)]
 
-    assert spans("atac", False, 200) == [[10, 549], [11, 550]]
+def test_tags_are_reads_fragments_or_moved_reads(tmp_path):
+    rows = [(10, 60, 1), (500, 550, -1)]
+    tables = {paired: table_of(tmp_path / str(paired), {"a": 1000}, paired, a=rows) for paired in (True, False)}
+
+    def spans(assay, paired, length, read_bp=50):
+        replicate = Replicate(1, tables[paired], read_bp, 4, -5)
+        return [side.tolist() for side in tag_spans(tables[paired].contig("a"), replicate, assay, 1000, length)]
+
+    assert spans("atac", False, 200) == [[14, 500], [60, 545]]
+    assert spans("atac", True, 200, 30) == [[14, 504, 30, 520], [40, 530, 55, 545]]
+    assert spans("atac", True, 200, 0) == [[14, 504, 10, 500], [60, 550, 55, 545]]
     assert spans("chip", True, 200) == [[10, 500], [60, 550]]
     assert spans("chip", False, 199) == [[110, 400], [160, 450]]
     assert spans("chip", False, None) == [[10, 500], [60, 550]]
@@ -116,10 +135,11 @@ def test_frip_by_hand(tmp_path):
     )
     peaks, number = read_peaks(write_peaks(tmp_path / "p.gz", [("a", 100, 150), ("a", 140, 160), ("a", 499, 600)]))
     assert number == 3 and [side.tolist() for side in peaks["a"]] == [[100, 499], [160, 600]]
-    assert tags_in_peaks(table, peaks, "chip", (0, 0), None) == (2, 4)
-    # cut sites: 0 99, 100 199, 400 499, 0 49: those at 100 and 499 lie in peaks
-    assert tags_in_peaks(table, peaks, "atac", (0, 0), None) == (2, 8)
-    assert tags_in_peaks(table, peaks, "atac", (1, 1), None) == (3, 8)
+    assert tags_in_peaks(Replicate(1, table, 10), peaks, "chip", None) == (2, 4)
+    # reads of 10 bp: 0 90, 100 190, 400 490, 0 40: those from 100 and 490 share a base with a peak
+    assert tags_in_peaks(Replicate(1, table, 10), peaks, "atac", None) == (2, 8)
+    # 5' ends moved: 90-101 reaches the peak at 100, 490-501 still does, 105-110 too
+    assert tags_in_peaks(Replicate(1, table, 10, 5, 1), peaks, "atac", None) == (3, 8)
     found = frip_rows({"1": (2, 8), "2": (0, 0)})
     assert [(made["replicate"], made["value"], made["n"]) for made in found] == [("1", 0.25, 8)]
     assert (found[0]["lower"], found[0]["upper"]) == pytest.approx(wilson(2, 8))
@@ -128,7 +148,7 @@ def test_frip_by_hand(tmp_path):
 def test_no_peaks_is_no_crash(tmp_path):
     table = table_of(tmp_path / "t", {"a": 1000}, True, a=[(0, 100, 1)])
     assert read_peaks(write_peaks(tmp_path / "p.gz", [])) == ({}, 0)
-    assert tags_in_peaks(table, {}, "chip", (0, 0), None) == (0, 1)
+    assert tags_in_peaks(Replicate(1, table, 10), {}, "chip", None) == (0, 1)
     assert values(frip_rows({"1": (0, 1)})) == {"frip": 0}
 
 

@@ -1,4 +1,4 @@
-"""Fraction of fragments (or cut sites) in peaks."""
+"""Fraction of reads in peaks."""
 
 import gzip
 from collections import Counter
@@ -10,8 +10,8 @@ import numpy as np
 from seqmill.config.reads import Assay
 from seqmill.formats.bedtext import read_bed
 from seqmill.genome.coords import merge
-from seqmill.reads.fragments import FragmentTable
 from seqmill.reads.quality_rows import Row, proportion
+from seqmill.reads.replicates import Replicate
 from seqmill.reads.tags import tag_spans
 
 Spans = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -44,13 +44,14 @@ def overlapping(starts: np.ndarray, ends: np.ndarray, first: np.ndarray, last: n
     return np.searchsorted(ends, first, side="right") < np.searchsorted(starts, last, side="left")
 
 
-def tags_in_peaks(
-    table: FragmentTable, peaks: Spans, assay: Assay, shift: tuple[int, int], fragment_bp: int | None
-) -> tuple[int, int]:
-    """Tags of a library that overlap a peak, and all its tags (`seqmill.reads.tags.tag_spans`)."""
+def tags_in_peaks(replicate: Replicate, peaks: Spans, assay: Assay, fragment_bp: int | None) -> tuple[int, int]:
+    """Tags of a replicate that share a base with a peak, and all its tags (`seqmill.reads.tags.tag_spans`).
+
+    ENCODE: ``bedtools intersect -a tags -b peaks -u`` over all tags (encode_lib_frip.py).
+    """
     inside = total = 0
-    for contig, fragments in table:
-        first, last = tag_spans(fragments, assay, table.paired, shift, fragment_bp)
+    for contig, fragments in replicate.table:
+        first, last = tag_spans(fragments, replicate, assay, replicate.table.sizes[contig], fragment_bp)
         total += len(first)
         if contig in peaks:
             inside += int(np.count_nonzero(overlapping(*peaks[contig], first, last)))

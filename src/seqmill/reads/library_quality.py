@@ -41,30 +41,36 @@ def mitochondrial(by_contig: Mapping[str, int]) -> int:
     return sum(count for contig, count in by_contig.items() if core_name(contig).lower() in MITOCHONDRION)
 
 
-def library_rows(replicate: str, counts: Mapping[str, Any], fragments: int) -> list[Row]:
+def library_rows(replicate: str, counts: Mapping[str, Any], fragments: int, paired: bool) -> list[Row]:
     """Rows of one library.
 
     Depth is what is left after all filters, as ENCODE counts it: fragments of paired libraries, reads of single ones.
-    The other rows are there as far as the counts are: a BAM tells nothing of adapters, a fragment file little at all.
+    The duplicate fraction is that of what passes the filters; a fragment file that tells no duplicates but copies has
+    its copies counted. The mitochondrial one is of all reads that map. The other rows are there as far as the counts
+    are: a BAM tells nothing of adapters, a fragment file nothing of what was filtered.
 
     Parameters
     ----------
-    counts : of the library's marker (``attrs["counts"]``). fragments : rows of its table.
+    counts : of the library's marker (``attrs["counts"]``). fragments : rows of its table. paired : they are pairs.
     """
     rows = [row("depth", replicate, fragments, fragments)]
 
-    def share(metric: str, part: str, whole: str) -> None:
-        if part in counts and counts.get(whole, 0) > 0:
-            rows.append(proportion(metric, replicate, counts[part], counts[whole]))
+    def share(metric: str, k: int | None, n: int | None) -> None:
+        if k is not None and n:
+            rows.append(proportion(metric, replicate, min(k, n), n))
 
-    share("adapter_fraction", "reads_trimmed", "reads_raw")
-    share("mapped_fraction", "mapped", "reads")
     before, distinct = counts.get("fragments_before_duplicates", 0), counts.get("distinct")
-    if before > 0 and distinct is not None:
-        rows.append(proportion("duplicate_fraction", replicate, before - distinct, before))
-    if counts.get("mapped", 0) > 0 and "excluded_by_contig" in counts:
-        found = min(mitochondrial(counts["excluded_by_contig"]), counts["mapped"])
-        rows.append(proportion("mitochondrial_fraction", replicate, found, counts["mapped"]))
+    share("adapter_fraction", counts.get("reads_trimmed"), counts.get("reads_raw"))
+    share("mapped_fraction", counts.get("mapped"), counts.get("reads"))
+    if "duplicates" in counts:
+        share("duplicate_fraction", counts["duplicates"], before * (2 if paired else 1))
+    elif distinct is not None:
+        share("duplicate_fraction", before - distinct, before)
+    if "excluded_by_contig" in counts:
+        excluded = counts["excluded_by_contig"]
+        share(
+            "mitochondrial_fraction", mitochondrial(excluded), counts.get("mapped", fragments + sum(excluded.values()))
+        )
     if distinct is not None and "once" in counts and "twice" in counts:
         rows += complexity(replicate, distinct, counts["once"], counts["twice"], before)
     return rows

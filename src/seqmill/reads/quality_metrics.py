@@ -10,27 +10,16 @@ import numpy as np
 from seqmill.config.reads import Assay, Reads, output_file, outputs_of
 from seqmill.reads.agreement import agreement
 from seqmill.reads.fragment_sizes import size_counts, size_peaks, size_rows
-from seqmill.reads.fragments import FragmentTable
 from seqmill.reads.frip import frip_rows, read_peaks, tags_in_peaks
 from seqmill.reads.library_quality import COMPLEXITY, library_rows
 from seqmill.reads.quality_rows import POOLED, Row, row
+from seqmill.reads.replicates import Replicate
 from seqmill.reads.strand_quality import strand_rows
-from seqmill.reads.tags import CUTS, cut_positions
-from seqmill.reads.tss import POSITIONS, READ_BP, Starts, enrichment, start_profiles
+from seqmill.reads.tags import CUTS, READ_BP, cut_positions
+from seqmill.reads.tss import POSITIONS, Starts, enrichment, start_profiles
 
 PEAKS: tuple[Assay, ...] = ("atac", "dnase", "chip")
 NUCLEOSOMES: tuple[Assay, ...] = ("atac", "mnase")
-
-
-@dataclass(frozen=True)
-class Replicate:
-    """One library of an experiment. shift : what is still to be added to its cut sites on + and -, in bp."""
-
-    name: str
-    table: FragmentTable
-    counts: Mapping[str, Any]
-    read_length: int
-    shift: tuple[int, int]
 
 
 @dataclass
@@ -49,6 +38,7 @@ class Measured:
 def measure(
     assay: Assay,
     replicates: list[Replicate],
+    counts: Mapping[int, Mapping[str, Any]],
     folder: Path,
     attrs: Mapping[str, Any],
     settings: Reads,
@@ -59,12 +49,12 @@ def measure(
 
     Parameters
     ----------
-    replicates : in order. folder, attrs : of the experiment. sizes : contig -> bp of the genome, without those that
-        are excluded. starts : transcription starts.
+    replicates : in order. counts : of their markers, by number. folder, attrs : of the experiment.
+    sizes : contig -> bp of the genome, without those that are excluded. starts : transcription starts.
     """
     out = Measured()
     for one in replicates:
-        found = library_rows(one.name, one.counts, one.table.total)
+        found = library_rows(_name(one), counts[one.number], one.table.total, one.table.paired)
         if assay == "rna":  # reads of one transcript begin at the same places, whatever the library is like
             found = [made for made in found if made["metric"] not in COMPLEXITY]
         out.rows += found
@@ -81,9 +71,13 @@ def measure(
     return out
 
 
+def _name(replicate: Replicate) -> str:
+    return str(replicate.number)
+
+
 def _sizes(out: Measured, assay: Assay, replicates: list[Replicate]) -> None:
     """Fragment lengths, where fragments are whole."""
-    counted = {one.name: size_counts(one.table) for one in replicates if one.table.paired}
+    counted = {_name(one): size_counts(one.table) for one in replicates if one.table.paired}
     for name, (counts, longer) in counted.items():
         rows = size_rows(counts, longer, name)
         out.rows += rows if assay in NUCLEOSOMES else rows[:1]
@@ -94,19 +88,19 @@ def _sizes(out: Measured, assay: Assay, replicates: list[Replicate]) -> None:
         out.figures["fragment_peaks"] = {name: size_peaks(counts) for name, (counts, _) in counted.items()}
         for one in replicates:
             if not one.table.paired:
-                out.lacks("nucleosome_free_fraction", one.name, "single reads do not tell the length of fragments")
+                out.lacks("nucleosome_free_fraction", _name(one), "single reads do not tell the length of fragments")
 
 
 def _strands(out: Measured, replicates: list[Replicate]) -> None:
     curves = {}
     for one in replicates:
-        rows, figure, why = strand_rows(one.table, one.name, one.read_length)
+        rows, figure, why = strand_rows(one.table, _name(one), one.read_length)
         out.rows += rows
         if figure:
-            curves[one.name] = figure
+            curves[_name(one)] = figure
         for metric in ("nsc", "rsc"):
             if why and metric not in {made["metric"] for made in rows}:
-                out.lacks(metric, one.name, why)
+                out.lacks(metric, _name(one), why)
     if curves:
         out.figures["cross_correlation"] = curves
 
@@ -114,22 +108,22 @@ def _strands(out: Measured, replicates: list[Replicate]) -> None:
 def _starts(out: Measured, replicates: list[Replicate], starts: Starts | None, seed: int) -> None:
     if starts is None:
         for one in replicates:
-            out.lacks("tss_enrichment", one.name, "no transcription starts: set reads.tss")
+            out.lacks("tss_enrichment", _name(one), "no transcription starts: set reads.tss")
         return
     profiles: dict[str, np.ndarray] = {}
     for one in replicates:
         parts = []
         for contig, (places, strands) in starts.by_contig.items():
-            cuts = cut_positions(one.table.contig(contig), one.table.paired, one.shift)
+            cuts = cut_positions(one.table.contig(contig), one)
             parts.append(start_profiles(cuts, places, strands, one.read_length or READ_BP))
-        profiles[one.name] = np.concatenate(parts)
+        profiles[_name(one)] = np.concatenate(parts)
     if len(profiles) > 1:
         profiles[POOLED] = np.sum(list(profiles.values()), axis=0)
     figure: dict[str, Any] = {
         "positions": POSITIONS,
         "starts": starts.total,
         "left_out": starts.left_out,
-        "read_bp": {one.name: one.read_length or READ_BP for one in replicates},
+        "read_bp": {_name(one): one.read_length or READ_BP for one in replicates},
         "values": {},
         "at_start": {},
         "noise": {},
@@ -150,7 +144,7 @@ def _peaks(out: Measured, assay: Assay, replicates: list[Replicate], folder: Pat
     peaks, number = read_peaks(folder / output_file("peaks"))
     tags = {}
     for one in replicates:
-        tags[one.name] = tags_in_peaks(one.table, peaks, assay, one.shift, attrs.get("fragment_bp"))
+        tags[_name(one)] = tags_in_peaks(one, peaks, assay, attrs.get("fragment_bp"))
     if len(tags) > 1:
         inside, total = (sum(found[side] for found in tags.values()) for side in (0, 1))
         tags[POOLED] = (inside, total)
@@ -159,8 +153,8 @@ def _peaks(out: Measured, assay: Assay, replicates: list[Replicate], folder: Pat
     counts, found = attrs.get("peaks", {}), attrs.get("reproducibility") or {}
     if len(replicates) > 1:
         for one in replicates:
-            if f"rep{one.name}" in counts:
-                out.rows.append(row("peaks", one.name, counts[f"rep{one.name}"], counts[f"rep{one.name}"]))
+            if f"rep{_name(one)}" in counts:
+                out.rows.append(row("peaks", _name(one), counts[f"rep{_name(one)}"], counts[f"rep{_name(one)}"]))
     if "reproducible" in counts:
         out.rows.append(row("reproducible_peaks", POOLED, counts["reproducible"], counts["reproducible"]))
     for metric, key in (("rescue_ratio", "rescue"), ("self_consistency_ratio", "self_consistency")):
@@ -174,7 +168,7 @@ def _agreement(
     out: Measured, assay: Assay, replicates: list[Replicate], folder: Path, sizes: dict[str, int], seed: int
 ) -> None:
     output, number = outputs_of(assay)[0], len(replicates)
-    files = {one.name: folder / output_file(output, one.name, replicates=number) for one in replicates}
+    files = {_name(one): folder / output_file(output, _name(one), replicates=number) for one in replicates}
     peaks = read_peaks(folder / output_file("peaks"))[0] if assay in PEAKS else {}
     rows, figure = agreement(files, sizes, peaks, seed)
     out.rows += rows

@@ -17,7 +17,7 @@ from seqmill.formats.intervals import read_intervals
 from seqmill.reads.quality_rows import Row, row, short
 from seqmill.runtime.errors import InputError
 
-FLANK_BP, BIN_BP, NOISE_BP, READ_BP = 2000, 10, 100, 50
+FLANK_BP, BIN_BP, NOISE_BP = 2000, 10, 100
 BINS = 2 * FLANK_BP // BIN_BP
 RESAMPLES = 1000
 # Middle of each bin, in bp from the start's base, + is into the gene.

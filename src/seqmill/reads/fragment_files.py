@@ -23,6 +23,7 @@ def read_fragment_file(
     exclude: Collection[str] = (),
     cells: str | Path | None = None,
     group: str = "",
+    excluded: Collection[str] = (),
 ) -> tuple[dict[str, Fragments], dict[str, Any]]:
     """All fragments of a file, or those of the cells of one group.
 
@@ -37,6 +38,7 @@ def read_fragment_file(
     partial : the genome is a piece of an assembly: fragments that end past a contig are dropped and counted.
     exclude : contigs of the genome whose fragments are counted but not used (mitochondrion).
     cells, group : cell table (`seqmill.reads.cells`) and the group whose fragments are wanted; neither or both.
+    excluded : contigs of the genome whose fragments are returned but not counted.
 
     Returns
     -------
@@ -63,6 +65,7 @@ def read_fragment_file(
     parts: dict[int, list[np.ndarray]] = defaultdict(list)
     seen: set[str] = set()
     example: list[str] = []
+    unused = [number for number, contig in enumerate(sizes) if contig in excluded]
     repeats: Counter[str] | None = Counter()  # None where lines do not tell copies
     for block in read_bed(path, "cell_fragments", counts):
         if wanted is not None:
@@ -74,7 +77,7 @@ def read_fragment_file(
         if block.barcode is not None:
             repeats = None
         if block.copies is not None:
-            _count_copies(counts, block.copies[rows])
+            _count_copies(counts, block.copies[rows][~np.isin(contig, unused)])
         places = np.stack([block.start[rows], block.end[rows]]).astype(np.int32)
         order = np.argsort(contig, kind="stable")
         numbers, first = np.unique(contig[order], return_index=True)
@@ -90,7 +93,7 @@ def read_fragment_file(
         found[names[number]] = one = Fragments.of(start, end, np.zeros(len(start), np.int8))
         if repeats is not None:
             _count_copies(repeats, _repeats(one))
-    counts["fragments"] = sum(len(one.start) for one in found.values())
+    counts["fragments"] = sum(len(one.start) for name, one in found.items() if name not in excluded)
     counts["excluded_contigs"] = excluded.total()
     return found, {**counts, **(repeats or {}), "excluded_by_contig": dict(excluded)}
 

@@ -41,28 +41,36 @@ class Plan(NamedTuple):
     ----------
     paired : pairs, else single reads. mapq_min : smallest mapping quality.
     max_fragment_bp : longest insert, None for no limit.
-    names : contig of the file -> its name in the genome. ends : the same contigs -> bp of them in the genome.
-    excluded : contigs of the file that are counted but not used.
+    names : contig of the file -> its name in the genome. sizes : contig -> bp of the genome, in its order.
+    excluded : contigs, by either name, that are counted but not used.
     """
 
     paired: bool
     mapq_min: int
     max_fragment_bp: int | None
     names: dict[str, str]
-    ends: dict[str, int]
+    sizes: dict[str, int]
     excluded: list[str]
 
 
 class _Gate:
     def __init__(self, plan: Plan, references: tuple[str, ...]):
         self.plan, self.references = plan, references
-        # last base + 1 of each contig of the file; 0: excluded, -1: not in the genome
-        unused = {**dict.fromkeys(references, -1), **plan.ends, **dict.fromkeys(plan.excluded, 0)}
-        self.ends = [unused[name] for name in references]
+        # of each contig of the file: bp in the genome (0: excluded, -1: not there), and its number there
+        self.ends = [self._end(name) for name in references]
+        numbers = {contig: number for number, contig in enumerate(plan.sizes)}
+        self.numbers = [numbers.get(plan.names.get(name, ""), -1) for name in references]
+        self.same = self.numbers == list(range(len(plan.sizes)))
         self.fates: Counter[str] = Counter()
         self.more: Counter[str] = Counter()
         self.by_contig: Counter[int] = Counter()
         self.lengths: Counter[int] = Counter()
+
+    def _end(self, name: str) -> int:
+        target = self.plan.names.get(name)
+        if {name, target} & set(self.plan.excluded):
+            return 0
+        return -1 if target is None else self.plan.sizes[target]
 
     def _fate(self, read: Any) -> str | None:
         """Why a read is not kept, as far as it tells itself."""
@@ -121,6 +129,12 @@ class _Gate:
     def _alone(self, read: Any) -> None:
         self.fates[self._fate(read) or "mate_missing"] += 1
 
+    def _write(self, read: Any, sink: Any) -> None:
+        if not self.same:
+            read.reference_id = self.numbers[read.reference_id]
+            read.next_reference_id = read.reference_id if self.plan.paired else -1
+        sink.write(read)
+
     def _measure(self, read: Any) -> None:
         if self.more["lengths"] < LENGTHS:
             self.more["lengths"] += 1
@@ -141,8 +155,8 @@ class _Gate:
             else:
                 if self._pair(before, read):
                     self._measure(before)
-                    sink.write(before)
-                    sink.write(read)
+                    self._write(before, sink)
+                    self._write(read, sink)
                 before = None
         if before is not None:
             self._alone(before)
@@ -154,7 +168,7 @@ class _Gate:
             fate = self._fate(read)
             if fate is None:
                 self._measure(read)
-                sink.write(read)
+                self._write(read, sink)
             else:
                 self.fates[fate] += 1
 
@@ -171,11 +185,11 @@ class _Gate:
         }
 
 
-def header_of(header: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """Header of what is kept: contigs by their names in the genome; no programs, whose lines hold temporary paths."""
-    lines = [{**line, "SN": names.get(line["SN"], line["SN"])} for line in header.get("SQ", [])]
-    kept = {"HD": {"VN": "1.6", "SO": "unknown"}, "SQ": lines}
-    return kept | ({"RG": header["RG"]} if "RG" in header else {})
+def _header(header: dict[str, Any], sizes: dict[str, int]) -> dict[str, Any]:
+    """Header of what is kept: the genome's contigs; no programs, whose lines hold temporary paths."""
+    lines = [{"SN": contig, "LN": size} for contig, size in sizes.items()]
+    groups = {"RG": header["RG"]} if "RG" in header else {}
+    return {"HD": {"VN": "1.6", "SO": "unknown"}, "SQ": lines, **groups}
 
 
 def screen(source: str, sink: str, plan: Plan) -> dict[str, Any]:
@@ -191,7 +205,7 @@ def screen(source: str, sink: str, plan: Plan) -> dict[str, Any]:
     pysam.set_verbosity(0)
     with pysam.AlignmentFile(source, check_sq=False) as file:
         gate = _Gate(plan, file.references)
-        header = header_of(file.header.to_dict(), plan.names)
+        header = _header(file.header.to_dict(), plan.sizes)
         with pysam.AlignmentFile(sink, "wbu", header=header) as out:
             (gate.pairs if plan.paired else gate.singles)(file.fetch(until_eof=True), out)
     return gate.counts()

@@ -1,14 +1,16 @@
 """The sheet of reads: rows, experiments, and tracks that are made of them."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+import seqmill
 from seqmill.config.experiments import library_names, library_wishes
 from seqmill.config.lock import LockRow, write_lock
 from seqmill.config.project import Project
-from seqmill.config.reads import assay_kind, experiments, outputs_of, read_reads_sheet
-from seqmill.config.scope import LIBRARY_KEYS, library_row, reads_scope
+from seqmill.config.reads import Reads, assay_kind, experiments, outputs_of, read_reads_sheet
+from seqmill.config.scope import EXPERIMENT_KEYS, LIBRARY_KEYS, QUALITY_KEYS, library_row, reads_scope
 from seqmill.reads_jobs import aligner_of, experiment_job, library_job, quality_job
 from seqmill.runtime.errors import InputError
 
@@ -255,6 +257,22 @@ def test_what_a_job_is_told_leaves_out_what_does_not_decide_it(tmp_path):
     assert plain[0]["index"] is None  # aligned already
     made = project(tmp_path, "track\tlocation\nt\treads:c\n", CHIP)
     assert library_row(made.experiments["c"].replicates[1][0]).target == ""
+
+
+ROOM = Path(seqmill.__file__).parent / "reads"
+NOUNS = {
+    "library": (LIBRARY_KEYS, ["library.py", "align.py", "filter.py", "gate.py", "bam_input.py", "fragment_files.py"]),
+    "experiment": (EXPERIMENT_KEYS, ["experiment.py", "calling.py", "chip.py", "signal.py", "overlap.py", "idr.py"]),
+    "quality": (QUALITY_KEYS, ["quality.py", "quality_metrics.py", "strand_quality.py", "agreement.py", "tss.py"]),
+}
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_a_job_reads_no_setting_that_it_is_not_told(noun):
+    keys, files = NOUNS[noun]
+    read = {key for file in files for key in re.findall(r"\bsettings\.(\w+)", (ROOM / file).read_text())}
+    assert read & set(Reads.model_fields) <= keys
+    assert read & keys  # the files are still those that read settings
 
 
 def test_aligners(tmp_path):

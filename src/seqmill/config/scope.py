@@ -28,13 +28,12 @@ _AFTER_THE_STORE = {
 # Keys of the section of reads that decide each of its nouns.
 LIBRARY_KEYS = {
     *("aligner", "mapq_min", "duplicates", "max_fragment_bp", "exclude_contigs", "plus_shift", "minus_shift"),
-    *("conversion_contigs",),
 }
 EXPERIMENT_KEYS = {
     *("plus_shift", "minus_shift", "fragment_bp", "mnase_fragment_bp", "peak_p", "max_peaks", "reproducibility"),
-    *("idr_max", "genome_bp", "seed"),
+    *("idr_max", "genome_bp", "exclude_contigs", "seed"),
 }
-QUALITY_KEYS = {"tss", "seed", "mnase_fragment_bp"}
+QUALITY_KEYS = {"tss", "seed", "plus_shift", "minus_shift", "exclude_contigs", "reproducibility"}
 
 
 def genome_scope(section: Genome) -> Genome:

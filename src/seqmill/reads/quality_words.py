@@ -155,13 +155,14 @@ METRICS: dict[str, Words] = {
         "network is taught methylation that is not there.",
     ),
     "coverage_depth": Words(
-        "mean coverage",
+        "coverage of CpGs",
         "times",
-        "reads over a CpG, mean of those that are covered",
+        "reads at a CpG, both strands together, mean over all CpGs",
         "few reads lie on each CpG",
         "Fractions of few reads jump in large steps. Weigh sites by their reads: a beta-binomial loss, or a least "
         "coverage.",
     ),
+    "cpg_covered": Words("CpGs covered", "share", "CpGs with at least one read"),
 }
 
 

@@ -4,7 +4,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,11 +19,10 @@ def read_fragment_file(
     sizes: Mapping[str, int],
     *,
     partial: bool = False,
-    exclude: Collection[str] = (),
+    excluded: Collection[str] = (),
     cells: str | Path | None = None,
     group: str = "",
-    excluded: Collection[str] = (),
-) -> tuple[dict[str, Fragments], dict[str, Any]]:
+) -> tuple[dict[str, Fragments], Counter[str]]:
     """All fragments of a file, or those of the cells of one group.
 
     A line is one fragment, whatever its count says; lines may come in any order. Lines that are the same place are
@@ -36,19 +34,17 @@ def read_fragment_file(
         that are copies of the fragment); or a BEDPE of the two mates. Lines that start with ``#`` are skipped.
     sizes : contig -> bp of the genome; names are harmonised with it.
     partial : the genome is a piece of an assembly: fragments that end past a contig are dropped and counted.
-    exclude : contigs of the genome whose fragments are counted but not used (mitochondrion).
+    excluded : contigs of the genome whose fragments are returned but not counted (mitochondrion).
     cells, group : cell table (`seqmill.reads.cells`) and the group whose fragments are wanted; neither or both.
-    excluded : contigs of the genome whose fragments are returned but not counted.
 
     Returns
     -------
     Contig -> fragments, sorted; strand 0, contigs without fragments left out. About 9 bytes a fragment, and 50 a
     fragment of the largest contig while it is sorted.
-    Counts: ``fragments``; ``excluded_contigs`` (fragments) and ``excluded_by_contig`` (contig -> fragments); where
-    the file tells (not with four columns, whose fourth may be a barcode or a name) ``fragments_before_duplicates``,
-    ``distinct``, ``once`` and ``twice``: by the count column, else by lines that are the same place; with ``cells``
-    also ``cells_matched``, ``cells_missing`` (barcodes of the group that are not in the file) and
-    ``fragments_of_other_cells``; and reasons for which lines were dropped. Excluded contigs are in none of them.
+    Counts: ``fragments``; where the file tells (not with four columns, whose fourth may be a barcode or a name)
+    ``fragments_before_duplicates``, ``distinct``, ``once`` and ``twice``: by the count column, else by lines that
+    are the same place; with ``cells`` also ``cells_matched``, ``cells_missing`` (barcodes of the group that are not
+    in the file) and ``fragments_of_other_cells``; and reasons for which lines were dropped.
 
     Raises
     ------
@@ -58,26 +54,22 @@ def read_fragment_file(
         raise ValueError("cells and group go together")
     wanted = group_barcodes(cells, group) if cells else None
     counts: Counter[str] = Counter()
-    excluded: Counter[str] = Counter()
     names = list(sizes)
-    used = np.array([name not in exclude for name in names])
+    counted = np.array([name not in excluded for name in names])
     placer = Placer(path, sizes, partial, counts, keep_straddling=False)
     parts: dict[int, list[np.ndarray]] = defaultdict(list)
     seen: set[str] = set()
     example: list[str] = []
-    unused = [number for number, contig in enumerate(sizes) if contig in excluded]
     repeats: Counter[str] | None = Counter()  # None where lines do not tell copies
     for block in read_bed(path, "cell_fragments", counts):
         if wanted is not None:
             block = _of_cells(path, block, wanted, seen, counts)
             example = example or block.barcodes[:3]
         rows, contig = placer.place(block)
-        excluded.update(names[number] for number in contig[~used[contig]].tolist())
-        rows, contig = rows[used[contig]], contig[used[contig]]
         if block.barcode is not None:
             repeats = None
         if block.copies is not None:
-            _count_copies(counts, block.copies[rows][~np.isin(contig, unused)])
+            _count_copies(counts, block.copies[rows][counted[contig]])
         places = np.stack([block.start[rows], block.end[rows]]).astype(np.int32)
         order = np.argsort(contig, kind="stable")
         numbers, first = np.unique(contig[order], return_index=True)
@@ -91,11 +83,11 @@ def read_fragment_file(
     for number in sorted(parts):
         start, end = np.concatenate(parts.pop(number), axis=1)
         found[names[number]] = one = Fragments.of(start, end, np.zeros(len(start), np.int8))
-        if repeats is not None:
+        if repeats is not None and counted[number]:
             _count_copies(repeats, _repeats(one))
-    counts["fragments"] = sum(len(one.start) for name, one in found.items() if name not in excluded)
-    counts["excluded_contigs"] = excluded.total()
-    return found, {**counts, **(repeats or {}), "excluded_by_contig": dict(excluded)}
+        counts["fragments"] += len(start) if counted[number] else 0
+    counts.update(repeats or {})
+    return found, counts
 
 
 def _of_cells(path: str | Path, block: BedBlock, wanted: set[str], seen: set[str], counts: Counter[str]) -> BedBlock:

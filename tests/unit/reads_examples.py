@@ -94,7 +94,7 @@ def planned_pairs(bases, seed=1):
     outside = [(one - 10, one + length + 10), (two - 10, two + length + 10)]
     rng = random.Random(seed)
     kept = random_inserts("chr1", 120, seed, outside=outside) + random_inserts("chr2", 60, seed + 1)
-    copies = {insert: 1 for insert in kept}
+    copies = dict.fromkeys(kept, 1)
     for insert in kept[:20]:
         copies[insert] = 2
     for insert in kept[20:27]:

@@ -118,8 +118,20 @@ def keep_and_mark(work: Path, sources: Sequence[Source], *, mark: bool, threads:
         total.update(found)
     if not one:
         names = [f"sorted{number}.bam" for number in range(len(sources))]
-        merge = ["samtools", "merge", "-u", "-c", "-p", "--no-PG", "-o", "-", *names]
-        pipeline([merge, *_last(mark, threads)], cwd=work, what=f"{sources[0].what}: duplicates", stdout=MARKED)
+        # given files may have their contigs in different orders: sorted by one, they are not by the other
+        again = [_sort("again", threads, compressed=not mark)] if sources[0].path is not None else []
+        merge = [
+            "samtools",
+            "merge",
+            *(["-u"] if mark or again else ["-l", "1"]),
+            "-c",
+            "-p",
+            "--no-PG",
+            "-o",
+            "-",
+            *names,
+        ]
+        pipeline([merge, *again, *_last(mark, threads)], cwd=work, what=f"{sources[0].what}: duplicates", stdout=MARKED)
         for name in names:
             (work / name).unlink()
     read_length = lengths.most_common(1)[0][0]
@@ -139,13 +151,17 @@ def _last(mark: bool, threads: int) -> list[list[str]]:
     return [["samtools", "markdup", "-c", "-l", str(LONGEST_READ), "-T", "markdup", *fast, "-", "-"]]
 
 
+def _sort(prefix: str, threads: int, *, compressed: bool) -> list[str]:
+    helpers = ["-@", str(min(threads, SORT_THREADS)), "-m", SORT_MEMORY, "-T", prefix, "--no-PG"]
+    return ["samtools", "sort", *(["-l", "1"] if compressed else ["-u"]), *helpers, "-"]
+
+
 def _keep(work: Path, source: Source, number: int, end: list[list[str]], name: str, threads: int) -> dict[str, Any]:
     plan, counts = work / f"plan{number}.json", work / f"counts{number}.json"
     plan.write_text(json.dumps(source.plan._asdict()))
     gate = [sys.executable, "-m", "seqmill.reads.gate", plan.name, counts.name]
     mates = [["samtools", "fixmate", "-m", "-u", "--no-PG", "-", "-"]] if source.plan.paired else []
-    helpers = ["-@", str(min(threads, SORT_THREADS)), "-m", SORT_MEMORY, "-T", f"sort{number}", "--no-PG"]
-    sort = ["samtools", "sort", *(["-u"] if end else ["-l", "1"]), *helpers, "-"]
+    sort = _sort(f"sort{number}", threads, compressed=not end)
     try:
         pipeline([*source.commands, gate, *mates, sort, *end], cwd=work, what=source.what, stdout=name, env=NO_NETWORK)
     except WorkerError as error:

@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     ----------
     paired : pairs, else single reads. mapq_min : smallest mapping quality.
     max_fragment_bp : longest insert, None for no limit.
-    names : contig of the file -> its name in the genome. sizes : contig -> bp of the genome, in its order.
+    names : contig of the file -> its name in the genome. sizes : contig -> bp of the genome.
     excluded : contigs, by either name, that are counted but not used.
     """
 
@@ -56,11 +56,8 @@ class Plan(NamedTuple):
 class _Gate:
     def __init__(self, plan: Plan, references: tuple[str, ...]):
         self.plan, self.references = plan, references
-        # of each contig of the file: bp in the genome (0: excluded, -1: not there), and its number there
+        # bp in the genome of each contig of the file; 0: excluded, -1: not there
         self.ends = [self._end(name) for name in references]
-        numbers = {contig: number for number, contig in enumerate(plan.sizes)}
-        self.numbers = [numbers.get(plan.names.get(name, ""), -1) for name in references]
-        self.same = self.numbers == list(range(len(plan.sizes)))
         self.fates: Counter[str] = Counter()
         self.more: Counter[str] = Counter()
         self.by_contig: Counter[int] = Counter()
@@ -129,12 +126,6 @@ class _Gate:
     def _alone(self, read: Any) -> None:
         self.fates[self._fate(read) or "mate_missing"] += 1
 
-    def _write(self, read: Any, sink: Any) -> None:
-        if not self.same:
-            read.reference_id = self.numbers[read.reference_id]
-            read.next_reference_id = read.reference_id if self.plan.paired else -1
-        sink.write(read)
-
     def _measure(self, read: Any) -> None:
         if self.more["lengths"] < LENGTHS:
             self.more["lengths"] += 1
@@ -155,8 +146,8 @@ class _Gate:
             else:
                 if self._pair(before, read):
                     self._measure(before)
-                    self._write(before, sink)
-                    self._write(read, sink)
+                    sink.write(before)
+                    sink.write(read)
                 before = None
         if before is not None:
             self._alone(before)
@@ -168,7 +159,7 @@ class _Gate:
             fate = self._fate(read)
             if fate is None:
                 self._measure(read)
-                self._write(read, sink)
+                sink.write(read)
             else:
                 self.fates[fate] += 1
 
@@ -185,9 +176,12 @@ class _Gate:
         }
 
 
-def _header(header: dict[str, Any], sizes: dict[str, int]) -> dict[str, Any]:
-    """Header of what is kept: the genome's contigs; no programs, whose lines hold temporary paths."""
-    lines = [{"SN": contig, "LN": size} for contig, size in sizes.items()]
+def _header(header: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """Header of what is kept: the file's contigs with the genome's names and lengths; no programs (temporary paths)."""
+    lines = []
+    for line in header["SQ"]:
+        contig = plan.names.get(line["SN"], line["SN"])
+        lines.append({"SN": contig, "LN": plan.sizes.get(contig, line["LN"])})
     groups = {"RG": header["RG"]} if "RG" in header else {}
     return {"HD": {"VN": "1.6", "SO": "unknown"}, "SQ": lines, **groups}
 
@@ -205,7 +199,7 @@ def screen(source: str, sink: str, plan: Plan) -> dict[str, Any]:
     pysam.set_verbosity(0)
     with pysam.AlignmentFile(source, check_sq=False) as file:
         gate = _Gate(plan, file.references)
-        header = _header(file.header.to_dict(), plan.sizes)
+        header = _header(file.header.to_dict(), plan)
         with pysam.AlignmentFile(sink, "wbu", header=header) as out:
             (gate.pairs if plan.paired else gate.singles)(file.fetch(until_eof=True), out)
     return gate.counts()

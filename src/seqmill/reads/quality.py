@@ -10,7 +10,7 @@
 from pathlib import Path
 from typing import Any
 
-from seqmill.config.reads import Assay, Experiment, Reads
+from seqmill.config.reads import Experiment, Reads
 from seqmill.reads.fragments import FragmentTable
 from seqmill.reads.quality_figures import draw
 from seqmill.reads.quality_metrics import measure
@@ -58,12 +58,10 @@ def build_quality(
     attrs_of = {number: open_noun(libraries[number], "library").attrs for number in sorted(libraries)}
     counts = {number: attrs["counts"] for number, attrs in attrs_of.items()}
     replicates = [
-        _replicate(number, libraries[number], attrs, info.assay, settings) for number, attrs in attrs_of.items()
+        _replicate(number, libraries[number], attrs, found.attrs["shift"]) for number, attrs in attrs_of.items()
     ]
     parameters: dict[str, Any] = {
         "seed": settings.seed,
-        "plus_shift": settings.plus_shift,
-        "minus_shift": settings.minus_shift,
         "exclude_contigs": settings.exclude_contigs,
         "reproducibility": settings.reproducibility,
     }
@@ -112,10 +110,7 @@ def read_metrics(folder: str | Path) -> dict[str, Any]:
     return unseal(Path(folder) / METRICS)
 
 
-def _replicate(number: int, folder: Path, attrs: dict[str, Any], assay: Assay, settings: Reads) -> Replicate:
-    shift = (0, 0)
-    if assay == "atac":
-        prior = attrs["shift"]
-        shift = (settings.plus_shift - prior["prior_plus"], settings.minus_shift - prior["prior_minus"])
+def _replicate(number: int, folder: Path, attrs: dict[str, Any], shifts: dict[str, list[int]]) -> Replicate:
+    """A library with the shift that the experiment gave its cut sites; read length 0 where it is not known."""
     table = FragmentTable(Path(folder) / "fragments.parquet")
-    return Replicate(number, table, int(attrs.get("read_length") or 0), *shift)
+    return Replicate(number, table, int(attrs.get("read_length") or 0), *shifts[str(number)])

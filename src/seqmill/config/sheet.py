@@ -34,7 +34,7 @@ FORMATS = {
 }
 INTERVAL_FORMATS = ("bed", "narrowpeak", "broadpeak")
 CONTACT_FORMATS = ("hic", "mcool", "cool")
-# Methylation calls; their layouts are in formats/methylation_text.py.
+# Methylation calls; their layouts are in formats/methylation_layouts.py.
 CALL_FORMATS = ("bedmethyl", "bismark", "cytosine_report", "allc", "gembs", "call_table", "call_states")
 # One file of these holds both strands.
 STRANDED_FORMATS = ("bam", "bed", "fragments", *CALL_FORMATS)

@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from seqmill.formats.bedtext import BedBlock
-from seqmill.formats.methylation_text import CallBlock, read_calls, sniff
+from seqmill.formats.methylation_layouts import sniff
+from seqmill.formats.methylation_text import CallBlock, read_calls
 from seqmill.formats.placing import Placer
 from seqmill.runtime.errors import InputError, SeqmillError
 
@@ -51,9 +52,9 @@ class CallFile:
 
     Parameters
     ----------
-    path : plain or gzip; see `seqmill.formats.methylation_text` for the layouts.
+    path : plain or gzip; see `seqmill.formats.methylation_layouts`.
     genome_sizes : contig -> length in bp. partial : the genome is a piece: calls past its end are dropped and counted.
-    layout : of `methylation_text.KINDS` if known, '' to tell it from the file.
+    layout : of `methylation_layouts.KINDS` if known, '' to tell it from the file.
     windows : codes of the genome around many positions. Without it, positions are not checked, calls of unknown strand
         are not merged, and what the file does not say of a context is taken as ``context``.
     context : calls of other contexts are counted and left out.

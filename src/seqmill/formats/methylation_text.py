@@ -1,18 +1,4 @@
-"""Layouts of methylation calls, and blocks of them as columns.
-
-========================  =========================================================================================
-bedmethyl, 11 columns     ENCODE's bed9+2: reads and percent methylated (data standards of its WGBS pipeline)
-bedmethyl, 14 columns     the same from gemBS, with genotypes; the percent is cut, not rounded (``mextr``, its source)
-bedmethyl, 18 columns     modkit: columns 10, 11, 12 are valid calls, percent and modified calls of the code in column 4
-bismark                   ``.cov``: 1-based start and end, percent, methylated and unmethylated reads; a CpG that
-                          ``--merge_CpG`` merged spans two bases
-cytosine_report           Bismark: 1-based position, strand, methylated, unmethylated, context, trinucleotide
-allc                      methylpy and ALLCools: 1-based position, strand, context, methylated, total, flag
-gembs                     ``_cpg.txt``: header ``Contig Pos0 Pos1 Ref``, then call, flags, methylation, non-converted,
-                          converted, supporting and all reads of one sample; ``Ref`` CG where strands are merged
-call_table                header with contig (chrom), pos0 or pos_1based, and two of methylated, unmethylated, total
-call_states               DeepCpG: contig, 1-based position, 0 or 1 (or a fraction); no counts
-========================  =========================================================================================
+"""Methylation calls as columns, in blocks of lines.
 
 Blocks are parsed by column. One that does not parse, or breaks a rule, is gone through line by line to name the first
 bad line.
@@ -22,76 +8,23 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 
+from seqmill.formats.methylation_layouts import SKIPPED, WHOLE, Layout
 from seqmill.formats.text import line_blocks
 from seqmill.runtime.errors import InputError
 
-KINDS = ("bedmethyl", "bismark", "cytosine_report", "allc", "gembs", "call_table", "call_states")
 NO_PERCENT = ("", ".", "nan", "NaN", "NA", "-nan")
-_WHOLE = re.compile(r"-?[0-9]+")
 _CONTIG = re.compile(r"[A-Za-z0-9_.:*+|=-]{1,255}")
 _LARGEST = {"start": 2**31 - 1, "end": 2**31, "total": 2**32 - 1, "methylated": 2**32 - 1, "unmethylated": 2**32 - 1}
-_SKIPPED = (b"#", b"track\t", b"track ", b"browser\t", b"browser ")
 _WORDS = ("contig", "strand", "code", "context", "reference")
-# Names of the columns of call tables, in lower case.
-_HEADINGS = {
-    "contig": ("contig", "chrom", "chr", "chromosome"),
-    "pos0": ("pos0", "start"),
-    "pos1": ("pos1", "pos_1based", "position_1based"),
-    "strand": ("strand",),
-    "context": ("context",),
-    "methylated": ("meth", "methylated", "mc", "count_methylated", "n_mod"),
-    "unmethylated": ("unmeth", "unmethylated", "count_unmethylated"),
-    "total": ("total", "coverage", "cov"),
-}
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Which column (0-based) holds what.
-
-    Attributes
-    ----------
-    kind : one of `KINDS`. name : for messages and records. columns : how many there are.
-    base : 0 or 1, of the first base of a contig. roles : role -> column. header : lines before the first call.
-    counted : there are counts of reads. cut : percents are cut to whole numbers, not rounded.
-    """
-
-    kind: str
-    name: str
-    columns: int
-    base: int
-    roles: Mapping[str, int]
-    header: int = 0
-    counted: bool = True
-    cut: bool = False
-
-
-_BED = {"contig": 0, "start": 1, "end": 2, "strand": 5, "total": 9, "percent": 10}
-_LAYOUTS = [
-    Layout("bedmethyl", "bedMethyl of 11 columns", 11, 0, _BED),
-    Layout("bedmethyl", "bedMethyl of gemBS (14 columns)", 14, 0, _BED, cut=True),
-    Layout("bedmethyl", "bedMethyl of modkit (18 columns)", 18, 0, {**_BED, "code": 3, "methylated": 11}),
-    Layout(
-        "bismark", "Bismark coverage", 6, 1,
-        {"contig": 0, "start": 1, "end": 2, "percent": 3, "methylated": 4, "unmethylated": 5},
-    ),
-    Layout(
-        "cytosine_report", "Bismark cytosine report", 7, 1,
-        {"contig": 0, "start": 1, "strand": 2, "methylated": 3, "unmethylated": 4, "context": 5},
-    ),
-    Layout("allc", "allc", 7, 1, {"contig": 0, "start": 1, "strand": 2, "context": 3, "methylated": 4, "total": 5}),
-    Layout(
-        "gembs", "gemBS", 11, 0,
-        {"contig": 0, "start": 1, "end": 2, "reference": 3, "methylated": 7, "unmethylated": 8}, header=1,
-    ),
-    Layout("call_states", "states without counts", 3, 1, {"contig": 0, "start": 1, "fraction": 2}, counted=False),
-]  # fmt: skip
+# By role; words are (distinct words, index of each row's word).
+Columns = dict[str, Any]
 
 
 @dataclass
@@ -124,88 +57,6 @@ class CallBlock:
     def line(self, row: int) -> int:
         """1-based line number of a call."""
         return int(self.lines[row])
-
-
-def sniff(path: str | Path, kind: str = "") -> Layout:
-    """Layout of a file by its first lines.
-
-    Parameters
-    ----------
-    kind : of `KINDS` if it is known, '' to tell it.
-
-    Raises
-    ------
-    InputError : no layout has that many columns, or the file is of another kind.
-    """
-    number, fields = _first_line(path)
-    if fields[:2] == ["Contig", "Pos0"]:
-        samples, rest = divmod(len(fields) - 4, 7)
-        if samples != 1 or rest:
-            raise InputError(path, f"gemBS file of {samples} samples, expected one", record=number)
-        found = [layout for layout in _LAYOUTS if layout.kind == "gembs"]
-    elif fields[0].lower() in _HEADINGS["contig"]:
-        found = [_by_header(path, number, fields)]
-    else:
-        found = [layout for layout in _LAYOUTS if layout.columns == len(fields) and layout.kind != "gembs"]
-        if len(fields) == 7:  # both Bismark's report and allc
-            found = [layout for layout in found if (layout.kind == "allc") != bool(_WHOLE.fullmatch(fields[3]))]
-    if not found or (kind and found[0].kind != kind):
-        raise InputError(path, _unknown(kind, fields, found), record=number)
-    layout = found[0]
-    zero_based = layout.kind == "bismark" and re.search(r"\.zero\.cov(\.gz)?$", Path(path).name.lower())
-    return replace(layout, base=0) if zero_based else layout
-
-
-def _unknown(kind: str, fields: list[str], found: list[Layout]) -> str:
-    count = f"{len(fields)} tab-separated column{'' if len(fields) == 1 else 's'}"
-    if found:
-        return f"looks like {found[0].name} (format {found[0].kind}), the sheet says {kind}"
-    known = [layout for layout in _LAYOUTS if not kind or layout.kind == kind]
-    words = ", ".join(f"{layout.columns} ({layout.name})" for layout in known) or "a header with contig and pos0"
-    return f"unknown dialect: {count}; expected {words}"
-
-
-def _by_header(path: str | Path, number: int, fields: list[str]) -> Layout:
-    """Layout of a table with named columns."""
-    lower = [field.strip().lower() for field in fields]
-    roles: dict[str, int] = {}
-    for role, names in _HEADINGS.items():
-        places = [place for place, field in enumerate(lower) if field in names]
-        if len(places) > 1:
-            raise InputError(
-                path, f"columns {fields[places[0]]} and {fields[places[1]]} are both {role}", record=number
-            )
-        if places:
-            roles[role] = places[0]
-    base = 1 if "pos1" in roles else 0
-    place = roles.pop("pos1", None) if base else roles.pop("pos0", None)
-    roles.pop("pos0", None)
-    counts = {"methylated", "unmethylated", "total"} & set(roles)
-    if place is None or "methylated" not in roles or len(counts) < 2:
-        raise InputError(
-            path,
-            "expected columns contig, pos0 (or pos_1based), meth and unmeth (or total); found "
-            + ", ".join(fields)[:120],
-            record=number,
-        )
-    return Layout("call_table", "table of counts", len(fields), base, {**roles, "start": place}, header=1)
-
-
-def _first_line(path: str | Path) -> tuple[int, list[str]]:
-    for number, raw in line_blocks(path, 1 << 16):
-        for offset, line in enumerate(raw.split(b"\n")):
-            if line.strip() and not line.startswith(_SKIPPED):
-                try:
-                    return number + offset, _fields(line.decode("utf-8-sig"))
-                except UnicodeDecodeError:
-                    raise InputError(path, "is not UTF-8 text", record=number + offset) from None
-    raise InputError(path, "0 records; expected one call a line")
-
-
-def _fields(text: str) -> list[str]:
-    fields = text.rstrip("\r").split("\t")
-    # modkit wrote spaces between the columns from the tenth on, and still does with --mixed-delim
-    return fields if len(fields) != 10 else [*fields[:9], *fields[9].split(" ")]
 
 
 def read_calls(path: str | Path, layout: Layout, counts: Counter[str], *, code: str = "m") -> Iterator[CallBlock]:
@@ -263,7 +114,7 @@ def _without_comments(raw: bytes, number: int, header: int) -> tuple[bytes, np.n
         return raw, np.arange(number, number + raw.count(b"\n") + 1)
     kept, lines = [], []
     for offset, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n")):
-        if line.strip() and not line.startswith(_SKIPPED):
+        if line.strip() and not line.startswith(SKIPPED):
             if header:
                 header -= 1
                 continue
@@ -272,8 +123,8 @@ def _without_comments(raw: bytes, number: int, header: int) -> tuple[bytes, np.n
     return b"\n".join(kept), np.array(lines, np.int64)
 
 
-def _columns(raw: bytes, layout: Layout) -> dict[str, np.ndarray | tuple[list[str], np.ndarray]] | None:
-    """Columns by role, words as (words, index of each row); None if the text does not parse."""
+def _columns(raw: bytes, layout: Layout) -> Columns | None:
+    """Columns by role; None if the text does not parse."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -295,7 +146,7 @@ def _columns(raw: bytes, layout: Layout) -> dict[str, np.ndarray | tuple[list[st
         )
     except pa.ArrowInvalid:
         return None
-    found: dict = {}
+    found: Columns = {}
     for role, place in layout.roles.items():
         column = table[f"f{place}"]
         if role in _WORDS:
@@ -310,7 +161,7 @@ def _columns(raw: bytes, layout: Layout) -> dict[str, np.ndarray | tuple[list[st
     return found
 
 
-def _rules_hold(columns: dict, layout: Layout) -> bool:
+def _rules_hold(columns: Columns, layout: Layout) -> bool:
     """The rules of `_check_line`, for all lines at once."""
     good = all(_CONTIG.fullmatch(name) for name in columns["contig"][0])
     for role, largest in _LARGEST.items():
@@ -335,7 +186,7 @@ def _rules_hold(columns: dict, layout: Layout) -> bool:
     return good
 
 
-def _total(columns: dict) -> np.ndarray:
+def _total(columns: Columns) -> np.ndarray:
     return columns["total"] if "total" in columns else columns["methylated"] + columns["unmethylated"]
 
 
@@ -344,7 +195,7 @@ def _word_counts(column: tuple[list[str], np.ndarray]) -> tuple[list[str], list[
     return [word.split(",")[0] for word in words], np.bincount(index, minlength=len(words)).tolist()
 
 
-def _of_code(columns: dict, lines: np.ndarray, code: str, codes: Counter[str]) -> tuple[dict, np.ndarray]:
+def _of_code(columns: Columns, lines: np.ndarray, code: str, codes: Counter[str]) -> tuple[Columns, np.ndarray]:
     """Rows of one modification; modkit writes the motif behind the code, as ``m,CG,0``."""
     words, index = columns["code"]
     wanted = "C" if code == "m" and set(codes) == {"C"} else code
@@ -356,7 +207,7 @@ def _of_code(columns: dict, lines: np.ndarray, code: str, codes: Counter[str]) -
     return picked, lines[rows]
 
 
-def _block(columns: dict, lines: np.ndarray, layout: Layout) -> CallBlock:
+def _block(columns: Columns, lines: np.ndarray, layout: Layout) -> CallBlock:
     n = len(lines)
     names, contig = columns["contig"]
     start = columns["start"] - layout.base
@@ -373,7 +224,7 @@ def _block(columns: dict, lines: np.ndarray, layout: Layout) -> CallBlock:
     if "context" in columns:
         words, index = columns["context"]
         context = np.array([context_of(word) for word in words], np.uint8)[index]
-    percent = columns.get("percent")
+    percent: Any = columns.get("percent")
     if not layout.counted:
         total, methylated, fraction = np.ones(n, np.int64), np.zeros(n, np.int64), columns["fraction"]
     else:
@@ -407,7 +258,7 @@ def context_of(word: str) -> int:
     return 3 if re.match(r"C[ACTH][ACTH]", word) else 0
 
 
-def _name_bad_line(path: str | Path, raw: bytes, lines: np.ndarray, layout: Layout) -> None:
+def _name_bad_line(path: str | Path, raw: bytes, lines: np.ndarray, layout: Layout) -> NoReturn:
     for number, line in zip(lines.tolist(), raw.split(b"\n")):
         try:
             problem = _check_line(line.decode("utf-8").rstrip("\r").split("\t"), layout)
@@ -439,7 +290,7 @@ def _check_line(fields: list[str], layout: Layout) -> str:
             if abs(value[role]) == math.inf:
                 return f"{role} {text[:20]!r} is not a number"
         elif role not in _WORDS:
-            if not _WHOLE.fullmatch(text):
+            if not WHOLE.fullmatch(text):
                 return f"{role} {text[:20]!r} is not a whole number"
             value[role] = int(text)
     return _check_values(value, layout)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from seqmill.formats.binning import AGGREGATES, MISSING, Aggregate, Missing, aggregate_bases
-from seqmill.formats.methylation_text import KINDS
+from seqmill.formats.methylation_layouts import KINDS
 
 BLOCK_BP = 1 << 21  # bases held in memory at once, whatever is asked for
 READERS = {  # imported when wanted: each brings a parser of its own

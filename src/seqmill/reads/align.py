@@ -120,17 +120,8 @@ def keep_and_mark(work: Path, sources: Sequence[Source], *, mark: bool, threads:
         names = [f"sorted{number}.bam" for number in range(len(sources))]
         # given files may have their contigs in different orders: sorted by one, they are not by the other
         again = [_sort("again", threads, compressed=not mark)] if sources[0].path is not None else []
-        merge = [
-            "samtools",
-            "merge",
-            *(["-u"] if mark or again else ["-l", "1"]),
-            "-c",
-            "-p",
-            "--no-PG",
-            "-o",
-            "-",
-            *names,
-        ]
+        level = ["-u"] if mark or again else ["-l", "1"]
+        merge = ["samtools", "merge", *level, "-c", "-p", "--no-PG", "-o", "-", *names]
         pipeline([merge, *again, *_last(mark, threads)], cwd=work, what=f"{sources[0].what}: duplicates", stdout=MARKED)
         for name in names:
             (work / name).unlink()

@@ -18,7 +18,7 @@ from seqmill.reads.replicates import Replicate
 from seqmill.reads.thresholds import judge, verdict
 from seqmill.reads.tss import read_starts
 from seqmill.runtime.files import atomic_write
-from seqmill.runtime.marker import Marker, file_digest, read_marker, seal, unseal
+from seqmill.runtime.marker import Marker, file_digest, read_marker, seal
 from seqmill.stores.genome import GenomeReader
 from seqmill.stores.layout import noun_folder, open_noun, upstream
 
@@ -103,11 +103,6 @@ def build_quality(
             "findings": findings,
         }
     return read_marker(folder)
-
-
-def read_metrics(folder: str | Path) -> dict[str, Any]:
-    """Content of ``metrics.json`` of a quality folder. Raises DamageError if it is not as it was written."""
-    return unseal(Path(folder) / METRICS)
 
 
 def _replicate(number: int, folder: Path, attrs: dict[str, Any], shifts: dict[str, list[int]]) -> Replicate:

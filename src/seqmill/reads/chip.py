@@ -89,7 +89,7 @@ def bedgraph_pieces(
             blank = contig not in excluded
             while at < stop:
                 end = stop if stop - at <= block else text.rfind(b"\n", at, at + block) + 1
-                starts, ends, values = _columns(path, text[at:end])
+                starts, ends, values = _columns(path, text[at:end], contig_code(number))
                 ends = np.minimum(ends, size)
                 keep = (values != 0) & (starts < ends)
                 yield contig, starts[keep], ends[keep], values[keep]
@@ -111,28 +111,29 @@ def contig_runs(text: mmap.mmap) -> dict[str, tuple[int, int]]:
                 last = line
             else:
                 beyond = line
-        contig = name[:-1].decode()
-        if contig in runs:
-            raise WorkerError(f"macs wrote contig {contig} in two places")
-        runs[contig] = (at, beyond)
+        runs[name[:-1].decode()] = (at, beyond)
         at = beyond
     return runs
 
 
-def _columns(path: Path, text: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _columns(path: Path, text: bytes, code: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     import pyarrow as pa
     from pyarrow import csv
 
     names = ["contig", "start", "end", "value"]
-    types = {"start": pa.int64(), "end": pa.int64(), "value": pa.float64()}
+    words = pa.dictionary(pa.int32(), pa.string())
+    types = {"contig": words, "start": pa.int64(), "end": pa.int64(), "value": pa.float64()}
     try:
         table = csv.read_csv(
             pa.BufferReader(text),
             csv.ReadOptions(column_names=names, use_threads=False, block_size=len(text) + 1),
             csv.ParseOptions(delimiter="\t", quote_char=False),
-            csv.ConvertOptions(column_types=types, include_columns=names[1:]),
+            csv.ConvertOptions(column_types=types),
         )
     except pa.ArrowInvalid as error:
         raise WorkerError(f"{path.name} of macs is not bedGraph: {error}") from None
+    found = table["contig"].unique().to_pylist()
+    if found != [code]:
+        raise WorkerError(f"{path.name} of macs mixes lines of contigs {', '.join(found[:3])}")
     start, end, value = (table[column].to_numpy() for column in names[1:])
     return start, end, value

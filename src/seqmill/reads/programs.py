@@ -256,6 +256,8 @@ def _failures(
     broken: list[str] = []
     for command, process, text in zip(commands, running, said):
         code, name = process.returncode, Path(command[0]).name
+        if command[1:2] == ["-m"]:  # a module of Python
+            name = command[2]
         if not code or process.pid in killed:
             continue
         if code > 0:

@@ -33,13 +33,15 @@ from seqmill.stores.genome import GenomeReader
 
 MIN_ENDS, MIN_GROUPS = 1_000, 10
 """Positions of ends of one strand, and stretches of the genome that hold some, below which nothing is said."""
-MIN_AGREEMENT, MIN_CORRELATION = 0.95, 0.4
+MIN_AGREEMENT, MIN_CORRELATION = 0.95, 0.6
 FLANK_BP, AWAY_BP, HALF_BP, REACH_BP = 30, 24, 12, 8
 """Offsets counted; those that are background; half of the preferred sequence; farthest middle."""
 STRETCH_BP, GROUPS, DRAWS = 10_000, 200, 200
 MOST_ENDS = 2_000_000
 """More ends are thinned by taking whole stretches."""
-LAG_BP, LAG_SIGMAS, LAG_PAIRS = 20, 5.0, 25
+LAG_BP, LAG_SIGMAS, LAG_PAIRS = 15, 5.0, 25
+"""Distances looked at (less than any fragment is long); those stand out that chance, in standard deviations, and few
+pairs do not explain."""
 PRIOR_PLUS, PRIOR_MINUS = (3, 4, 5), (-6, -5, -4, -3)
 """Shifts in use: +4/-5, +4/-4, and deepTools' mixture of +4/-5 and +5/-4."""
 _MIDDLE = 4  # of the nine duplicated bases

@@ -172,3 +172,46 @@ def test_mouse_cells(test_data, tmp_path):
         for cell in range(0, 30, 7):
             expected = slow_neighbours(calls, row.contig, row.start + 250, cell, 5)
             assert list(zip(distances[i, cell].tolist(), states[i, cell].tolist())) == expected
+
+
+def test_files_of_cells_give_what_a_table_of_them_gives(tmp_path):
+    """Bismark files of single cells, both strands listed, against the same states as one table."""
+    rng = np.random.default_rng(11)
+    world, calls = cpg_world(tmp_path, rng)
+    table, files = {}, {cell: [] for cell in "wxyz"}
+    for (contig, at), states in calls.items():
+        place = at - (world.sequences["toy"][contig][at] == "G")
+        row = table.setdefault((contig, place), [[0, 0] for _ in range(4)])
+        for cell, state in enumerate(states):
+            if state:
+                methylated = int(rng.integers(0, 4))
+                row[cell][0] += methylated
+                row[cell][1] += 3
+                line = [contig, at + 1, at + 1, f"{methylated / 0.03:.3f}", methylated, 3 - methylated]
+                files["wxyz"[cell]].append("\t".join(map(str, line)) + "\n")
+    lines = ["contig\tpos0\tw\tx\ty\tz"]
+    for (contig, at), row in table.items():
+        states = ["" if not total or 2 * m == total else str(int(2 * m > total)) for m, total in row]
+        lines.append("\t".join([contig, str(at), *states]))
+    (tmp_path / "table.tsv").write_text("\n".join(lines) + "\n")
+    for cell, text in files.items():
+        (tmp_path / f"{cell}.bismark.cov").write_text("".join(text))
+    one = world.build("t", section(tmp_path / "table.tsv"), {"state": []})
+    two = world.build("f", section([tmp_path / f"{cell}.bismark.cov" for cell in "wxyz"]), {"state": []})
+    assert two.targets["state"].tracks == ("w", "x", "y", "z")
+    order = [reader.rows().sort_values(["contig", "start"]).index.to_numpy() for reader in (one, two)]
+    for key in (
+        "inputs/sequence",
+        "inputs/neighbour_states",
+        "inputs/neighbour_distances",
+        "targets/state",
+        "mask/state",
+    ):
+        arrays = [reader.read(key, 0, reader.n)[rows] for reader, rows in zip((one, two), order)]
+        np.testing.assert_array_equal(*arrays)
+
+
+def test_files_of_cells_need_names_of_their_own(tmp_path):
+    world, _ = cpg_world(tmp_path, np.random.default_rng(12))
+    with pytest.raises(InputError, match="cell 'a' comes twice: name files differently"):
+        world.build("m", section([tmp_path / "a.cov", tmp_path / "a.allc"]), {"state": []})

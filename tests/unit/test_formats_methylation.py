@@ -225,6 +225,8 @@ def test_refused_bedmethyl(tmp_path, case):
 
 OTHERS = {
     "1-based 0": ("bismark", "chr1\t0\t0\t50\t1\t1\n", r":1: start 0 is not within 1 to .* \(positions are 1-b"),
+    "exchanged": ("bismark", "chr1\t5\t5\t50\t1\t1\n" + "chr1\t7\t7\t75\t1\t3\n", r":2: percent 75, but 1 of 4 reads"),
+    "fraction beside counts": ("bismark", "chr1\t5\t5\t0.25\t1\t3\n", r"max value 0.25: fraction\?"),
     "more methylated": ("allc", "chr1\t5\t+\tCGA\t4\t3\t1\n", r":1: 4 methylated of 3 reads"),
     "state 2": ("call_states", "chr1\t5\t2\n", r":1: state 2 is not within 0 to 1: percent\?"),
     "wrong format": ("allc", "chr1\t5\t5\t50\t1\t1\n", r":1: looks like Bismark coverage \(format bismark\), the "),

@@ -101,7 +101,10 @@ class MethylationWindows(Section):
 
     kind: Literal["methylation"]
     window_bp: int = Field(ge=1)
-    calls: File = Field(description="Table: contig, pos0, one column a cell with 0, 1 or empty.")
+    calls: File | list[File] = Field(
+        description="Table: contig, pos0, one column a cell with 0, 1 or empty; or a list of files of calls, one cell "
+        "each (Bismark .cov, allc, ...), whose strands are merged.",
+    )
     neighbours: int = Field(10, ge=1, description="Calls taken on each side of a site, in each cell.")
 
 

@@ -7,6 +7,7 @@ each cell, where it was called. A site's own call, on either strand of the CpG, 
 Neighbours are calls, so a split by anything but whole contigs would hand the labels of one part to another.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from seqmill.examples.territory import Windows
 from seqmill.examples.visits import contig_groups
 from seqmill.examples.windows import centred_starts, inside
 from seqmill.formats.lines import text_lines
+from seqmill.formats.methylation import CallFile
 from seqmill.genome.names import harmonise
 from seqmill.runtime.errors import InputError
 from seqmill.stores.genome import GenomeReader
@@ -103,6 +105,47 @@ def _sorted(
     return Calls(at, matrix[order], np.array(numbers, np.int64)[order])
 
 
+def calls_of(dataset: Dataset, genome: GenomeReader) -> tuple[list[str], dict[str, Calls]]:
+    """Cells, and the calls of each contig, of the table or the files of cells that the section names."""
+    source = section(dataset, MethylationWindows).calls
+    return read_cells(source, genome) if isinstance(source, list) else read_calls(source, genome.sizes)
+
+
+def read_cells(paths: list[Path], genome: GenomeReader) -> tuple[list[str], dict[str, Calls]]:
+    """Cells and calls of one file of calls each (`seqmill.formats.methylation_layouts`), named by its file name.
+
+    Strands of a CpG are one call at its C: 1 if more than half of its reads are methylated, 0 if fewer, none if half
+    are. Sites are numbered in the genome's order.
+    """
+    cells = [path.name.split(".")[0] for path in paths]
+    twice = [cell for cell, number in Counter(cells).items() if number > 1]
+    if twice or not cells:
+        raise InputError(
+            "calls", f"cell {twice[0]!r} comes twice: name files differently" if twice else "no files given"
+        )
+    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for cell, path in enumerate(paths):
+        with CallFile(path, genome.sizes, partial=genome.partial, windows=genome.many) as file:
+            for contig in file.contigs:
+                calls = file.contig(contig)
+                clear = calls.fraction != 0.5
+                found.setdefault(contig, [(np.zeros(0, np.int64), np.zeros(0, np.uint8))] * len(paths))[cell] = (
+                    calls.position[clear].astype(np.int64),
+                    (calls.fraction[clear] > 0.5).astype(np.uint8),
+                )
+    calls_by_contig, number = {}, 0
+    for contig in genome.sizes:
+        if contig not in found:
+            continue
+        sites = np.unique(np.concatenate([position for position, _ in found[contig]]))
+        states = np.full((len(sites), len(paths)), NONE, np.uint8)
+        for cell, (position, state) in enumerate(found.pop(contig)):
+            states[np.searchsorted(sites, position), cell] = state
+        calls_by_contig[contig] = Calls(sites, states, np.arange(number, number + len(sites)))
+        number += len(sites)
+    return cells, calls_by_contig
+
+
 def _genome(dataset: Dataset, genomes: dict[str, Path], where: str) -> tuple[str, GenomeReader]:
     if len(genomes) != 1:
         raise InputError(where, f"methylation needs one genome, found {len(genomes)}")
@@ -116,7 +159,7 @@ def choose_rows(*, name: str, dataset: Dataset, sources: Sources) -> Rows:
     """Choose the sites (CpG of the genome, window on the contig, few N) and split them by contigs."""
     where, width, tally = f"datasets.{name}", section(dataset, MethylationWindows).window_bp, Tally()
     assembly, genome = _genome(dataset, sources.genomes, where)
-    cells, calls = read_calls(section(dataset, MethylationWindows).calls, genome.sizes)
+    cells, calls = calls_of(dataset, genome)
     frames = []
     for contig, (positions, states, numbers) in calls.items():
         starts, keep = centred_starts(positions, width), np.ones(len(positions), bool)
@@ -219,7 +262,7 @@ def input_array(
     shape = (len(rows_attrs["cells"]), 2 * section(dataset, MethylationWindows).neighbours)
     dtype, kind = (("uint8", "states"), ("uint32", "distances"))[which]
     spec = ArraySpec("input", input_name, ("example", "cells", "neighbours"), dtype, shape, kind, rc="forbidden")
-    _, calls = read_calls(section(dataset, MethylationWindows).calls, genome.sizes)
+    _, calls = calls_of(dataset, genome)
     return Array(spec, _neighbour_blocks(dataset, rows, calls, shape, dtype, which), made_from=list(genomes.values()))
 
 
@@ -256,7 +299,7 @@ def target_array(
     if target.kind != "binary" or target.tracks is not None:
         raise InputError(where, "methylation has targets of kind 'binary'; 'column' names cells, all if not given")
     _, genome = _genome(dataset, genomes, where)
-    cells, calls = read_calls(section(dataset, MethylationWindows).calls, genome.sizes)
+    cells, calls = calls_of(dataset, genome)
     wanted = [target.column] if isinstance(target.column, str) else list(target.column or cells)
     for cell in wanted:
         if cell not in cells:

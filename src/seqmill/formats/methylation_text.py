@@ -86,6 +86,8 @@ def read_calls(path: str | Path, layout: Layout, counts: Counter[str], *, code: 
             codes.update(dict(zip(*_word_counts(columns["code"]))))
             columns, lines = _of_code(columns, lines, code, codes)
         block = _block(columns, lines, layout)
+        if "methylated" in columns and block.percent is not None:
+            _check_percent(path, block)
         if block.percent is not None and len(block.start):
             low = block.percent * block.total < 50  # less than half a read: no percent of so few reads
             odd += int(np.count_nonzero((block.percent > 0) & low))
@@ -101,7 +103,28 @@ def read_calls(path: str | Path, layout: Layout, counts: Counter[str], *, code: 
     if not records:
         raise InputError(path, "0 records; expected one call a line")
     if odd and 0 < largest <= 1:
-        raise InputError(path, f"max value {largest:.1f}: fraction? The column is percent, 0 to 100")
+        raise InputError(path, _fraction(largest))
+
+
+def _fraction(largest: float) -> str:
+    return f"max value {float(f'{largest:.3g}')}: fraction? The column is percent, 0 to 100"
+
+
+def _check_percent(path: str | Path, block: CallBlock) -> None:
+    """Percents that are written beside both counts must be those of the counts, within one percent point."""
+    percent = np.where(block.total > 0, block.percent, np.nan)
+    wrong = np.abs(percent - 100 * block.fraction) > 1
+    if not wrong.any():
+        return
+    if not np.any(np.abs(percent - block.fraction) > 0.01):
+        raise InputError(path, _fraction(float(np.fmax.reduce(percent))))
+    row = int(np.argmax(wrong))
+    raise InputError(
+        path,
+        f"percent {percent[row]:g}, but {block.methylated[row]} of {block.total[row]} reads are methylated: columns "
+        "exchanged?",
+        record=block.line(row),
+    )
 
 
 def _without_comments(raw: bytes, number: int, header: int) -> tuple[bytes, np.ndarray]:

@@ -135,17 +135,24 @@ def test_single_chip_reads_have_strands_and_moved_tags(tmp_path, genome):
     rng = np.random.default_rng(3)
     sites = np.repeat(rng.integers(1000, 14_000, 30), 20)
     start = sites + rng.integers(-10, 10, len(sites))
-    rows = [(s, s + 40, 1) if s % 2 else (s + 110, s + 150, -1) for s in start.tolist()]
-    rows += [(s, s + 40, 1 if i % 2 else -1) for i, s in enumerate(rng.integers(0, 15_000, 5000).tolist())]
-    libraries = {1: library(tmp_path, 1, "chip", False, rows)}
-    made = experiment(tmp_path, "fold_change", (1,), [], fragment_bp={"pooled": 150}, peaks={"pooled": 0})
+    reads = [(s, s + 40, 1) if s % 2 else (s + 110, s + 150, -1) for s in start.tolist()]
+    reads += [(s, s + 40, 1 if i % 2 else -1) for i, s in enumerate(rng.integers(0, 15_000, 5000).tolist())]
+    libraries = {1: library(tmp_path, 1, "chip", False, reads)}
+    spans = [(2000, 2600), (9000, 9700)]
+    lengths = {"pooled": {"bp": 150, "from": "cross-correlation"}}
+    made = experiment(
+        tmp_path, "fold_change", (1,), spans, fragment_bp=150, fragment_lengths=lengths, peaks={"pooled": 2}
+    )
     marker = build_quality(
         tmp_path / "quality/x", experiment=made, libraries=libraries, info=info("chip", (1,), "CTCF"),
         settings=Reads(), genome=genome, tss=None,
     )  # fmt: skip
     metrics = metrics_of(tmp_path / "quality/x")
+    moved = [(start + strand * 75, end + strand * 75) for start, end, strand in reads]
+    inside = sum(any(first < end and last > start for start, end in spans) for first, last in moved)
     rows = by_name(metrics["rows"])
-    assert rows["frip", "1"]["value"] == 0 and rows["peaks", "pooled"]["value"] == 0
+    assert rows["frip", "1"]["value"] == pytest.approx(inside / len(reads)) and inside
+    assert rows["frip", "1"]["n"] == len(reads) and rows["peaks", "pooled"]["value"] == 2
     assert abs(rows["fragment_bp", "1"]["value"] - 150) <= 10 and rows["nsc", "1"]["value"] > 1
     assert rows["rsc", "1"]["value"] > 0
     assert not {"tss_enrichment", "nucleosome_free_fraction", "replicate_pearson"} & {metric for metric, _ in rows}
@@ -173,7 +180,10 @@ def test_rna_has_depth_and_agreement_but_no_complexity(tmp_path, genome):
 
 def test_what_cannot_be_measured_is_said(tmp_path, genome):
     libraries = {1: library(tmp_path, 1, "atac", False, fragments(1))}
-    made = experiment(tmp_path, "cut_sites", (1,), [(10, 20)], peaks={"pooled": 1, "reproducible": 0})
+    made = experiment(
+        tmp_path, "cut_sites", (1,), [], peaks={"pooled": 0, "reproducible": 0},
+        fragment_bp=None, fragment_lengths={}, reproducibility={"rescue": None, "self_consistency": None},
+    )  # fmt: skip
     build_quality(
         tmp_path / "quality/x", experiment=made, libraries=libraries, info=info("atac", (1,)), settings=Reads(),
         genome=genome, tss=None,
@@ -182,7 +192,9 @@ def test_what_cannot_be_measured_is_said(tmp_path, genome):
     why = {(lack["metric"], lack["replicate"]): lack["why"] for lack in metrics["absent"]}
     assert why["tss_enrichment", "1"] == "no transcription starts: set reads.tss"
     assert why["nucleosome_free_fraction", "1"] == "single reads do not tell the length of fragments"
-    assert by_name(metrics["rows"])["reproducible_peaks", "pooled"]["value"] == 0
+    rows = by_name(metrics["rows"])
+    assert rows["frip", "1"]["value"] == rows["peaks", "pooled"]["value"] == 0
+    assert rows["reproducible_peaks", "pooled"]["value"] == 0
 
 
 def test_the_same_bytes_again_and_nothing_left_of_a_failure(tmp_path, genome):

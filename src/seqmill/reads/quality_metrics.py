@@ -142,10 +142,10 @@ def _starts(out: Measured, replicates: list[Replicate], starts: Starts | None, s
 def _peaks(out: Measured, assay: Assay, replicates: list[Replicate], folder: Path, attrs: Mapping[str, Any]) -> None:
     """FRiP in the pooled peaks, numbers of peaks, and the ratios that the experiment found."""
     peaks, number = read_peaks(folder / output_file("peaks"))
-    lengths = attrs.get("fragment_bp", {})
+    lengths = attrs.get("fragment_lengths") or {}
     tags = {}
     for one in replicates:
-        length = lengths.get(f"rep{one.number}", lengths.get("pooled"))
+        length = lengths.get(f"rep{one.number}", lengths.get("pooled", {})).get("bp")
         tags[_name(one)] = tags_in_peaks(one, peaks, assay, length)
     if len(tags) > 1:
         inside, total = (sum(found[side] for found in tags.values()) for side in (0, 1))

@@ -27,7 +27,8 @@ print-python: # for .ci/run
 system: # only lets more tests run
 	@envs/system.sh bedtools || true
 ifeq ($(SEQMILL_INSTALL_SYSTEM),1)
-	@envs/system.sh samtools slurmd=slurm-wlm munged=munge chromium fasterq-dump=sra-toolkit || true
+	@envs/system.sh bowtie2 bwa hisat2 samtools macs2=macs || true
+	@envs/system.sh slurmd=slurm-wlm munged=munge chromium fasterq-dump=sra-toolkit || true
 endif
 
 .PHONY: demo
@@ -60,10 +61,10 @@ lint: env ## ruff, snakefmt, snakemake --lint, types
 slurm-demo: env ## Run the demo through a real one-node Slurm on this machine (root)
 	@bash profiles/slurm/demo.sh
 
-bench-%: env ## One benchmark: ingest, memory-ingest, dataset, graph, verify, step, variants, refresh, download; writes benchmarks/results/NAME.json
+bench-%: env ## One benchmark: ingest, memory-ingest, dataset, graph, verify, step, variants, refresh, download, reads; writes benchmarks/results/NAME.json
 	@python benchmarks/bench_$(subst -,_,$*).py
 
-real-%: env ## One run on real data (SEQMILL_TEST_DATA): datasets, modalities, hg38_mini, hg19_chr1, tasks, yeast, qtl, satmut, reports
+real-%: env ## One run on real data (SEQMILL_TEST_DATA): datasets, modalities, hg38_mini, hg19_chr1, tasks, yeast, qtl, satmut, reports, atac, methylation
 	@python benchmarks/real_$(subst -,_,$*).py
 
 faults-%: env ## One fault campaign: demo, download

@@ -8,6 +8,15 @@ for entry in "$@"; do
   command -v "${entry%%=*}" >/dev/null 2>&1 || missing+=("${entry##*=}")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
+# Packages that conda calls otherwise than Debian.
+conda_names=()
+for package in "${missing[@]}"; do
+  case $package in
+    sra-toolkit) conda_names+=(sra-tools) ;;
+    macs) conda_names+=(macs2) ;;
+    *) conda_names+=("$package") ;;
+  esac
+done
 
 echo "set-up: installing ${missing[*]}"
 if command -v apt-get >/dev/null 2>&1; then
@@ -19,8 +28,8 @@ if command -v apt-get >/dev/null 2>&1; then
 fi
 for conda in mamba conda; do
   if command -v "$conda" >/dev/null 2>&1; then
-    "$conda" install -y -q -c conda-forge -c bioconda "${missing[@]/sra-toolkit/sra-tools}" && exit 0
+    "$conda" install -y -q -c conda-forge -c bioconda "${conda_names[@]}" && exit 0
   fi
 done
-echo "set-up: not installed. Please run: apt-get install ${missing[*]}   (or: conda install -c bioconda ${missing[*]/sra-toolkit/sra-tools})" >&2
+echo "set-up: not installed. Please run: apt-get install ${missing[*]}   (or: conda install -c bioconda ${conda_names[*]})" >&2
 exit 1

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pybigtools
+import pysam
 import pytest
 
 from seqmill.config.reads import Experiment, Reads, output_file
@@ -212,6 +213,49 @@ def test_mnase_has_centres_of_nucleosomes_and_no_peaks(tmp_path, genome):
     assert set(marker.files) == {"centres.bw", "coverage.bw"} and "peaks" not in marker.attrs
     assert np.flatnonzero(_signal(tmp_path, "centres")).tolist() == [1073, 3090]
     assert _signal(tmp_path, "coverage").sum() == 147 + 100 + 180
+
+
+def _rna_library(path, reads):
+    """Alignments (start, cigar, reverse) of single reads on chrI."""
+    with noun_folder(path, noun="library", label=path.name) as (part, attrs, _):
+        write_fragments(part / "fragments.parquet", SIZES, False, {"chrI": Fragments.of(*np.array([[1], [9], [1]]))})
+        header = {"HD": {"VN": "1.6", "SO": "coordinate"}, "SQ": [{"SN": n, "LN": size} for n, size in SIZES.items()]}
+        with pysam.AlignmentFile(part / "filtered.bam", "wb", header=header) as out:
+            for number, (start, cigar, reverse) in enumerate(sorted(reads)):
+                record = pysam.AlignedSegment(out.header)
+                record.query_name, record.reference_id, record.reference_start = f"r{number}", 0, start
+                record.cigarstring, record.flag, record.mapping_quality = cigar, 16 * reverse, 60
+                length = record.infer_query_length()
+                record.query_sequence, record.query_qualities = "A" * length, pysam.qualitystring_to_array("I" * length)
+                out.write(record)
+        pysam.index(str(part / "filtered.bam"))
+        attrs |= {"assay": "rna", "paired": False, "read_length": 20, "counts": {}, "shift": {}}
+    return path
+
+
+def test_rna_is_covered_by_strand_without_introns(tmp_path, genome):
+    libraries = {
+        1: _rna_library(tmp_path / "libraries/x.1", [(100, "10M50N10M", 0), (1000, "20M", 1)]),
+        2: _rna_library(tmp_path / "libraries/x.2", [(105, "20M", 0)]),
+    }
+    folder = tmp_path / "experiments/x"
+    marker = build_experiment(
+        folder, experiment=_info("rna", [1, 2], strandedness="reverse"), libraries=libraries, control=[],
+        settings=Reads(), genome=genome,
+    )  # fmt: skip
+    assert len(marker.files) == 9 and "coverage.plus.rep2.bw" in marker.files and "peaks" not in marker.attrs
+    # dUTP: a read on the + strand is of a transcript of the - strand
+    minus, plus, both = np.zeros(2000), np.zeros(2000), np.zeros(2000)
+    minus[100:110] += 1
+    minus[160:170] += 1
+    minus[105:125] += 1
+    plus[1000:1020] += 1
+    both += minus + plus
+    for name, expected in (("coverage.minus.bw", minus), ("coverage.plus.bw", plus), ("coverage.bw", both)):
+        found = pybigtools.open(str(folder / name)).values("chrI", 0, 2000, fillna=0)
+        np.testing.assert_array_equal(found, expected)
+    alone = pybigtools.open(str(folder / "coverage.minus.rep2.bw")).values("chrI", 0, 2000, fillna=0)
+    assert alone.sum() == 20 and "chrM" not in pybigtools.open(str(folder / "coverage.bw")).chroms()
 
 
 def test_libraries_that_do_not_fit_are_refused(tmp_path, genome):

@@ -7,12 +7,12 @@ import numpy as np
 import pysam
 import pytest
 
-from seqmill.config.reads import Library, Reads
+from seqmill.config.reads import Library
 from seqmill.config.sources import Genome
 from seqmill.formats.text import line_blocks
 from seqmill.reads import shift
 from seqmill.reads.fragments import Fragments, FragmentTable, write_fragments
-from seqmill.reads.shift import Shift, applied_shift, detect_shift, prior_shift
+from seqmill.reads.shift import Shift, detect_shift, prior_shift
 from seqmill.runtime.errors import InputError
 from seqmill.stores.genome import GenomeReader, build_genome
 
@@ -247,9 +247,3 @@ def test_a_prior_shift_that_the_sheet_does_not_state_is_refused(detected, hint):
 def test_runs_of_one_library_state_one_prior_shift():
     with pytest.raises(InputError, match=r"^y: prior shift is not that of x.tsv.gz, a run of the same library$"):
         prior_shift([row(4, -5), row(location="y")], result(4, -5))
-
-
-def test_only_the_rest_is_applied():
-    settings = Reads(plus_shift=4, minus_shift=-4)
-    assert applied_shift(settings, prior_shift([row(4, -5)], result(4, -5))) == (0, 1)
-    assert applied_shift(settings, prior_shift([row()], result(0, 0))) == (4, -4)

@@ -20,12 +20,12 @@ Nothing is said where any of the three is in doubt.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqmill.config.reads import Library, Reads
+from seqmill.config.reads import Library
 from seqmill.reads.fragments import FragmentTable
 from seqmill.reads.signal import five_prime_ends
 from seqmill.runtime.errors import InputError
@@ -111,12 +111,14 @@ def _collect(table: FragmentTable, genome: GenomeReader) -> tuple[np.ndarray, np
     lags = np.zeros(2 * LAG_BP + 1, np.int64)
     n, before = [0, 0], 0
     for contig, fragments in table:
-        sides = []
-        codes = genome.codes(contig, 0, table.sizes[contig]) if len(fragments.start) else np.zeros(0, np.uint8)
+        offset, before = before, before + stretches[contig]
+        if not len(fragments.start):
+            continue
+        codes, sides = genome.codes(contig, 0, table.sizes[contig]), []
         for side, places in enumerate(five_prime_ends(fragments, table.paired)):
             places = np.unique(places)
             places = places[(places >= FLANK_BP) & (places < len(codes) - FLANK_BP)]
-            stretch = before + places // STRETCH_BP
+            stretch = offset + places // STRETCH_BP
             places, stretch = places[stretch % thin == 0], stretch[stretch % thin == 0]
             n[side] += len(places)
             cell = stretch * groups // total * 5
@@ -127,7 +129,6 @@ def _collect(table: FragmentTable, genome: GenomeReader) -> tuple[np.ndarray, np
         for row in range(2 * LAG_BP + 1):
             moved = np.searchsorted(sides[1], sides[0] + (row - LAG_BP))
             lags[row] += np.count_nonzero(np.append(sides[1], -1)[moved] == sides[0] + (row - LAG_BP))
-        before += stretches[contig]
     return counts, lags, (n[0], n[1])
 
 
@@ -208,8 +209,3 @@ def prior_shift(rows: Sequence[Library], detected: Shift) -> dict[str, Any]:
     if found is None:
         _LOG.warning("%s: prior shift of cut sites %s; taken as 0 (state it in the sheet)", where, detected.words)
     return {"prior_plus": 0, "prior_minus": 0, "how": "assumed" if found is None else "detected", **about}
-
-
-def applied_shift(settings: Reads, prior: Mapping[str, Any]) -> tuple[int, int]:
-    """Bp that + and - ends are still to be moved: the configured shift less the prior one (`prior_shift`)."""
-    return settings.plus_shift - prior["prior_plus"], settings.minus_shift - prior["prior_minus"]

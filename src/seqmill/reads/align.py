@@ -10,7 +10,9 @@ are left out, not shared out (``-k 5``); samtools marks duplicates, not Picard; 
 ENCODE filters before it marks duplicates, and so does this: else a good read would be lost to a poor copy.
 
 The result is the same for any number of threads: output in the order of the reads (``--reorder``), batches of one size
-(``-K``), and splice sites that other reads happened to show before are not used (``--no-temp-splicesite``).
+(``-K``), and hisat2 does not use the splice sites that it happened to see before (``--no-temp-splicesite``). RNA is
+aligned twice instead: once for the splice sites of all reads, and again with these (as STAR's two passes); without
+them half of the reads with few bases beyond a junction are lost.
 """
 
 import json
@@ -61,7 +63,13 @@ def place_reads(work: Path, run: int, reads: Sequence[Path]) -> list[str]:
 
 
 def aligner_command(
-    aligner: str, index: str, reads: Sequence[str], *, max_fragment_bp: int, strandedness: str, threads: int
+    aligner: str,
+    index: str,
+    reads: Sequence[str],
+    *,
+    max_fragment_bp: int,
+    strandedness: str,
+    threads: int,
 ) -> list[str]:
     """Command that writes SAM.
 
@@ -80,6 +88,27 @@ def aligner_command(
     letter = {"none": "", "forward": "F", "reverse": "R"}[strandedness]
     mates = letter + ({"F": "R", "R": "F"}[letter] if paired and letter else "")
     return ["hisat2", "--no-temp-splicesite", *(["--rna-strandness", mates] if mates else []), *common]
+
+
+def find_splices(work: Path, commands: Sequence[list[str]], what: str) -> list[str]:
+    """Splice sites that the reads of all runs show, by a first pass of hisat2.
+
+    Parameters
+    ----------
+    commands : of `aligner_command`, one a run.
+
+    Returns
+    -------
+    Options of the second pass; what is found lies in ``work``.
+    """
+    found: set[str] = set()
+    for command in commands:
+        run = [*command, "--novel-splicesite-outfile", "splices.run", "-S", "/dev/null"]
+        pipeline([run], cwd=work, what=f"{what}: splice sites")
+        found.update((work / "splices.run").read_text().splitlines(keepends=True))
+    (work / "splices.run").unlink()
+    (work / "splices.tsv").write_text("".join(sorted(found)))
+    return ["--novel-splicesite-infile", "splices.tsv"] if found else []
 
 
 def bam_commands(path: Path, *, paired: bool, grouped: bool, reference: Path | None, threads: int) -> list[list[str]]:

@@ -45,18 +45,17 @@ class _Pieces(Mapping[str, Fragments]):
                 ends.append(start + read.template_length)
                 strands.append(1 if flag & _READ_1 else -1)
             else:
-                ends.append(read.reference_end)
+                ends.append(read.reference_end or start)
                 strands.append(-1 if flag & _REVERSE else 1)
             starts.append(start)
             copies.append(1 if flag & _DUPLICATE else 0)
-        start, end = np.array(starts, np.int32), np.array(ends, np.int32)
-        strand, copy = np.array(strands, np.int8), np.array(copies, bool)
-        self.counts.update(complexity(start, end, None if self._paired else strand))
+        found = Fragments(np.array(starts, np.int32), np.array(ends, np.int32), np.array(strands, np.int8))
+        copy = np.array(copies, bool)
+        self.counts.update(complexity(found.start, found.end, None if self._paired else found.strand))
         self.counts["duplicates"] += int(copy.sum()) * (2 if self._paired else 1)
-        if not self._keep:
-            start, end, strand = start[~copy], end[~copy], strand[~copy]
-        self.counts["fragments"] += len(start)
-        return Fragments.of(start, end, strand)
+        kept = found if self._keep else Fragments(*(column[~copy] for column in found))
+        self.counts["fragments"] += len(kept.start)
+        return Fragments.of(*kept)
 
     def close(self) -> None:
         self._file.close()

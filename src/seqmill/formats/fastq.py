@@ -171,9 +171,9 @@ def _agree(names1: list[bytes], names2: list[bytes], suffix: str) -> bool:
     )
 
 
-def _mate(name: bytes, comment: bytes) -> int:
+def _mate(end_of_name: bytes, comment: bytes, end_of_comment: bytes) -> int:
     """1, 2 or 3 where a read says which of its fragment it is (``/1``, or Casava 1.8 ``1:N:0:ACGT``), else 0."""
-    found = _SUFFIX.fullmatch(name[-2:]) or _CASAVA.match(comment) or _SUFFIX.fullmatch(comment[-2:])
+    found = _SUFFIX.fullmatch(end_of_name) or _CASAVA.match(comment) or _SUFFIX.fullmatch(end_of_comment)
     return int(found.group(1)) if found else 0
 
 
@@ -335,7 +335,7 @@ class _Reader:
 
     def _check_mates(self, names: list[bytes], keys: list[tuple[bytes, bytes, bytes]], heads: list[bytes]) -> None:
         """Raise if both mates are in this file."""
-        mates = {key: _mate(key[0], b"") or _mate(b"", key[1]) or _mate(key[2], b"") for key in set(keys)}
+        mates = {key: _mate(*key) for key in set(keys)}
         known = set(mates.values()) - {0}
         if known - {self.mate}:
             for row, key in enumerate(keys):

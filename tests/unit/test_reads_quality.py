@@ -266,7 +266,7 @@ def test_interval_of_enrichment_is_wider_with_fewer_starts_and_the_same_with_one
 def test_enrichment_without_noise_is_not_measured():
     profiles = np.zeros((5, 400), np.float32)
     profiles[:, 200] = 3
-    assert enrichment(profiles, "1", 0)[0] is None
+    assert enrichment(profiles, "1", 0) == (None, {})
 
 
 def single_reads(rng, size, length, read_bp, fragments, phantom=0):

@@ -10,7 +10,7 @@ COMPLEXITY = ("nrf", "pbc1", "pbc2")
 
 
 def complexity(replicate: str, distinct: int, once: int, twice: int, before: int) -> list[Row]:
-    """NRF, PBC1 and PBC2 of one library, as ENCODE's pipelines count them (encode_lib_genomic.py, ``pbc_qc``).
+    """NRF, PBC1 and PBC2 of one library, as ENCODE's pipelines count them (``pbc_qc_se``, ``pbc_qc_pe``).
 
     Landt et al. (2012) Genome Res 22:1813, section on library complexity.
 
@@ -22,7 +22,7 @@ def complexity(replicate: str, distinct: int, once: int, twice: int, before: int
     Returns
     -------
     NRF = M0 / MT and PBC1 = M1 / M0 with Wilson intervals; PBC2 = M1 / M2 with the odds of the Wilson interval of
-    M1 / (M1 + M2). Where no place was seen twice, M2 counts as 1 (ENCODE divides by zero): PBC2 is then a lower bound.
+    M1 / (M1 + M2). Where no place was seen twice, M2 counts as 1 (ENCODE writes -1): PBC2 is then a lower bound.
     """
     rows = []
     if before > 0:

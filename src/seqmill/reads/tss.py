@@ -63,7 +63,7 @@ def read_starts(path: str | Path, sizes: dict[str, int], *, partial: bool, exclu
 
     def leave_out(reason: str, number: int) -> None:
         if number:
-            left[reason] = left.get(reason, 0) + int(number)
+            left[reason] = left.get(reason, 0) + number
 
     for contig in found:
         part = found[contig]
@@ -74,9 +74,9 @@ def read_starts(path: str | Path, sizes: dict[str, int], *, partial: bool, exclu
         strand = part.strand[part.strand != 0]
         leave_out("without strand", len(part) - len(place))
         keep = (place >= FLANK_BP) & (place < sizes[contig] - FLANK_BP)
-        leave_out(f"within {FLANK_BP} bp of the end of a contig", np.count_nonzero(~keep))
+        leave_out(f"within {FLANK_BP} bp of the end of a contig", int(np.count_nonzero(~keep)))
         once = np.unique(np.stack([place[keep], strand[keep]], axis=1), axis=0)
-        leave_out("given more than once", np.count_nonzero(keep) - len(once))
+        leave_out("given more than once", int(np.count_nonzero(keep)) - len(once))
         if len(once):
             by_contig[contig] = (once[:, 0], once[:, 1].astype(np.int8))
     if not by_contig:
@@ -122,9 +122,8 @@ def enrichment(profiles: np.ndarray, replicate: str, seed: int) -> tuple[Row | N
 
     Returns
     -------
-    The row with a 95 % percentile interval over resampled starts, of the
-    enrichment at the bin that is highest in the data: a maximum taken anew in each resample would be biased upwards.
-    And what a figure wants: "values" (400,), divided by the noise; "noise"; "at_start", the mean of the two bins at
+    The row with a 95 % percentile interval over resampled starts, of the enrichment at the bin that is highest in the
+    data: a maximum taken anew in each resample would be biased upwards. And what a figure wants: "values" (400,), divided by the noise; "noise"; "at_start", the mean of the two bins at
     the start. Both are nothing where the outer bins hold nothing.
     """
     edge = NOISE_BP // BIN_BP

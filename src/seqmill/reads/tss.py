@@ -123,8 +123,9 @@ def enrichment(profiles: np.ndarray, replicate: str, seed: int) -> tuple[Row | N
     Returns
     -------
     The row with a 95 % percentile interval over resampled starts, of the enrichment at the bin that is highest in the
-    data: a maximum taken anew in each resample would be biased upwards. And what a figure wants: "values" (400,), divided by the noise; "noise"; "at_start", the mean of the two bins at
-    the start. Both are nothing where the outer bins hold nothing.
+    data: a maximum taken anew in each resample would be biased upwards. And what a figure wants: "values" (400,),
+    divided by the noise; "noise"; "at_start", the mean of the two bins at the start. Both are nothing where the outer
+    bins hold nothing.
     """
     edge = NOISE_BP // BIN_BP
     outer = np.concatenate([profiles[:, :edge], profiles[:, -edge:]], axis=1).mean(axis=1, dtype=np.float64)

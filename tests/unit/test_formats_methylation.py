@@ -295,3 +295,26 @@ def test_layouts_are_told_apart(tmp_path):
     for case, (layout, write) in COUNTED.items():
         assert sniff(put(tmp_path, write(CALLS), case)).kind == layout
     assert sniff(put(tmp_path, states(CALLS))).kind == "call_states"
+
+
+def test_calls_of_a_real_sample_are_on_cpgs(test_data):
+    with gzip.open(test_data / "hg19_chr1/genome/chr1_10MB.fasta.gz", "rt") as file:
+        text = file.read().partition("\n")[2].replace("\n", "").upper()
+    codes = np.frombuffer(text.encode(), np.uint8)
+    table_of = np.full(256, 4, np.uint8)
+    table_of[[65, 67, 71, 84]] = [0, 1, 2, 3]
+    codes = table_of[codes]
+
+    def many(contig, starts, width):
+        return codes[np.asarray(starts)[:, None] + np.arange(width)]
+
+    path = test_data / "modalities/methylation/encode_wgbs_chr1/ENCSR750CPN.cpg.hg19_chr1.tsv.gz"
+    with CallFile(path, {"1": len(text)}, partial=True, windows=many) as file:
+        calls = file.contig("1")
+        assert file.counts == {}
+    lines = [line.split("\t") for line in gzip.decompress(path.read_bytes()).decode().splitlines()[1:]]
+    assert calls.position.tolist() == [int(line[1]) for line in lines]
+    assert calls.methylated.tolist() == [int(line[2]) for line in lines]
+    assert calls.total.tolist() == [int(line[2]) + int(line[3]) for line in lines]
+    assert len(lines) == 36_270
+    assert all(text[place : place + 2] == "CG" for place in calls.position)

@@ -6,7 +6,7 @@ from tests.unit.example_worlds import World
 from tests.unit.methylation_examples import allc, bismark, make_genome, merge, modkit, random_calls
 
 from seqmill.config.datasets import Dataset
-from seqmill.config.sheet import Track, guess_format, read_sheet
+from seqmill.config.sheet import Track, fetched_track, guess_format, read_sheet
 from seqmill.formats.methylation import CallFile
 from seqmill.runtime.errors import InputError
 from seqmill.stores.genome import GenomeReader
@@ -153,3 +153,10 @@ def test_rows_of_the_sheet(tmp_path):
 def test_columns_of_calls_for_another_track(tmp_path):
     with pytest.raises(InputError, match="column 'min_coverage' is for methylation calls; leave it empty for bigwig"):
         sheet(tmp_path, "track\tlocation\tmin_coverage\nd\td.bw\t3\n")
+
+
+@pytest.mark.parametrize(("given", "missing"), [({}, "nan"), ({"missing": "zero"}, "zero")])
+def test_a_fetched_file_says_that_it_holds_calls(given, missing):
+    row = Track(track="e", location="ENCFF000AAA", source="encode", **given)
+    assert fetched_track(row, "sources/e/ENCFF000AAA.bed.gz", "bedmethyl").missing == missing
+    assert fetched_track(row, "sources/e/ENCFF000AAA.bigWig", "bigwig").missing == given.get("missing", "zero")

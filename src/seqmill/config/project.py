@@ -20,7 +20,7 @@ from seqmill.config.published import Published
 from seqmill.config.reads import Experiment
 from seqmill.config.remote import FETCHED, fetched_folder
 from seqmill.config.root import Config, parse, written
-from seqmill.config.sheet import Track
+from seqmill.config.sheet import Track, fetched_track
 from seqmill.config.wishes import format_of, sheet_tracks, track_wish
 from seqmill.runtime.errors import InputError
 
@@ -95,9 +95,7 @@ class Project:
             if track.source not in ("local", "reads"):
                 rows = self.locked.of(track_wish(self.config, track))
                 location = (fetched_folder(track.track) / rows[0].file).as_posix()
-                track = track.model_copy(
-                    update={"location": location, "format": track.format or format_of(rows[0], section.sheet)}
-                )
+                track = fetched_track(track, location, track.format or format_of(rows[0], section.sheet))
             tracks[track.track] = track.model_copy(update={"bin_bp": track.bin_bp or section.bin_bp})
         return tracks
 

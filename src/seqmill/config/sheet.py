@@ -139,6 +139,14 @@ def is_methylation(assay: str) -> bool:
     return any(word in assay.lower() for word in _NAN_ASSAYS)
 
 
+def fetched_track(track: Track, location: str, format: str) -> Track:
+    """The row with its fetched file; gaps of methylation calls are NaN where the row does not say what they mean."""
+    update = {"location": location, "format": format}
+    if format in CALL_FORMATS and "missing" not in track.model_fields_set:
+        update["missing"] = "nan"
+    return track.model_copy(update=update)
+
+
 def guess_format(location: str) -> str:
     """Format by file name, '' if unknown.
 

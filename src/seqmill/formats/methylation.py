@@ -118,8 +118,9 @@ class CallFile:
         names = list(self.sizes)
         context, position = block.context.copy(), block.start.copy()
         strand, keep = block.strand.copy(), np.zeros(len(position), bool)
-        for number in np.unique(contig).tolist():
-            some = rows[contig == number]
+        order = np.argsort(contig, kind="stable")
+        numbers, first = np.unique(contig[order], return_index=True)
+        for number, some in zip(numbers.tolist(), np.split(rows[order], first[1:])):
             keep[some] = self._in_context(block, names[number], some, context, position, strand)
             some = some[keep[some]]
             self._spill(number, block, some, position[some], strand[some])

@@ -145,7 +145,7 @@ def call_experiment(
         "peaks": {**counts, "reproducible": len(chosen.start)},
         "reproducibility": about,
         "genome_bp": genome_bp,
-        "commands": calls.commands,
+        "commands": {name: " ".join(command) for name, command in calls.commands.items()},
     }, program_versions("macs")
 
 

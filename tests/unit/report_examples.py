@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tests.unit.quality_examples import chip, write_quality
 from tests.unit.report_effects import write_map, write_world
 from tests.unit.store_examples import write_toy_results
 
@@ -157,10 +158,11 @@ def gather_variant_example() -> dict:
 
 
 def gather_example(folder: Path) -> dict:
-    """What the template shows of `write_results`, of a map beside the truth, and of variants."""
+    """What the template shows of `write_results`, of reads, of a map beside the truth, and of variants."""
     nouns = write_results(folder)
+    qualities = [write_quality(folder / "quality/CTCF", "CTCF", chip())]
     world = folder.with_name("world")
     write_world(world)
     maps = [write_map(world), write_map(world, name="more", count=3, edits=("substitutions", "deletions"))]
-    context = gather(Report(title="Open chromatin of a toy"), **nouns, maps=maps)
+    context = gather(Report(title="Open chromatin of a toy"), **nouns, maps=maps, qualities=qualities)
     return context | {"variants": [gather_variant_example()]}

@@ -39,7 +39,7 @@ MACHINE_MADE = {"bytes", "sequence"}
 def poisoned(value: Any, payload: str) -> Any:
     """A copy of ``value`` with every string in it replaced, but not the images that the report drew itself."""
     if isinstance(value, str):
-        return value if value.startswith("data:image/svg+xml;base64,") else payload
+        return value if value.startswith(("data:image/svg+xml;base64,", "data:image/png;base64,")) else payload
     if isinstance(value, dict):
         return {key: item if key in MACHINE_MADE else poisoned(item, payload) for key, item in value.items()}
     if isinstance(value, list):

@@ -195,7 +195,7 @@ def test_hostile_names_stay_text(context, payload):
     assert hostile.tags == plain.tags
     assert hostile.open == []
     for address in hostile.addresses:
-        assert address.startswith(("#", "data:image/svg+xml;base64,"))
+        assert address.startswith(("#", "data:image/svg+xml;base64,", "data:image/png;base64,"))
 
 
 def test_hostile_names_in_figures_are_drawn_not_parsed():
@@ -289,7 +289,7 @@ def test_colours_of_text_have_the_contrast_of_wcag_aa():
     assert len(themes) == 2
     for theme in themes:
         colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", theme))
-        for name in ("ink", "soft", "link", "good", "bad", "even"):
+        for name in ("ink", "soft", "link", "good", "bad", "even", "warn"):
             for ground in ("paper", "tint"):
                 assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
         for ground in ("paper", "tint"):  # borders of controls

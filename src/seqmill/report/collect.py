@@ -39,7 +39,7 @@ def run_record(folder: Path) -> dict[str, Any]:
         "seconds": (record.get("seconds") or 0) + (record.get("training_seconds") or 0),  # training, then writing
         "peak_memory_bytes": record.get("peak_memory_bytes"),
         "device": record.get("device") or "cpu",
-        "versions": record.get("versions", {}),
+        "versions": {**record.get("versions", {}), **record.get("programs", {})},
         "machine": record.get("machine", {}),
         "parameters": record.get("parameters", {}),
     }

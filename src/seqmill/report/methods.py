@@ -44,6 +44,7 @@ def methods(found: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Parag
     examples = [_dataset(item, settings["datasets"].get(item["name"], {}), listed) for item in found["datasets"]]
     parts = [
         ("Data", _data(found["sources"])),
+        ("Reads", _reads(found["reads"])),
         ("Examples", " ".join(examples)),
         ("Networks", " ".join(_network(name, info, settings) for name, info in settings["networks"].items())),
         ("Baselines", " ".join(filter(None, (_baseline(*item) for item in settings["baselines"].items())))),
@@ -100,6 +101,13 @@ def _data(sources: Mapping[str, Any]) -> str:
     if lost:
         said.append(f"{plural(len(lost), 'track')} could not be used ({_list(lost)}).")
     return " ".join(said)
+
+
+def _reads(reads: Mapping[str, Any] | None) -> str:
+    if not reads:
+        return ""
+    judged = "Quality was judged by the limits of the audits of the ENCODE portal."
+    return " ".join([*reads["processing"], judged])
 
 
 def _dataset(item: Mapping[str, Any], section: Mapping[str, Any], listed: bool) -> str:

@@ -21,6 +21,7 @@ from seqmill.report.judged import MAX_LINES, comparisons_of, headlines, targets_
 from seqmill.report.logo import GLYPHS
 from seqmill.report.maps import gather_map
 from seqmill.report.methods import methods
+from seqmill.report.reads import gather_reads
 from seqmill.report.truth import gather_truth, write_truth
 from seqmill.report.variants import gather_variants
 from seqmill.runtime.files import atomic_write
@@ -65,6 +66,10 @@ def gather(
     maps: Sequence[Path] = (),
     variants: Sequence[Path] = (),
     written: Written | None = None,
+    *,
+    qualities: Sequence[Path] = (),
+    experiments: Sequence[Path] = (),
+    libraries: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Everything the template shows."""
     judged = [collect.evaluation(folder) for folder in evaluations]
@@ -72,19 +77,21 @@ def gather(
         item["targets"] = targets_of(item.pop("metrics"), item.pop("figures"))
         item["comparisons"] = comparisons_of(item.pop("comparison"))
     upstream = list(collect.upstream_folders(datasets))
+    reads = [*libraries, *experiments, *qualities]
     parts = [folder / part for folder in datasets for part in collect.read_marker(folder).parts]
     found = {
         "title": report.title,
         "version": __version__,
         "headlines": headlines(judged),
         "sources": collect.sources(datasets, predictions, written or {}),
+        "reads": gather_reads(qualities, experiments, libraries),
         "datasets": [collect.dataset(folder) for folder in datasets],
         "networks": _networks(models),
         "evaluations": judged,
         "maps": [gather_map(folder) for folder in maps],
         "truths": [truth for folder in maps if (truth := gather_truth(folder))],
         "variants": [gather_variants(folder) for folder in variants],
-        "record": _records([*upstream, *parts, *models, *predictions, *evaluations, *maps, *variants]),
+        "record": _records([*reads, *upstream, *parts, *models, *predictions, *evaluations, *maps, *variants]),
         "max_lines": MAX_LINES,
     }
     return found | {"methods": methods(found, collect.settings_of(datasets, models, predictions))}
@@ -149,6 +156,9 @@ def write_report(
     predictions: Sequence[Path],
     maps: Sequence[Path] = (),
     variants: Sequence[Path] = (),
+    qualities: Sequence[Path] = (),
+    experiments: Sequence[Path] = (),
+    libraries: Sequence[Path] = (),
     written: Written | None = None,
     truth_table: str | Path | None = None,
 ) -> None:
@@ -160,6 +170,7 @@ def write_report(
     report : section of the configuration.
     evaluations, datasets, models, predictions, maps, variants : folders of the nouns to report on. Genome and track
         stores, and the simulated world, are found beside them.
+    qualities, experiments, libraries : of reads; the first are the section on reads, the others its methods text.
     written : `seqmill.config.written.written_sources`; without it files are named without their folders, and licences
         are not stated.
     truth_table : TSV file for the numbers of the truth section; with its header alone where there are none.
@@ -168,7 +179,9 @@ def write_report(
     """
     groups = (evaluations, datasets, models, predictions, maps, variants)
     judged, examples, networks, predicted, drawn, scored = ([Path(folder) for folder in group] for group in groups)
-    context = gather(report, judged, examples, networks, predicted, drawn, scored, written)
+    reads = {"qualities": qualities, "experiments": experiments, "libraries": libraries}
+    of_reads = {key: [Path(folder) for folder in folders] for key, folders in reads.items()}
+    context = gather(report, judged, examples, networks, predicted, drawn, scored, written, **of_reads)
     page = render(context)
     if truth_table is not None:
         write_truth(truth_table, context["truths"])

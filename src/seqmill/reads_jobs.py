@@ -87,9 +87,10 @@ def experiment_job(project: Project, name: str, results: Path = Path("results"))
 
 def quality_job(project: Project, name: str, results: Path = Path("results")) -> dict[str, Any]:
     """What the job that judges an experiment is told."""
-    settings = reads_scope(project.config.reads, QUALITY_KEYS)
+    settings, about = reads_scope(project.config.reads, QUALITY_KEYS), _about(project.experiments[name])
+    known = project.config.genomes[about["assembly"]].assembly  # limits go by the portals' names of assemblies
     return {
-        "experiment": _about(project.experiments[name]),
+        "experiment": about | {"assembly": known or about["assembly"]},
         "folder": str(results / f"experiments/{slug(name)}"),
         "libraries": _libraries(project, name, results),
         "settings": settings.model_dump(mode="json"),

@@ -128,6 +128,52 @@ def test_a_dataset_of_fractions(world, calls):
     assert np.nanmax(found) <= 1
 
 
+TWO = {"format": "bismark", "bin_bp": 10, "missing": "nan", "aggregate": "sum"}
+
+
+def pairs_dataset():
+    target = {"kind": "beta_binomial", "tracks": "all", "length_bp": 20}
+    windows = {"kind": "tiles", "window_bp": 100, "stride_bp": 50}
+    return Dataset(genomes=["toy"], windows=windows, targets={"reads": target}, split=SPLIT)
+
+
+def test_a_dataset_of_successes_and_trials(world, calls):
+    """Reads of one file as (2, tracks), whatever the order of the rows; windows without a call are missing."""
+    other = random_calls(world.sequences["toy"], seed=8, share=0.2)
+    for name, some, what in (("t", calls, "total"), ("u", other, "total"), ("v", other, "methylated")):
+        add(world, name, bismark(some), calls=what, **TWO)
+        world.tracks[name] = world.tracks[name].model_copy(update={"location": "two" if some is other else "one"})
+    add(world, "w", bismark(calls), calls="methylated", **TWO)
+    world.tracks["w"] = world.tracks["w"].model_copy(update={"location": "one"})
+    reader = world.build("pairs", pairs_dataset(), {"reads": ["t", "u", "v", "w"]}, grid_bp=10)
+    found, rows = reader.read("targets/reads", 0, reader.n), reader.rows()
+    assert reader.targets["reads"].tracks == ("v", "w")
+    assert found.shape == (reader.n, 2, 2)
+    for track, some in enumerate((other, calls)):
+        merged = merge(some)
+        for number, (contig, start) in enumerate(zip(rows["contig"], rows["start"])):
+            here = [value for (c, p), value in merged.items() if c == contig and start + 40 <= p < start + 60]
+            expected = [sum(column) for column in zip(*here)] if here else [np.nan, np.nan]
+            np.testing.assert_array_equal(found[number, :, track], expected)
+    assert np.isnan(found).any()
+
+
+def test_successes_and_trials_that_do_not_belong_together(world, calls):
+    def refused(message, **rows):
+        for name, columns in rows.items():
+            file = world.folder / "same.txt"
+            file.write_text(bismark(calls))
+            world._build(name, "toy", file, **TWO | columns)
+        with pytest.raises(InputError, match=message):
+            world.build("refused", pairs_dataset(), {"reads": list(rows)}, grid_bp=10)
+
+    refused("track a needs one partner, found 0", a={"calls": "methylated"})
+    refused("track a needs a partner: a row of the same file with calls 'methylated'", a={"calls": "total"})
+    refused("track a needs one partner, found 0", a={"calls": "methylated"}, b={"calls": "total", "min_coverage": 4})
+    refused("track a: successes and trials need methylation calls", a={"aggregate": "mean"})
+    refused("track a: reads must stay counts", a={"calls": "methylated", "scale": 2.0}, b={"calls": "total"})
+
+
 def sheet(tmp_path, text):
     path = tmp_path / "tracks.tsv"
     path.write_text(text)

@@ -121,7 +121,8 @@ class Target(Section):
     column: str | list[str] | None = Field(
         None,
         description="Value columns of a sequence table. Of 'class' one, of names or numbers; of 'distribution' the "
-        "shares, which sum to 1; of 'beta_binomial' successes and trials in turn.",
+        "shares, which sum to 1; of 'beta_binomial' successes and trials in turn (of tracks: 'methylated' and 'total' "
+        "reads of the same methylation calls).",
     )
     classes: list[str | int] | None = Field(
         None, min_length=2, description="Names of the classes in their order; those of the column, sorted, if none."
@@ -141,13 +142,13 @@ class Target(Section):
     @model_validator(mode="after")
     def _columns(self):
         count = len(self.column) if isinstance(self.column, list) else int(self.column is not None)
-        if self.tracks is not None and self.kind in ("class", "distribution", "beta_binomial"):
+        if self.tracks is not None and self.kind in ("class", "distribution"):
             raise ValueError(f"kind '{self.kind}' is for sequence tables: give 'column', not 'tracks'")
         if self.kind == "class" and count > 1:
             raise ValueError(f"kind 'class' takes one column, found {count}")
         if self.kind == "distribution" and count < 2:
             raise ValueError("kind 'distribution' takes two or more columns")
-        if self.kind == "beta_binomial" and (count == 0 or count % 2):
+        if self.kind == "beta_binomial" and self.tracks is None and (count == 0 or count % 2):
             raise ValueError("kind 'beta_binomial' takes pairs of columns: successes, trials, successes, trials, ...")
         if self.classes is not None and (self.kind != "class" or len(set(map(str, self.classes))) < len(self.classes)):
             raise ValueError("'classes' names each class of a target of kind 'class' once")

@@ -14,6 +14,7 @@ import pandas as pd
 
 from seqmill.config.datasets import Control, Dataset, Target
 from seqmill.config.sheet import STRANDED_FORMATS, Track
+from seqmill.examples.call_pairs import in_pairs, pair_blocks
 from seqmill.examples.peak_arrays import label_blocks, mask_blocks, merged_blocks, needs_mask
 from seqmill.examples.scatter import RecordFile
 from seqmill.examples.signal_arrays import Geometry, signal_blocks
@@ -199,17 +200,26 @@ def _signal(
     where: str,
 ) -> Array:
     geometry = Geometry.of(dataset, part, sources, where)
-    profile, count = geometry.kind == "profile", len(sources)
+    axes: tuple[str, ...] = ("example", "tracks")
+    shape: tuple[int, ...] = (len(sources),)
+    named = sources
+    if geometry.kind == "profile":
+        axes, shape = ("example", "bins", "tracks"), (geometry.bins, *shape)
+    elif geometry.kind == "beta_binomial":
+        sources = in_pairs(sources, where)
+        named = sources[::2]  # a pair has the name of its successes
+        axes, shape = ("example", "count", "tracks"), (2, len(named))
     spec = _spec(
         name,
         group,
         part,
-        sources,
-        axes=("example", "bins", "tracks") if profile else ("example", "tracks"),
+        named,
+        axes=axes,
         dtype="float32",
-        shape_per_example=(geometry.bins, count) if profile else (count,),
+        shape_per_example=shape,
         bp_per_bin=geometry.bin_bp,
         offset_bp=geometry.offset_bp,
         margin_bp=geometry.margin_bp,
     )
-    return Array(spec, signal_blocks(geometry, sources, rows))
+    blocks = signal_blocks(geometry, sources, rows)
+    return Array(spec, pair_blocks(blocks) if geometry.kind == "beta_binomial" else blocks)

@@ -23,6 +23,7 @@ from seqmill.stores.track import TrackReader
 
 VALUES_AT_ONCE = 1 << 19
 SPAN_BINS = 1 << 20
+TOTALS = ("count", "beta_binomial")  # kinds that are sums over the window
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _check(kind: str, source: Source, length: int, where: str) -> None:
         raise InputError(where, f"track {name} holds peaks, expected signal")
     if length % source.bin_bp:
         raise InputError(where, f"length_bp {length} is not a multiple of the {source.bin_bp} bp of track {name}")
-    if kind == "count" and source.track.aggregate not in ("mean", "sum"):
+    if kind in TOTALS and source.track.aggregate not in ("mean", "sum"):
         raise InputError(where, f"a count needs aggregate mean or sum, track {name} has {source.track.aggregate}")
 
 
@@ -112,5 +113,5 @@ def _values(geometry: Geometry, source: Source, reader: TrackReader, contig: str
     raw = reader.bins(contig, origin, (int(low[-1]) + geometry.width_bp) // own - origin)
     index = (low // own - origin)[:, None] + np.arange(geometry.width_bp // own)
     pieces = raw[index].reshape(len(low), geometry.bins, -1)
-    how = Reduction(source.track.aggregate, source.track.missing, own, total=geometry.kind == "count")
+    how = Reduction(source.track.aggregate, source.track.missing, own, total=geometry.kind in TOTALS)
     return transform(reduce_bins(pieces, how), source.track, geometry.where)

@@ -78,6 +78,9 @@ def test_rows_of_a_library_from_its_counts():
         "mitochondrial_fraction": 0.1, "nrf": 0.8, "pbc1": pytest.approx(200 / 240), "pbc2": pytest.approx(200 / 30),
     }  # fmt: skip
     assert values(library_rows("1", {}, 5, True)) == {"depth": 5}
+    # ENCODE's limits for DNase are of reads
+    assert values(library_rows("1", {}, 5, True, "dnase")) == {"depth": 10}
+    assert values(library_rows("1", {}, 5, False, "dnase")) == {"depth": 5}
     assert values(library_rows("2", counts, 240, True))["duplicate_fraction"] == 0.1
     assert by_name(library_rows("2", counts, 240, False))["mapped_fraction", "2"]["n"] == 900
 

@@ -1,6 +1,8 @@
 """ENCODE's limits: every boundary as the portal's audits have it, who is judged, and the words."""
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 
@@ -263,3 +265,21 @@ def test_limits_are_in_order():
     for limits in [*every, *REPRODUCIBLE.values(), *TSS.values()]:
         given = [limit for limit in limits[:3] if limit is not None]
         assert given == sorted(given, reverse=limits.high) and given
+
+
+def test_the_page_of_the_docs_has_every_limit():
+    page = Path(__file__).parents[2].joinpath("docs/quality.md").read_text()
+    rows = {}
+    for line in page.splitlines():
+        if line.startswith("| `"):
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            rows |= dict.fromkeys(re.findall(r"`(\w+)`", cells[0]), cells[2])
+    assert set(rows) == set(METRICS)
+    tables = [*THRESHOLDS.values(), {"reproducible_peaks": REPRODUCIBLE["overlap"], "tss_enrichment": TSS["GRCh38"]}]
+    tables += [{"reproducible_peaks": REPRODUCIBLE["idr"], "tss_enrichment": TSS["mm10"]}]
+    for metric, limits in ((metric, limits) for table in tables for metric, limits in table.items()):
+        numbers = re.findall(r"[\d,.]*\d(?: M)?", rows[metric])
+        for limit in [value for value in limits[:3] if value is not None]:
+            said_there = f"{limit / M:g} M" if limit >= M else f"{limit:,.12g}"
+            assert said_there in numbers, (metric, limit)
+    assert all(rows[metric] == "none" for metric, words in METRICS.items() if not words.training)

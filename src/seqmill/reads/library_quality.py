@@ -41,10 +41,11 @@ def mitochondrial(by_contig: Mapping[str, int]) -> int:
     return sum(count for contig, count in by_contig.items() if core_name(contig).lower() in MITOCHONDRION)
 
 
-def library_rows(replicate: str, counts: Mapping[str, Any], fragments: int, paired: bool) -> list[Row]:
+def library_rows(replicate: str, counts: Mapping[str, Any], fragments: int, paired: bool, assay: str = "") -> list[Row]:
     """Rows of one library.
 
-    Depth is what is left after all filters, as ENCODE counts it: fragments of paired libraries, reads of single ones.
+    Depth is what is left after all filters, as ENCODE counts it: fragments of paired libraries, reads of single ones;
+    of DNase reads throughout, as in the flagstat that the portal audits.
     The duplicate fraction is that of what passes the filters; a fragment file that tells no duplicates but copies has
     its copies counted. The mitochondrial one is of all reads that map. The other rows are there as far as the counts
     are: a BAM tells nothing of adapters, a fragment file nothing of what was filtered.
@@ -53,7 +54,8 @@ def library_rows(replicate: str, counts: Mapping[str, Any], fragments: int, pair
     ----------
     counts : of the library's marker (``attrs["counts"]``). fragments : rows of its table. paired : they are pairs.
     """
-    rows = [row("depth", replicate, fragments, fragments)]
+    depth = 2 * fragments if paired and assay == "dnase" else fragments
+    rows = [row("depth", replicate, depth, depth)]
 
     def share(metric: str, k: int | None, n: int | None) -> None:
         if k is not None and n:

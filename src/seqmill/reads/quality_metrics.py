@@ -54,7 +54,7 @@ def measure(
     """
     out = Measured()
     for one in replicates:
-        found = library_rows(_name(one), counts[one.number], one.table.total, one.table.paired)
+        found = library_rows(_name(one), counts[one.number], one.table.total, one.table.paired, assay)
         if assay == "rna":  # reads of one transcript begin at the same places, whatever the library is like
             found = [made for made in found if made["metric"] not in COMPLEXITY]
         out.rows += found

@@ -39,7 +39,7 @@ METRICS: dict[str, Words] = {
     "depth": Words(
         "usable depth",
         "count",
-        "fragments (paired) or reads left after all filters",
+        "fragments (of DNase and single reads: reads) left after all filters",
         "too little was sequenced, or too little survived the filters",
         "Counts are small, so labels are mostly sampling noise: weak sites are missing, and count and profile losses "
         "fit that noise. Pool replicates, or use wider bins.",

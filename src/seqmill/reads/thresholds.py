@@ -3,13 +3,15 @@
 Limits are those of the audits of the ENCODE portal (github.com/ENCODE-DCC/encoded, src/encoded/audit/analysis.py and
 standards_data.py), boundaries included as they are there: ATAC-seq in ``check_analysis_atac_encode4_qc_standards``,
 DNase-seq in ``check_analysis_dnase_seq_standards``, ChIP-seq in ``check_analysis_chip_seq_standards``, RNA-seq in
-``check_analysis_bulk_rna_standards``, bisulfite sequencing in ``check_analysis_wgbs_encode4_standards``. Four readings:
+``check_analysis_bulk_rna_standards``, bisulfite sequencing in ``check_analysis_wgbs_encode4_standards``. Five readings:
 
-- The portal's audit of ATAC-seq warns of a low FRiP where *PBC1* is at most 0.3, which never happens; its own message
-  says FRiP 0.2 to 0.3, and that is done here.
+- The portal's audit of ATAC-seq compares PBC1, not FRiP, with 0.3 where it warns of a low FRiP; its own message says
+  FRiP 0.2 to 0.3, and that is done here.
 - DNase-seq is judged there by SPOT1, the share of reads in hotspots; FRiP in peaks of macs stands for it.
 - NSC and RSC are audited only for negative values; the guideline 1.05 and 0.8, and FRiP 0.01 of transcription factors
   and narrow marks, are of Landt et al. (Genome Research 22:1813, 2012) and never more than a warning.
+- Depth is here what is left after all filters. The portal counts reads of RNA, and of ChIP for H3K9me3 (repeats),
+  before reads with several places are taken out: those two are judged more strictly here.
 - The portal judges two replicates of one donor more strictly than of two; here they are taken for those of one.
 
 Depths and numbers of peaks are for the genomes of human and mouse and are not judged for genomes below 1 Gb. TSS
@@ -221,7 +223,7 @@ def judge(
     return findings
 
 
-def verdict(findings: Iterable[Finding]) -> str:
+def verdict(findings: Iterable[Mapping[str, Any]]) -> str:
     """ "poor" with any error or anything not compliant, "warning" with any warning, "good" where something was judged
     and all of it is fine, else "not judged"."""
     levels = {finding["level"] for finding in findings}

@@ -22,7 +22,6 @@ envvars:
     "SEQMILL_PYTHON",
 
 
-
 def experiment_of(wildcards):
     return PROJECT.experiments[EXPERIMENT_NAMES[wildcards.experiment]]
 

@@ -1,4 +1,5 @@
-# Reads:  results/predictions, results/models, results/datasets, results/maps, results/variants
+# Reads:  results/predictions, results/models, results/datasets, results/maps, results/variants,
+#         results/quality, results/experiments, results/libraries
 # Writes: results/evaluation/{dataset}, results/report/index.html, results/report/truth.tsv
 
 
@@ -39,6 +40,11 @@ rule report:
         ],
         maps=map_markers(),
         variants=variant_markers(),
+        qualities=quality_markers(),
+        experiments=experiment_markers(),
+        libraries=[
+            marker for name in PROJECT.experiments for marker in library_markers(name)
+        ],
     output:
         report(
             "results/report/index.html",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqmill import effects_steps, evaluation_steps, prediction_steps
+from seqmill import effects_steps, evaluation_steps, prediction_steps, reads_steps
 from seqmill.config.written import written_sources
 from seqmill.runtime.errors import InputError
 from seqmill.steps import Step, Steps
@@ -15,7 +15,8 @@ class Page:
 
     Attributes
     ----------
-    evaluations, datasets, models, predictions, maps, map_files, variants : steps of the nouns that it tells of.
+    evaluations, datasets, models, predictions, maps, map_files, variants, qualities, experiments, libraries : steps of
+        the nouns that it tells of.
     """
 
     steps: Steps
@@ -26,11 +27,15 @@ class Page:
     maps: list[Step]
     map_files: list[Step]
     variants: list[Step]
+    qualities: list[Step]
+    experiments: list[Step]
+    libraries: list[Step]
 
     @property
     def needs(self) -> list[Step]:
         groups = (self.evaluations, self.datasets, self.models, self.predictions)
-        return [step for group in (*groups, self.maps, self.map_files, self.variants) for step in group]
+        reads = (self.qualities, self.experiments, self.libraries)
+        return [step for group in (*groups, self.maps, self.map_files, self.variants, *reads) for step in group]
 
     def write(self, path: Path) -> Path:
         """Write the page, whole or not at all; its nouns must be there."""
@@ -49,6 +54,9 @@ class Page:
             predictions=folders(self.predictions),
             maps=folders(self.maps),
             variants=folders(self.variants),
+            qualities=folders(self.qualities),
+            experiments=folders(self.experiments),
+            libraries=folders(self.libraries),
             written=written_sources(project),
             truth_table=path.with_name("truth.tsv") if project.config.simulation and self.maps else None,
         )
@@ -88,4 +96,11 @@ def page_of(steps: Steps) -> Page:
         maps=[made for made, _ in maps],
         map_files=[files for _, files in maps],
         variants=[effects_steps.of_variants(steps, name) for name in config.variants],
+        qualities=[reads_steps.of_quality(steps, name) for name in project.experiments],
+        experiments=[reads_steps.of_experiment(steps, name) for name in project.experiments],
+        libraries=[
+            reads_steps.of_library(steps, name, replicate)
+            for name, experiment in project.experiments.items()
+            for replicate in experiment.replicates
+        ],
     )

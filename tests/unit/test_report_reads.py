@@ -139,7 +139,7 @@ def _page(found) -> str:
     base = {
         "title": "x", "version": "1", "headlines": [], "datasets": [], "networks": [], "evaluations": [], "maps": [],
         "truths": [], "variants": [], "methods": [], "max_lines": 300, "reads": found,
-        "sources": {key: [] for key in ("genomes", "tracks", "absent", "published", "fetched")},
+        "sources": {key: [] for key in ("genomes", "tracks", "absent", "published", "fetched", "reads")},
         "record": {"lines": [], "hidden": 0, "seconds": 0, "versions": {}, "machines": []},
     }  # fmt: skip
     return render(base)

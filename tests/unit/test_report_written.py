@@ -42,6 +42,7 @@ def test_paths_stay_as_written(tmp_path, monkeypatch):
         "maps": {},
         "variants": {},
         "fetched": {},
+        "reads": {},
     }
     assert str(tmp_path) not in str(found)
 

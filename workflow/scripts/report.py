@@ -16,6 +16,9 @@ with job(snakemake):
         predictions=[noun(path) for path in snakemake.input.predictions],
         maps=[noun(path) for path in snakemake.input.maps],
         variants=[noun(path) for path in snakemake.input.variants],
+        qualities=[noun(path) for path in snakemake.input.qualities],
+        experiments=[noun(path) for path in snakemake.input.experiments],
+        libraries=[noun(path) for path in snakemake.input.libraries],
         written=unpacked(snakemake.params.written),
         truth_table=snakemake.output[1] if len(snakemake.output) > 1 else None,
     )

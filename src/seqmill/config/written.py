@@ -20,8 +20,9 @@ def written_sources(project: Project) -> dict[str, dict[str, dict[str, str]]]:
 
     Returns
     -------
-    "genomes" and "tracks": file, licence (empty if not stated), and of tracks also description; "published": file,
-    dataset and source; "maps": regions; "variants": file; "fetched": what the lock says of each remote file.
+    "genomes" and "tracks": file, licence (empty if not stated), and of tracks also description; "reads": a line a run,
+    with experiment and replicate; "published": file, dataset and source; "maps": regions; "variants": file;
+    "fetched": what the lock says of each remote file.
     """
     config, values = project.config, project.values
 
@@ -36,6 +37,18 @@ def written_sources(project: Project) -> dict[str, dict[str, dict[str, str]]]:
         "tracks": {
             name: {"file": track.location, "licence": track.licence, "description": track.description}
             for name, track in project.tracks.items()
+        },
+        "reads": {
+            f"{name} {replicate} {run}": {
+                "experiment": name,
+                "replicate": str(replicate),
+                "file": " and ".join(text for text in (row.location, row.mate) if text),
+                "description": row.description,
+                "licence": row.licence,
+            }
+            for name, experiment in project.experiments.items()
+            for replicate, rows in experiment.replicates.items()
+            for run, row in enumerate(rows)
         },
         "published": {
             name: {"file": path("published", name, "file"), "dataset": section.dataset, "source": section.source}

@@ -122,7 +122,7 @@ def _published(predictions: Sequence[Path], written: Written) -> list[dict[str, 
 
 
 def sources(datasets: Sequence[Path], predictions: Sequence[Path], written: Written) -> dict[str, list[dict[str, Any]]]:
-    """Genomes and tracks that the datasets were made from, those not at hand, published predictions, fetched files."""
+    """Genomes and tracks that the datasets were made from, those not at hand, publications, fetched files, reads."""
     genomes, tracks, absent = [], [], []
     for folder, digest in upstream_folders(datasets).items():
         try:
@@ -138,7 +138,9 @@ def sources(datasets: Sequence[Path], predictions: Sequence[Path], written: Writ
     tracks.sort(key=lambda track: track["state"] == "ok")
     published = _published(predictions, written)
     fetched: list[dict[str, Any]] = [dict(item) for item in written.get("fetched", {}).values()]
-    return {"genomes": genomes, "tracks": tracks, "absent": absent, "published": published, "fetched": fetched}
+    reads: list[dict[str, Any]] = [dict(item) for item in written.get("reads", {}).values()]
+    found = {"genomes": genomes, "tracks": tracks, "absent": absent, "published": published}
+    return found | {"fetched": fetched, "reads": reads}
 
 
 def _density(reader: Any, target: str) -> list[dict[str, Any]]:

@@ -169,7 +169,8 @@ def test_pairs_one_by_one(tmp_path, indexes, aligner):
 
 
 @needs_programs
-def test_the_same_bytes_with_two_threads_and_on_a_second_run(tmp_path, indexes):
+@pytest.mark.parametrize("aligner", ["bowtie2", "bwa", "hisat2"])
+def test_the_same_bytes_with_two_threads_and_on_a_second_run(tmp_path, indexes, aligner):
     rows, _ = planned_pairs(BASES)
     reads = write_fastq(tmp_path, "lib", rows)
     found = set()
@@ -177,7 +178,7 @@ def test_the_same_bytes_with_two_threads_and_on_a_second_run(tmp_path, indexes):
         work = tmp_path / f"work{number}"
         work.mkdir()
         keep_and_mark(
-            work, [source(work, indexes["bowtie2"], "bowtie2", 0, reads, threads=threads)], mark=True, threads=threads
+            work, [source(work, indexes[aligner], aligner, 0, reads, threads=threads)], mark=True, threads=threads
         )
         found.add(hashlib.sha256((work / MARKED).read_bytes()).hexdigest())
         with pysam.AlignmentFile(str(work / MARKED)) as file:

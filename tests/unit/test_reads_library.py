@@ -3,7 +3,11 @@
 import hashlib
 import json
 import logging
+import os
 import random
+import subprocess
+import sys
+import time
 
 import pysam
 import pytest
@@ -203,7 +207,9 @@ def test_rna_keeps_copies_and_spliced_reads(tmp_path):
         spliced += sum(left < 300 < left + READ_BP for left in (start, end - READ_BP))
     reads = write_fastq(tmp_path, "rna", rows)
     asked = [row(reads[0], "RNA-seq", strandedness="reverse", adapter="none")]
-    marker = build(tmp_path / "toy.1", genome, asked, [reads], index=write_index(tmp_path, genome, "hisat2"))
+    index = write_index(tmp_path, genome, "hisat2")
+    marker = build(tmp_path / "toy.1", genome, asked, [reads], index=index)
+    assert build(tmp_path / "two" / "toy.1", genome, asked, [reads], index=index, threads=2).digest == marker.digest
     counts = marker.attrs["counts"]
     assert "duplicates" not in counts and marker.attrs["duplicates"] == "kept"
     assert counts["fragments_before_duplicates"] == counts["fragments"]
@@ -437,6 +443,48 @@ def test_fragments_on_excluded_contigs_alone(tmp_path, genome):
 
 
 # A job that was killed.
+
+_JOB = """
+import sys
+from pathlib import Path
+from seqmill.config.reads import Library, Reads
+from seqmill.reads.library import Run, build_library
+folder, genome, index, reads = map(Path, sys.argv[1:])
+build_library(
+    folder, name="toy.1", rows=[Library(experiment="toy", location=str(reads), assay="DNase-seq")], runs=[Run(reads)],
+    settings=Reads(), genome=genome, index=index,
+)
+"""
+
+
+@needs_programs
+def test_an_interrupted_job_leaves_no_file_and_no_process(tmp_path, genome, index):
+    """The aligner hangs; the job is told to stop."""
+    programs, pid = tmp_path / "programs", tmp_path / "pid"
+    programs.mkdir()
+    (programs / "bowtie2").write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && echo version 2.5.0 && exit\necho $$ > {pid}.new; mv {pid}.new {pid}\n'
+        "exec sleep 100\n"
+    )
+    (programs / "bowtie2").chmod(0o755)
+    rows, _ = planned_pairs(BASES)
+    reads, _ = write_fastq(tmp_path, "lib", rows, paired=False)
+    command = [sys.executable, "-c", _JOB, *map(str, (tmp_path / "libraries" / "toy.1", genome, index, reads))]
+    job = subprocess.Popen(command, env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"})
+    try:
+        end = time.monotonic() + 60
+        while not pid.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        number = int(pid.read_text())
+        assert any((tmp_path / "libraries").iterdir())
+        job.terminate()
+        assert job.wait(30) != 0
+    finally:
+        job.kill()
+        job.wait()
+    assert list((tmp_path / "libraries").iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
 
 
 @needs_programs

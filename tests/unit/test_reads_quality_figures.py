@@ -78,7 +78,7 @@ def test_replicates_on_axes_that_fit_their_values(spread, scale):
     agreement["scatter"] = {"replicates": ["1", "2"], "x": x.tolist(), "y": x[::-1].tolist()}
     axes = quality_figures._agreement({"agreement": agreement}).axes[0]
     assert (axes.get_xscale(), axes.get_yscale()) == (scale, scale)
-    assert axes.get_title(loc="left") == "signal in bins of 1,000 bp, r = 0.50"
+    assert axes.get_title(loc="left") == "signal in bins of 1,000 bp, r = 0.500"
     dots = axes.get_lines()[1]
     assert np.array_equal(dots.get_xdata(), x) and np.array_equal(dots.get_ydata(), x[::-1])
 

@@ -178,7 +178,7 @@ def _agreement(metrics: Metrics) -> Any:
     if not scatter:
         return None
     one, two = scatter["replicates"]
-    said = [f"r = {pair[2]:.2f}" for pair in agreement.get("pairs", []) if pair[:2] == [one, two]]
+    said = [f"r = {pair[2]:.3f}" for pair in agreement.get("pairs", []) if pair[:2] == [one, two]]
     what = ", ".join([f"signal in bins of {agreement.get('bin_bp', 0):,} bp", *said])
     figure, axes = _axes(metrics, what, f"replicate {one}", f"replicate {two}")
     x, y = np.asarray(scatter["x"], float), np.asarray(scatter["y"], float)

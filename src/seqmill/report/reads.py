@@ -83,6 +83,8 @@ def _experiment(folder: Path) -> Item:
     name, attrs, metrics = read_quality(folder)
     assay, target = str(attrs["assay"]), str(attrs["target"])
     lines = [_line(line) for line in long_lines(name, metrics["rows"], attrs["findings"])]
+    order = list(METRICS)
+    lines.sort(key=lambda line: order.index(line["metric"]) if line["metric"] in order else len(order))
     return {
         "name": name,
         "folder": Path(folder).name,

@@ -148,7 +148,6 @@ def test_what_a_file_is(tmp_path):
     sizes = {"1": 5_000, "2": 900, "other": 70}
     found = look(bam_of(tmp_path / "x.bam", sizes=sizes), SIZES, partial=False)
     assert found.names == {"1": "chr1", "2": "chr2"}
-    assert found.references == ["1", "2", "other"]
     assert (found.paired, found.grouped, found.shifted, found.cram) == (True, False, "", False)
     found = look(bam_of(tmp_path / "y.bam", marked_singles, index=False, order="queryname"), SIZES, partial=False)
     assert (found.paired, found.grouped) == (False, True)

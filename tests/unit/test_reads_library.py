@@ -28,8 +28,10 @@ from tests.unit.reads_examples import (
 )
 
 from seqmill.config.reads import Library, Reads
+from seqmill.reads import library
 from seqmill.reads.fragments import FragmentTable
 from seqmill.reads.library import Run, build_library
+from seqmill.reads.shift import Shift
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import read_marker, verify_folder
 
@@ -385,6 +387,21 @@ def test_mates_that_are_missing_are_told(tmp_path, genome, aligned, caplog):
     assert (
         f"{missing} of {found.attrs['counts']['reads']} reads have no mate in the file and are left out" in caplog.text
     )
+
+
+@needs_programs
+def test_reads_of_a_sequencer_are_not_taken_for_shifted(tmp_path, genome, index, caplog, monkeypatch):
+    """Where the ends look shifted all the same, it is said and nothing stops."""
+    looks = Shift(4, -5, "found +4 and -5", 9_000)
+    monkeypatch.setattr(library, "detect_shift", lambda table, genome: looks)
+    rows, _ = planned_pairs(BASES)
+    reads = write_fastq(tmp_path, "lib", rows)
+    with caplog.at_level(logging.WARNING, "seqmill"):
+        marker = build(tmp_path / "toy.1", genome, [row(reads[0], "ATAC-seq")], [reads], index=index)
+    assert {key: marker.attrs["shift"][key] for key in ("prior_plus", "prior_minus", "how")} == {
+        "prior_plus": 0, "prior_minus": 0, "how": "assumed"
+    }  # fmt: skip
+    assert "reads of a sequencer (were bases cut off their 5' ends?): found +4 and -5" in caplog.text
 
 
 @needs_programs

@@ -23,13 +23,12 @@ class Alignments(NamedTuple):
 
     Attributes
     ----------
-    names : contigs of the file that the genome has -> their names there. references : all contigs of the file.
+    names : contigs of the file that the genome has -> their names there.
     paired : pairs, else single reads. grouped : mates stand one after the other.
     shifted : command line that shifted cut sites already, '' if none. cram : a CRAM, which needs its reference.
     """
 
     names: dict[str, str]
-    references: list[str]
     paired: bool
     grouped: bool
     shifted: str
@@ -71,7 +70,7 @@ def look(path: str | Path, sizes: Mapping[str, int], *, partial: bool, reference
         )
     if layout["paired"] and layout["mapped"] == LOOKED_AT and not layout["proper"]:
         raise InputError(path, f"0 properly paired reads among the first {LOOKED_AT:,} mapped ones")
-    return Alignments(names, list(lengths), bool(layout["paired"]), found["grouped"], found["shifted"], found["cram"])
+    return Alignments(names, bool(layout["paired"]), found["grouped"], found["shifted"], found["cram"])
 
 
 def _look(path: str, reference: str | None) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def build_library(
             "source": source,
             "aligner": aligner,
             "duplicates": "as given" if source == "fragments" else "kept" if job.keep_duplicates else "removed",
-            "shift": _shift(job, table, found.pop("shifted", "")),
+            "shift": _shift(job, table, source, found.pop("shifted", "")),
             **found,
         }
     return read_marker(folder)
@@ -155,17 +155,23 @@ def _file_sizes(runs: Sequence[Run]) -> dict[str, int]:
     return {str(path): path.stat().st_size for run in runs for path in run if path is not None}
 
 
-def _shift(job: _Job, table: FragmentTable, shifted: str) -> dict[str, Any]:
+def _shift(job: _Job, table: FragmentTable, source: str, shifted: str) -> dict[str, Any]:
     """What the cut sites carry already (ATAC only). ``shifted``: a program of the file's header that shifts them."""
+    unstated = job.rows[0].prior_plus_shift is None
     if job.rows[0].kind != "atac":
         return {"prior_plus": 0, "prior_minus": 0, "how": "not asked: not ATAC"}
-    if shifted and job.rows[0].prior_plus_shift is None:
+    if shifted and unstated:
         raise InputError(
             job.runs[0].reads1,
             f"prior shift detected: its header names {shifted[:200]!r}; set prior_plus_shift and prior_minus_shift "
             "(4 and -5 for alignmentSieve --ATACshift), or 0 and 0 if it is not so",
         )
-    return prior_shift(job.rows, detect_shift(table, job.genome))
+    found = detect_shift(table, job.genome)
+    if source == "fastq" and unstated and (found.plus, found.minus) not in ((None, None), (0, 0)):
+        # nothing has shifted reads before they are aligned: a reason to look, none to stop after hours of work
+        words = f"not used, for these are reads of a sequencer (were bases cut off their 5' ends?): {found.words}"
+        found = found._replace(plus=None, minus=None, words=words)
+    return prior_shift(job.rows, found)
 
 
 def _plan(job: _Job, paired: bool, names: dict[str, str]) -> Plan:

@@ -8,7 +8,7 @@ import numpy as np
 import pybigtools
 import pytest
 
-from seqmill.reads.chip import bedgraph_pieces, contig_runs, fragment_bp, write_comparison
+from seqmill.reads.chip import _groups, bedgraph_pieces, contig_runs, fragment_bp, write_comparison
 from seqmill.reads.fragments import Fragments, FragmentTable, write_fragments
 from seqmill.reads.peaks import (
     MacsSettings,
@@ -16,6 +16,7 @@ from seqmill.reads.peaks import (
     best,
     callpeak,
     collect_peaks,
+    contig_code,
     empty_peaks,
     read_macs_peaks,
     run_macs,
@@ -29,6 +30,7 @@ needs_macs = pytest.mark.skipif(
     not (shutil.which("macs3") or shutil.which("macs2")), reason="macs is not installed (apt-get install macs)"
 )
 SIZES = {"chrB": 60_000, "track1": 30_000, "chrA": 40_000, "none": 5_000}
+NUMBERS = dict(enumerate(SIZES))
 PLANTED = {"chrB": [10_000, 45_000], "track1": [15_000], "chrA": [20_000]}
 
 
@@ -172,12 +174,14 @@ def test_bedgraph_is_read_in_the_order_of_the_genome(tmp_path):
     lines = [f"c0000002\t{at}\t{at + 10}\t{at / 10}\n" for at in range(0, 300, 10)]
     lines += [f"c0000000\t{at}\t{at + 7000}\t1.5\n" for at in range(0, 63_000, 7000)]
     path.write_text("".join(lines))
-    whole = [(name, s.tolist(), e.tolist(), v.tolist()) for name, s, e, v in bedgraph_pieces(path, SIZES, ["none"])]
+    whole = [
+        (name, s.tolist(), e.tolist(), v.tolist()) for name, s, e, v in bedgraph_pieces(path, NUMBERS, SIZES, ["none"])
+    ]
     assert [piece[0] for piece in whole] == ["chrB", "track1", "chrA"]
     assert whole[0][2][-1] == 60_000  # clipped
     assert whole[1] == ("track1", [0], [30_000], [0.0])  # looked at, nothing found
     assert whole[2][1][0] == 10  # zeros are left out
-    pieces = list(bedgraph_pieces(path, SIZES, ["none"], block=64))
+    pieces = list(bedgraph_pieces(path, NUMBERS, SIZES, ["none"], block=64))
     assert len(pieces) > 10
     starts = np.concatenate([piece[1] for piece in pieces if piece[0] == "chrA"])
     assert starts.tolist() == whole[2][1]
@@ -187,13 +191,13 @@ def test_bedgraph_with_mixed_or_unknown_contigs_is_refused(tmp_path):
     path = tmp_path / "x.bdg"
     path.write_text("c0000000\t0\t5\t1\nc0000001\t0\t5\t1\nc0000000\t5\t9\t1\n")
     with pytest.raises(WorkerError, match="mixes lines of contigs c0000000, c0000001"):
-        list(bedgraph_pieces(path, SIZES))
+        list(bedgraph_pieces(path, NUMBERS, SIZES))
     path.write_text("c0000009\t0\t5\t1\n")
     with pytest.raises(WorkerError, match="has a contig 'c0000009'"):
-        list(bedgraph_pieces(path, SIZES))
+        list(bedgraph_pieces(path, NUMBERS, SIZES))
     path.write_text("c0000001\t0\tx\t1\n")
     with pytest.raises(WorkerError, match="is not bedGraph"):
-        list(bedgraph_pieces(path, SIZES))
+        list(bedgraph_pieces(path, NUMBERS, SIZES))
 
 
 def test_runs_of_contigs_are_found_by_bisection():
@@ -205,6 +209,17 @@ def test_runs_of_contigs_are_found_by_bisection():
         expected[name] = (len(text), len(text) + len(lines))
         text += lines
     assert contig_runs(text) == expected
+
+
+def test_small_contigs_are_compared_together(monkeypatch):
+    monkeypatch.setattr("seqmill.reads.chip.BLOCK", 100)
+    runs = {
+        contig_code(0): (0, 150),
+        contig_code(1): (150, 200),
+        contig_code(2): (200, 250),
+        contig_code(4): (250, 260),
+    }
+    assert _groups(runs, 5) == [[0], [1, 2, 3], [4]]
 
 
 def test_fragment_length_of_pairs_is_the_median(tmp_path):
@@ -260,7 +275,9 @@ def test_control_takes_an_artefact_away(tmp_path):
 
 @needs_macs
 @pytest.mark.parametrize("with_control", [False, True])
-def test_peaks_and_signals_are_those_of_macs_by_hand(tmp_path, with_control):
+def test_peaks_and_signals_are_those_of_macs_by_hand(tmp_path, with_control, monkeypatch):
+    # two contigs at a time, and one
+    monkeypatch.setattr("seqmill.reads.chip.BLOCK", 200_000)
     work, hand = tmp_path / "work", tmp_path / "hand"
     work.mkdir(), hand.mkdir()
     treatment = _table(tmp_path / "t", _reads(4, PLANTED))
@@ -268,6 +285,8 @@ def test_peaks_and_signals_are_those_of_macs_by_hand(tmp_path, with_control):
     chip = MacsSettings(135_000, 0.01, 0, 150, False)
     peaks, files, _ = _call(work, treatment, control, settings=chip, signal=True)
     for output in ("fold_change", "p_value"):
+        sizes = [last - first for first, last in contig_runs((work / "x_treat_pileup.bdg").read_bytes()).values()]
+        assert sum(sizes) > 200_000 > sizes[1] + sizes[2]
         write_comparison(tmp_path / f"{output}.bw", SIZES, work, "x", output, files["treatment"].total, ["none"])
 
     # by hand: real contig names, commands as in ENCODE's pipeline

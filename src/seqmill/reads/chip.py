@@ -6,6 +6,7 @@ lambda). Values are those of ``macs bdgcmp``; zeros are left out of the file.
 
 import mmap
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,7 @@ METHODS = {"fold_change": "FE", "p_value": "ppois"}
 MAX_SHIFT = 1000
 DEFAULT_LENGTH = 200
 BLOCK = 1 << 25
-# bdgcmp writes contigs in the order of a Python set; with a fixed seed its file is the same each time.
-_ENVIRONMENT = {"PYTHONHASHSEED": "0"}
+"""Bytes of bedGraph text that are handled at once."""
 
 
 def fragment_bp(table: FragmentTable, read_length: int) -> tuple[int, str]:
@@ -46,48 +46,113 @@ def fragment_bp(table: FragmentTable, read_length: int) -> tuple[int, str]:
 
 
 def write_comparison(
-    path: Path, sizes: Mapping[str, int], work: Path, name: str, output: str, tags: int, excluded: Collection[str]
+    path: Path,
+    sizes: Mapping[str, int],
+    work: Path,
+    name: str,
+    output: str,
+    tags: int,
+    excluded: Collection[str],
+    threads: int = 1,
 ) -> list[str]:
     """Write one signal of a call of macs.
+
+    macs compares whole files in memory, 80 bytes a tag. It is given some contigs at a time, which changes no value.
 
     Parameters
     ----------
     path : bigWig to write. work, name : folder and name of macs' bedGraph files. output : a key of `METHODS`.
     tags : of the treatment; its millions undo the scaling of the pileup (to reads per million) before p-values are
         taken, as in ENCODE's pipelines. excluded : contigs that were not looked at; they are not in the file.
+    threads : groups of contigs that are compared at once.
 
     Returns
     -------
-    The arguments of macs.
+    The arguments of macs, as for whole files.
     """
-    scratch = work / f"{name}_{output}.bdg"
-    command = ["bdgcmp", "-t", f"{name}_treat_pileup.bdg", "-c", f"{name}_control_lambda.bdg", "-m", METHODS[output]]
-    command += ["-o", scratch.name] + (["-S", f"{tags / 1e6:.6f}"] if output == "p_value" else [])
-    pipeline([["macs", *command]], cwd=work, what=f"signal {path.name}", env=_ENVIRONMENT)
-    write_bigwig(path, sizes, bedgraph_pieces(scratch, sizes, excluded))
-    scratch.unlink()
-    return command
+    inputs = [work / f"{name}_treat_pileup.bdg", work / f"{name}_control_lambda.bdg"]
+    method = ["-m", METHODS[output]] + (["-S", f"{tags / 1e6:.6f}"] if output == "p_value" else [])
+    write_bigwig(path, sizes, _compared(inputs, method, sizes, excluded, threads, path.name))
+    return ["bdgcmp", "-t", inputs[0].name, "-c", inputs[1].name, *method]
+
+
+def _compared(
+    inputs: list[Path], method: list[str], sizes: Mapping[str, int], excluded: Collection[str], threads: int, what: str
+) -> Iterator[Piece]:
+    """Values of ``macs bdgcmp``, in the order of the genome."""
+    work, contigs = inputs[0].parent, list(sizes)
+    with ExitStack() as stack:
+        texts = [stack.enter_context(_mapped(path)) for path in inputs]
+        runs = [contig_runs(text) for text in texts]
+        groups = _groups(runs[0], len(contigs))
+        for first in range(0, len(groups), max(1, threads)):
+            commands: list[list[str]] = []
+            parts: dict[Path, list[int]] = {}
+            for numbers in groups[first : first + max(1, threads)]:
+                codes = [contig_code(number) for number in numbers]
+                files = [work / f"part{len(parts)}.{side}.bdg" for side in ("pileup", "background", "compared")]
+                parts[files[2]] = numbers
+                for file, text, run in zip(files, texts, runs):
+                    _copy(file, text, [run[code] for code in codes if code in run])
+                if files[0].stat().st_size:
+                    names = [file.name for file in files]
+                    commands.append(["macs", "bdgcmp", "-t", names[0], "-c", names[1], *method, "-o", names[2]])
+            if commands:
+                # they use neither standard input nor output: as a pipeline they run at once and stop together
+                pipeline(commands, cwd=work, what=f"signal {what}")
+            for file, numbers in parts.items():
+                yield from bedgraph_pieces(file, {number: contigs[number] for number in numbers}, sizes, excluded)
+            for leftover in work.glob("part*.bdg"):
+                leftover.unlink()
+
+
+def _groups(runs: dict[str, tuple[int, int]], n: int) -> list[list[int]]:
+    """Contigs by number, in order, as many together as have up to `BLOCK` bytes of text; one that has more is alone."""
+    groups: list[list[int]] = []
+    room = 0
+    for number in range(n):
+        first, last = runs.get(contig_code(number), (0, 0))
+        if not groups or last - first > room:
+            groups.append([])
+            room = BLOCK
+        groups[-1].append(number)
+        room -= last - first
+    return groups
+
+
+def _copy(path: Path, text: mmap.mmap, ranges: list[tuple[int, int]]) -> None:
+    with open(path, "wb") as out, memoryview(text) as view:
+        for first, last in ranges:
+            out.write(view[first:last])
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap]:
+    with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        yield text
 
 
 def bedgraph_pieces(
-    path: Path, sizes: Mapping[str, int], excluded: Collection[str] = (), block: int = BLOCK
+    path: Path, contigs: Mapping[int, str], sizes: Mapping[str, int], excluded: Collection[str] = (), block: int = BLOCK
 ) -> Iterator[Piece]:
     """Values of a bedGraph file of macs in the order of the genome, clipped to its contigs, zeros left out.
 
     Parameters
     ----------
-    path : contigs by their codes, each in one run of lines, in any order. block : bytes of text held at once.
+    path : contigs by their codes, each in one run of lines, in any order; no file: no values.
+    contigs : number of a contig to its name. block : bytes of text held at once.
     excluded : contigs that were not looked at. Others without a value get one record of 0, so that readers know them.
     """
-    with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        runs = contig_runs(text)
-        unknown = set(runs) - {contig_code(number) for number in range(len(sizes))}
+    with ExitStack() as stack:
+        text = stack.enter_context(_mapped(path)) if path.exists() and path.stat().st_size else None
+        runs = contig_runs(text) if text else {}
+        unknown = set(runs) - set(map(contig_code, contigs))
         if unknown:
             raise WorkerError(f"{path.name} of macs has a contig {sorted(unknown)[0]!r}")
-        for number, (contig, size) in enumerate(sizes.items()):
+        for number, contig in contigs.items():
             at, stop = runs.get(contig_code(number), (0, 0))
-            blank = contig not in excluded
-            while at < stop:
+            blank, size = contig not in excluded, sizes[contig]
+            while text and at < stop:
                 end = stop if stop - at <= block else text.rfind(b"\n", at, at + block) + 1
                 starts, ends, values = _columns(path, text[at:end], contig_code(number))
                 ends = np.minimum(ends, size)

@@ -3,16 +3,19 @@
 import os
 import sys
 
+from seqmill.config.call_samples import quality_place
 from seqmill.reads_jobs import (
     aligner_job,
     aligner_of,
     experiment_job,
     library_job,
     quality_job,
+    call_quality_job,
     table_job,
 )
 
 EXPERIMENT_NAMES = {slug(name): name for name in PROJECT.experiments}
+SAMPLES = {slug(name): name for name in PROJECT.call_samples}
 ALIGNER_NAMES = ["bowtie2", "bwa", "hisat2"]
 # With --sdm conda, a job has other programs on its path but keeps our own Python.
 os.environ["SEQMILL_PYTHON"] = sys.executable
@@ -71,11 +74,21 @@ def tss_files(wildcards):
 
 
 def deciding_quality(wildcards):
-    """The quality of the reads of a track, where it decides what becomes of the track."""
-    folder = TRACKS[wildcards.track].path.parent
+    """The quality of what a track is made of, where it decides what becomes of the track."""
+    place = quality_place(TRACKS[wildcards.track], PROJECT.call_samples)
     decides = PROJECT.config.reads.on_poor_quality != "warn"
-    made = EXPERIMENTS in TRACKS[wildcards.track].path.parents
-    return f"results/quality/{folder.name}/marker.json" if made and decides else []
+    return f"results/quality/{place}/marker.json" if place and decides else []
+
+
+def sample_files(wildcards):
+    """Files of calls of a sample."""
+    rows = PROJECT.call_samples[SAMPLES[wildcards.sample]]
+    return [row.path for row in rows]
+
+
+def sample_genome(wildcards):
+    assembly = PROJECT.call_samples[SAMPLES[wildcards.sample]][0].assembly
+    return f"results/genome/{slug(assembly)}.zarr/marker.json"
 
 
 def experiment_markers():
@@ -83,8 +96,10 @@ def experiment_markers():
 
 
 def quality_markers():
-    return [f"results/quality/{key}/marker.json" for key in EXPERIMENT_NAMES]
+    return [
+        f"results/quality/{key}/marker.json" for key in [*EXPERIMENT_NAMES, *SAMPLES]
+    ]
 
 
 def quality_table():
-    return ["results/quality-table/marker.json"] if EXPERIMENT_NAMES else []
+    return ["results/quality-table/marker.json"] if quality_markers() else []

@@ -1,13 +1,14 @@
 # Reads:  FASTQ, BAM and fragment files of the sheet of reads (or results/sources), results/genome/{assembly}.zarr
 # Writes: results/aligners/{assembly}.{aligner}, results/libraries/{experiment}.{replicate},
-#         results/experiments/{experiment}, results/quality/{experiment}, results/quality-table
+#         results/experiments/{experiment}, results/quality/{experiment or sample}, results/quality-table
 #
 # `shell:` and not `script:`, so that --sdm conda brings programs and not another Python (see seqmill/reads_jobs.py).
 
 
 wildcard_constraints:
     aligner="|".join(ALIGNER_NAMES),
-    experiment="[^/]+",
+    experiment=one_of(EXPERIMENT_NAMES),
+    sample=one_of(SAMPLES),
     replicate=r"\d+",
 
 
@@ -125,6 +126,31 @@ rule quality:
         format=FORMATS["quality"],
     shell:
         '"$SEQMILL_PYTHON" -m seqmill.reads_jobs quality {output:q} {params.job} --log {log:q}'
+
+
+rule call_quality:
+    """Metrics of a sample of methylation calls."""
+    input:
+        files=lambda wildcards: tracked(sample_files(wildcards)),
+        genome=sample_genome,
+    output:
+        "results/quality/{sample}/marker.json",
+    log:
+        "logs/quality/{sample}.log",
+    benchmark:
+        "results/benchmarks/quality/{sample}.tsv"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=120,
+    params:
+        job=lambda wildcards: packed(
+            call_quality_job(PROJECT, SAMPLES[wildcards.sample])
+        ),
+        stamp=lambda wildcards: stamps(sample_files(wildcards)),
+        format=FORMATS["quality"],
+    shell:
+        '"$SEQMILL_PYTHON" -m seqmill.reads_jobs call-quality {output:q} {params.job} --log {log:q}'
 
 
 rule quality_table:

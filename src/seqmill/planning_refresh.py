@@ -21,6 +21,7 @@ RULES = {
     "library": "libraries of reads",
     "experiment": "experiments",
     "quality": "qualities of experiments",
+    "call_quality": "qualities of methylation calls",
     "quality_table": "quality tables",
     "track": "tracks",
     "dataset_rows": "rows of datasets",

@@ -13,12 +13,19 @@ from typing import Any
 from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.reads import Experiment, Library, Reads
-from seqmill.config.scope import EXPERIMENT_KEYS, LIBRARY_KEYS, QUALITY_KEYS, library_row, reads_scope
+from seqmill.config.scope import (
+    CALL_QUALITY_KEYS,
+    EXPERIMENT_KEYS,
+    LIBRARY_KEYS,
+    QUALITY_KEYS,
+    library_row,
+    reads_scope,
+)
 from seqmill.config.written import unpacked
 from seqmill.runtime.job import framed
 from seqmill.runtime.marker import MARKER, Marker
 
-KINDS = ("aligner", "library", "experiment", "quality", "quality-table")
+KINDS = ("aligner", "library", "experiment", "quality", "call-quality", "quality-table")
 
 
 def aligner_of(project: Project, name: str) -> str:
@@ -99,9 +106,25 @@ def quality_job(project: Project, name: str, results: Path = Path("results")) ->
     }
 
 
+def call_quality_job(project: Project, name: str, results: Path = Path("results")) -> dict[str, Any]:
+    """What the job that judges a sample of methylation calls is told."""
+    rows = project.call_samples[name]
+    genome = project.config.genomes[rows[0].assembly]
+    return {
+        "name": name,
+        "files": [str(row.path) for row in rows],
+        "layout": rows[0].format,
+        "assembly": genome.assembly or rows[0].assembly,
+        "partial": genome.partial,
+        "settings": reads_scope(project.config.reads, CALL_QUALITY_KEYS).model_dump(mode="json"),
+        "genome": str(results / f"genome/{slug(rows[0].assembly)}.zarr"),
+    }
+
+
 def table_job(project: Project, results: Path = Path("results")) -> dict[str, Any]:
     """What the job that joins all qualities to one table is told."""
-    return {"qualities": [str(results / f"quality/{slug(name)}") for name in project.experiments]}
+    names = [*project.experiments, *project.call_samples]
+    return {"qualities": [str(results / f"quality/{slug(name)}") for name in names]}
 
 
 def _runs(sources: list[dict[str, Any]]) -> list[list[Any]]:
@@ -151,6 +174,11 @@ def run_job(kind: str, folder: Path, job: dict[str, Any], threads: int = 1) -> M
             partial=job["partial"],
             threads=threads,
         )
+    if kind == "call-quality":
+        from seqmill.reads.call_quality import build_call_quality
+
+        files = [Path(file) for file in job["files"]]
+        return build_call_quality(folder, **{**job, "files": files, "settings": settings, "genome": genome})
     experiment = Experiment(**job["experiment"])
     libraries = {int(number): Path(place) for number, place in job["libraries"].items()}
     if kind == "experiment":

@@ -4,11 +4,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from seqmill.config.experiments import EXPERIMENTS
+from seqmill.config.call_samples import quality_place
 from seqmill.config.names import label_of, slug
+from seqmill.config.sheet import Track
 from seqmill.reads_jobs import (
     aligner_job,
     aligner_of,
+    call_quality_job,
     experiment_job,
     library_job,
     quality_job,
@@ -25,7 +27,8 @@ def _step(steps: Steps, kind: str, place: str, what: str, job: dict[str, Any], *
     def build() -> None:
         run_job(kind, steps.results / place, job, min(MOST_THREADS, len(os.sched_getaffinity(0))))
 
-    settings = {"job": job, "format": FORMATS[kind.partition("-")[0]]}
+    noun = "quality" if "quality" in kind else kind
+    settings = {"job": job, "format": FORMATS[noun]}
     return steps.step(place, what, settings, build, **more)
 
 
@@ -74,16 +77,36 @@ def of_quality(steps: Steps, name: str) -> Step:
     return _step(steps, "quality", f"quality/{slug(name)}", f"quality of {name}", job, sources=sources, needs=needs)
 
 
+def of_call_quality(steps: Steps, name: str) -> Step:
+    """Metrics and verdict of a sample of methylation calls."""
+    rows = steps.project.call_samples[name]
+    files = [row.path for row in rows]
+    needs = [steps.genome(rows[0].assembly), *steps.makers(files)]
+    job = call_quality_job(steps.project, name, steps.results)
+    place, what = f"quality/{slug(name)}", f"quality of {name}"
+    return _step(steps, "call-quality", place, what, job, sources=files, needs=needs)
+
+
+def qualities(steps: Steps) -> list[Step]:
+    """Of all experiments, then of all samples of methylation calls."""
+    project = steps.project
+    reads = [of_quality(steps, name) for name in project.experiments]
+    return [*reads, *(of_call_quality(steps, name) for name in project.call_samples)]
+
+
 def of_table(steps: Steps) -> Step:
     """The table of all qualities."""
-    needs = [of_quality(steps, name) for name in steps.project.experiments]
+    needs = qualities(steps)
     return _step(
         steps, "quality-table", "quality-table", "quality table", table_job(steps.project, steps.results), needs=needs
     )
 
 
-def deciding_quality(steps: Steps, source: Path) -> Step | None:
-    """The quality of the experiment that ``source`` is a file of, where it decides what becomes of its tracks."""
-    if EXPERIMENTS not in source.parents or steps.project.config.reads.on_poor_quality == "warn":
+def deciding_quality(steps: Steps, track: Track) -> Step | None:
+    """The quality of what a track is made of, where it decides what becomes of the track."""
+    project = steps.project
+    place = quality_place(track, project.call_samples)
+    if place is None or project.config.reads.on_poor_quality == "warn":
         return None
-    return of_quality(steps, label_of(source.parent.name))
+    name = label_of(place)
+    return of_quality(steps, name) if name in project.experiments else of_call_quality(steps, name)

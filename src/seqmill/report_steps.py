@@ -96,7 +96,7 @@ def page_of(steps: Steps) -> Page:
         maps=[made for made, _ in maps],
         map_files=[files for _, files in maps],
         variants=[effects_steps.of_variants(steps, name) for name in config.variants],
-        qualities=[reads_steps.of_quality(steps, name) for name in project.experiments],
+        qualities=reads_steps.qualities(steps),
         experiments=[reads_steps.of_experiment(steps, name) for name in project.experiments],
         libraries=[
             reads_steps.of_library(steps, name, replicate)

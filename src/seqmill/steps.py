@@ -165,7 +165,7 @@ class Steps:
             "format": FORMATS["track"],
         }
         needs = [*self.makers([row.path]), genome]
-        quality = deciding_quality(self, row.path)
+        quality = deciding_quality(self, row)
         if quality:
             settings["on_poor_quality"] = policy
             needs.append(quality)

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.workflow
 # Rules whose programs come from an environment of --sdm conda: they start `seqmill.reads_jobs`, not a script.
-JOBS = {name: name.replace("_", "-") for name in ("aligner", "library", "experiment", "quality", "quality_table")}
+JOBS = {name: name.replace("_", "-") for name in ("aligner", "library", "experiment", "quality", "call_quality", "quality_table")}
 
 
 def snakemake(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from seqmill.cli.settings import RESULTS, build, project_of
+from seqmill.config.names import label_of
 from seqmill.runtime.errors import InputError
 
 
@@ -21,15 +22,15 @@ def quality(arguments: argparse.Namespace) -> int:
 
     project = project_of(arguments)
     for name in arguments.names:
-        if name not in project.experiments:
-            known = ", ".join(project.experiments) or "none"
-            raise InputError(project.where, f"experiment {name!r} is not in the sheet of reads; known: {known}")
-    if not project.experiments:
-        raise InputError(project.where, "has no reads: set reads.sheet, or give FASTQ in the track sheet")
+        if name not in [*project.experiments, *project.call_samples]:
+            known = ", ".join([*project.experiments, *project.call_samples]) or "none"
+            raise InputError(project.where, f"{name!r} is neither an experiment nor methylation calls; known: {known}")
+    if not project.experiments and not project.call_samples:
+        raise InputError(project.where, "has no reads: set reads.sheet, or give FASTQ or calls in the track sheet")
 
     def choose(steps: Any) -> list[Any]:
         if arguments.names:
-            return [reads_steps.of_quality(steps, name) for name in arguments.names]
+            return [step for step in reads_steps.qualities(steps) if label_of(step.folder.name) in arguments.names]
         return [reads_steps.of_table(steps)]
 
     return build(arguments, project, choose)

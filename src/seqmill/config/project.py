@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seqmill.config.baselines import Baseline
+from seqmill.config.call_samples import call_samples
 from seqmill.config.datasets import Control, Dataset, Selector, Target
 from seqmill.config.effects import check_effects
 from seqmill.config.experiments import EXPERIMENTS, Libraries, resolve_track
@@ -109,6 +110,15 @@ class Project:
     def experiments(self) -> dict[str, Experiment]:
         """Experiments whose reads become signal and peaks, by name."""
         return self.libraries.experiments
+
+    @cached_property
+    def call_samples(self) -> dict[str, list[Track]]:
+        """Samples of methylation calls, each with a row for every replicate."""
+        found = call_samples(self.tracks)
+        for name in found:
+            if name in self.experiments:
+                raise InputError(self.where, f"track {name!r} of methylation calls has the name of an experiment")
+        return found
 
     @cached_property
     def tracks(self) -> dict[str, Track]:

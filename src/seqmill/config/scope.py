@@ -33,6 +33,7 @@ EXPERIMENT_KEYS = {
     *("plus_shift", "minus_shift", "fragment_bp", "mnase_fragment_bp", "peak_p", "max_peaks", "reproducibility"),
     *("idr_max", "genome_bp", "exclude_contigs", "seed"),
 }
+CALL_QUALITY_KEYS = {"conversion_contigs"}
 QUALITY_KEYS = {"tss", "seed", "plus_shift", "minus_shift", "exclude_contigs", "reproducibility"}
 
 

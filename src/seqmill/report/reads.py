@@ -53,18 +53,20 @@ def gather_reads(qualities: Sequence[Path], experiments: Sequence[Path], librari
 
     Returns
     -------
-    "experiments": worst verdict first, each with "findings", "figures" and "lines"; "columns" of the overview;
-    "limits" for each assay that occurs; "sentence" for the summary; "processing" for the methods text.
+    "experiments": worst verdict first, each with "findings", "figures" and "lines"; "columns" of the overview, and in
+    each experiment its "cells"; "limits" for each assay that occurs; "sentence" for the summary; "processing" for the
+    methods text.
     """
     found = [_experiment(folder) for folder in qualities]
     if not found:
         return None
     found.sort(key=lambda item: _ORDER.index(item["verdict"]))
-    drawn = [item for item in found if item["files"]]
+    left = MAX_DRAWN
     for item in found:
-        item["undrawn"] = not any(item is one for one in drawn[:MAX_DRAWN]) and bool(item["files"])
-        item["figures"] = [] if item["undrawn"] else [_figure(item, path) for path in item["files"]]
-        del item["files"], item["folder"]
+        files = item.pop("files")
+        item["undrawn"] = bool(files) and not left
+        item["figures"] = [_figure(item, *place) for place in files] if left else []
+        left -= bool(files and left)
     known = {line["metric"] for item in found for line in item["lines"]}
     judged = {line["metric"] for item in found for line in item["lines"] if line["level"] != NOT_JUDGED}
     columns = [metric for metric in COLUMNS if metric in known and (metric in judged or metric != "replicate_spearman")]
@@ -72,7 +74,7 @@ def gather_reads(qualities: Sequence[Path], experiments: Sequence[Path], librari
         item["cells"] = [_worst(item["lines"], metric) for metric in columns]
     return {
         "experiments": found,
-        "columns": [{"label": label(metric), "meaning": METRICS[metric].meaning} for metric in columns],
+        "columns": [label(metric) for metric in columns],
         "limits": _limits(found),
         "sentence": _sentence(found),
         "processing": processing(experiments, libraries),
@@ -87,8 +89,6 @@ def _experiment(folder: Path) -> Item:
     lines.sort(key=lambda line: order.index(line["metric"]) if line["metric"] in order else len(order))
     return {
         "name": name,
-        "folder": Path(folder).name,
-        "assay": assay,
         "what": " ".join(part for part in (ASSAYS.get(assay, assay), target) if part),
         "kind": kind_of(assay, target),
         "replicates": len(attrs["replicates"]),
@@ -140,8 +140,7 @@ def _absent(absent: Iterable[Mapping[str, str]]) -> list[Item]:
     return [{"label": label(metric), "why": why} for metric, why in found]
 
 
-def _figure(item: Item, place: tuple[Path, str]) -> Item:
-    folder, file = place
+def _figure(item: Item, folder: Path, file: str) -> Item:
     raw = check_file(folder, read_marker(folder), file).read_bytes()
     _, title, reading = FIGURES[file]
     return {

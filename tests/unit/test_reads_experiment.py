@@ -206,6 +206,15 @@ def test_hardly_any_reads_give_empty_peaks(tmp_path, genome):
     assert gzip.decompress((tmp_path / "experiments/x/reproducible_peaks.narrowPeak.gz").read_bytes()) == b""
 
 
+@needs_macs
+def test_strands_that_tell_no_length_are_warned_of(tmp_path, genome, caplog):
+    one = Fragments.of(np.array([100]), np.array([140]), np.array([1]))
+    library = _library(tmp_path / "libraries/x.1", {"chrI": one}, assay="chip", paired=False)
+    attrs = _build(tmp_path, genome, {1: library}, "chip").attrs
+    assert attrs["fragment_lengths"] == {"pooled": {"bp": 200, "from": "default"}}
+    assert "replicate 1: strands do not tell the fragment length: 200 bp taken (reads.fragment_bp)" in caplog.text
+
+
 def test_mnase_has_centres_of_nucleosomes_and_no_peaks(tmp_path, genome):
     start = np.array([1000, 2000, 3000])
     pieces = {"chrI": Fragments.of(start, start + np.array([147, 100, 180]), np.ones(3))}

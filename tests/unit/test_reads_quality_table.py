@@ -107,7 +107,9 @@ def test_methylation_is_judged_in_the_same_table(tmp_path):
         row("cpg_covered", "1", 0.93, 28_000_000),
         row("bisulfite_conversion", "1", 0.971, 100_000),
     ]
-    marker = build_quality_table(tmp_path / "quality-table", [], {"brain": rows})
+    calls = {"assay": "wgbs", "target": "", "rows": rows, "absent": []}
+    folder = write_quality(tmp_path / "quality/brain", "brain", calls)
+    marker = build_quality_table(tmp_path / "quality-table", [folder])
     lines = {line["metric"]: line for line in table(tmp_path / "quality-table/quality.tsv")}
     assert {metric: line["level"] for metric, line in lines.items()} == {
         "coverage_depth": "not compliant", "cpg_covered": "not judged", "bisulfite_conversion": "warning",

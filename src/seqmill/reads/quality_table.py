@@ -15,7 +15,7 @@ from typing import Any
 
 from seqmill.reads.quality_rows import POOLED, Row
 from seqmill.reads.quality_words import METRICS
-from seqmill.reads.thresholds import NOT_JUDGED, judge, verdict
+from seqmill.reads.thresholds import NOT_JUDGED
 from seqmill.runtime.files import atomic_write
 from seqmill.runtime.marker import Marker, read_marker, unseal
 from seqmill.stores.layout import check_file, noun_folder, open_noun, upstream
@@ -72,16 +72,12 @@ def _tsv(columns: Sequence[str], lines: Iterable[Mapping[str, Any]]) -> bytes:
     return ("\n".join(text) + "\n").encode("utf-8", "replace")
 
 
-def build_quality_table(
-    folder: str | Path, qualities: Sequence[str | Path], methylation: Mapping[str, Sequence[Row]] | None = None
-) -> Marker:
+def build_quality_table(folder: str | Path, qualities: Sequence[str | Path]) -> Marker:
     """Write the tables.
 
     Parameters
     ----------
     folder : ``…/quality-table``. qualities : folders of the nouns quality, in the order of the tables.
-    methylation : name of an experiment of bisulfite calls to its rows
-        (`seqmill.reads.methylation_quality.methylation_metrics`).
 
     Returns
     -------
@@ -94,14 +90,6 @@ def build_quality_table(
     long: list[dict[str, Any]] = []
     wide: list[dict[str, Any]] = []
     verdicts: dict[str, str] = {}
-
-    def add(name: str, assay: str, target: str, rows: Sequence[Row], findings: Sequence[Mapping[str, Any]]) -> None:
-        verdicts[name] = verdict(findings)
-        about = {"experiment": name, "assay": assay, "target": target, "verdict": verdicts[name]}
-        lines = long_lines(name, rows, findings)
-        long.extend(lines)
-        wide.extend(wide_lines(about, lines))
-
     with noun_folder(folder, noun="quality-table", label="quality table", inputs=upstream(*qualities), packages=()) as (
         part,
         attrs,
@@ -109,9 +97,12 @@ def build_quality_table(
     ):
         for quality in qualities:
             name, made, metrics = read_quality(quality)
-            add(name, made["assay"], made["target"], metrics["rows"], made["findings"])
-        for name, rows in (methylation or {}).items():
-            add(name, "wgbs", "", rows, judge(rows, "wgbs", "", "", 0))
+            verdicts[name] = made["verdict"]
+            lines = long_lines(name, metrics["rows"], made["findings"])
+            long += lines
+            wide += wide_lines(
+                {"experiment": name, **{key: made[key] for key in ("assay", "target", "verdict")}}, lines
+            )
         used = {line["metric"] for line in long}
         columns = [metric for metric in METRICS if metric in used] + sorted(used - set(METRICS))
         atomic_write(part / "quality.tsv", _tsv(LONG, long))

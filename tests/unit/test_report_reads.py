@@ -66,9 +66,8 @@ def test_overview_has_the_worst_first_with_levels_in_words(page):
     ]  # fmt: skip
     assert lines[1][4:10] == ["17,300,000warning", "96 %", "0.86", "8.3 %", "–", "1.31"]
     assert lines[3][4:10] == ["900,000", "–", "–", "–", "–", "–"]  # a small genome: depth is not judged
-    assert (
-        "By ENCODE’s limits, of 4 experiments made from reads 1 is poor, 1 is usable with a warning, 2 are good."
-        in (plain(section(page, "summary")))
+    assert "By ENCODE’s limits, of 4 experiments 1 is poor, 1 is usable with a warning, 2 are good." in (
+        plain(section(page, "summary"))
     )
 
 
@@ -139,7 +138,7 @@ def _page(found) -> str:
     base = {
         "title": "x", "version": "1", "headlines": [], "datasets": [], "networks": [], "evaluations": [], "maps": [],
         "truths": [], "variants": [], "methods": [], "max_lines": 300, "reads": found,
-        "sources": {key: [] for key in ("genomes", "tracks", "absent", "published", "fetched", "reads")},
+        "sources": {key: [] for key in ("genomes", "tracks", "absent", "published", "fetched", "reads", "read_files")},
         "record": {"lines": [], "hidden": 0, "seconds": 0, "versions": {}, "machines": []},
     }  # fmt: skip
     return render(base)
@@ -172,7 +171,7 @@ def test_only_the_worst_are_drawn_where_there_are_many(tmp_path, monkeypatch):
 def test_one_experiment_that_nothing_judges(tmp_path):
     only = {"assay": "mnase", "target": "", "rows": [row("depth", "1", 5)], "absent": []}
     found = gather_reads([write_quality(tmp_path / "quality/m", "m", only)], [], [])
-    assert found["sentence"] == "By ENCODE’s limits, the quality of the one experiment made from reads is: not judged."
+    assert found["sentence"] == "By ENCODE’s limits, the quality of the one experiment is: not judged."
     assert found["limits"] == [] and found["experiments"][0]["tone"] == "even"
 
 
@@ -191,7 +190,8 @@ def library(folder, name, *, settings=None, programs=None, **attrs):
     settings = {"mapq_min": 30, "max_fragment_bp": 2000} if settings is None else settings
     counts = {"excluded_by_contig": {"chrM": 10, "MT": 0}}
     with noun_folder(folder, noun="library", label=name, parameters=settings, packages=()) as (_, out, record):
-        out |= known | {"counts": counts} | attrs
+        files = [{"file": "<b>r</b>.fq.gz", "bytes": 9, "sha256": "ab" * 32}]
+        out |= known | {"counts": counts, "files": files} | attrs
         record["programs"] = {"bowtie2": "2.5.0", "samtools": "1.16.1"} if programs is None else programs
         record["versions"] = {"cutadapt": "5.2"}
     return folder
@@ -269,6 +269,7 @@ def test_methods_of_chip_with_a_control(tmp_path):
 def test_programs_are_in_the_run_record(tmp_path, nouns, qualities):
     made = library(tmp_path / "libraries/a.1", "a.1")
     context = gather(Report(title="x"), **nouns, qualities=qualities, libraries=[made])
+    assert context["sources"]["read_files"] == [{"file": "a.1: <b>r</b>.fq.gz", "digest": "ab" * 32}]
     assert context["record"]["versions"]["samtools"] == "1.16.1"
     assert {"noun": "library", "name": "a.1"}.items() <= context["record"]["lines"][0].items()
     paragraph = next(part for part in context["methods"] if part["heading"] == "Reads")

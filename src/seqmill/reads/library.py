@@ -35,7 +35,7 @@ from seqmill.reads.programs import program_versions
 from seqmill.reads.shift import detect_shift, prior_shift
 from seqmill.reads.trim import trim_reads
 from seqmill.runtime.errors import InputError, WorkerError
-from seqmill.runtime.marker import Marker, read_marker
+from seqmill.runtime.marker import Marker, file_digest, read_marker
 from seqmill.stores.genome import GenomeReader
 from seqmill.stores.layout import noun_folder, upstream
 
@@ -102,8 +102,9 @@ def build_library(
     Returns
     -------
     The marker. Its attrs: ``assay``, ``paired``, ``read_length`` (bases of most of the reads that are left, 0 of
-    fragment files), ``source`` (fastq, bam, fragments), ``aligner`` ('' if aligned already), ``adapters`` (of FASTQ,
-    by run), ``duplicates`` (removed, kept or as given), ``shift`` (what the cut sites carry already) and ``counts``.
+    fragment files), ``source`` (fastq, bam, fragments), ``files`` (name, bytes and sha256 of each), ``aligner`` ('' if
+    aligned already), ``adapters`` (of FASTQ, by run), ``duplicates`` (removed, kept or as given), ``shift`` (what the
+    cut sites carry already) and ``counts``.
     Every read given to the aligner is in ``fragments`` (pairs: twice), in ``duplicates`` (unless they are kept) or
     under one reason of ``filtered_out`` (`seqmill.reads.gate`).
 
@@ -137,12 +138,13 @@ def build_library(
         job.work.mkdir()
         steps = {"fastq": _from_fastq, "bam": _from_alignments, "fragments": _from_fragments}
         found = steps[source](job)
-        record |= {"programs": versions, "files": _file_sizes(runs)}
+        record["programs"] = versions
         shutil.rmtree(job.work)
         table = FragmentTable(part / TABLE)
         out |= {
             "assay": rows[0].kind,
             "source": source,
+            "files": _files(runs),
             "aligner": aligner,
             "duplicates": "as given" if source == "fragments" else "kept" if job.keep_duplicates else "removed",
             "shift": _shift(job, table, source, found.pop("shifted", "")),
@@ -151,8 +153,9 @@ def build_library(
     return read_marker(folder)
 
 
-def _file_sizes(runs: Sequence[Run]) -> dict[str, int]:
-    return {str(path): path.stat().st_size for run in runs for path in run if path is not None}
+def _files(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    paths = [path for run in runs for path in run if path is not None]
+    return [{"file": path.name, "bytes": path.stat().st_size, "sha256": file_digest(path)} for path in paths]
 
 
 def _shift(job: _Job, table: FragmentTable, source: str, shifted: str) -> dict[str, Any]:

@@ -121,7 +121,16 @@ def _published(predictions: Sequence[Path], written: Written) -> list[dict[str, 
     return list(found.values())
 
 
-def sources(datasets: Sequence[Path], predictions: Sequence[Path], written: Written) -> dict[str, list[dict[str, Any]]]:
+def _read_files(libraries: Sequence[Path]) -> list[dict[str, str]]:
+    """Files that libraries were made from, with their digests."""
+    attrs = [read_marker(folder).attrs for folder in libraries]
+    files = [(one["name"], file) for one in attrs for file in one["files"]]
+    return [{"file": f"{name}: {file['file']}", "digest": file["sha256"]} for name, file in files]
+
+
+def sources(
+    datasets: Sequence[Path], predictions: Sequence[Path], written: Written, libraries: Sequence[Path] = ()
+) -> dict[str, list[dict[str, Any]]]:
     """Genomes and tracks that the datasets were made from, those not at hand, publications, fetched files, reads."""
     genomes, tracks, absent = [], [], []
     for folder, digest in upstream_folders(datasets).items():
@@ -140,7 +149,7 @@ def sources(datasets: Sequence[Path], predictions: Sequence[Path], written: Writ
     fetched: list[dict[str, Any]] = [dict(item) for item in written.get("fetched", {}).values()]
     reads: list[dict[str, Any]] = [dict(item) for item in written.get("reads", {}).values()]
     found = {"genomes": genomes, "tracks": tracks, "absent": absent, "published": published}
-    return found | {"fetched": fetched, "reads": reads}
+    return found | {"fetched": fetched, "reads": reads, "read_files": _read_files(libraries)}
 
 
 def _density(reader: Any, target: str) -> list[dict[str, Any]]:

@@ -83,7 +83,7 @@ def gather(
         "title": report.title,
         "version": __version__,
         "headlines": headlines(judged),
-        "sources": collect.sources(datasets, predictions, written or {}),
+        "sources": collect.sources(datasets, predictions, written or {}, libraries),
         "reads": gather_reads(qualities, experiments, libraries),
         "datasets": [collect.dataset(folder) for folder in datasets],
         "networks": _networks(models),

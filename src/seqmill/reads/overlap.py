@@ -21,7 +21,7 @@ class Overlaps(NamedTuple):
 
 def overlaps(first: Peaks, second: Peaks) -> Overlaps:
     """All pairs of peaks of two lists that share at least one base; both sorted by contig and start."""
-    stride = int(max([0, *first.end.tolist(), *second.end.tolist()])) + 1
+    stride = int(max(first.end.max(initial=0), second.end.max(initial=0))) + 1
     # contigs laid behind each other, without touching
     one, two = first.contig.astype(np.int64) * stride, second.contig.astype(np.int64) * stride
     reach = np.maximum.accumulate(two + second.end) if len(second.end) else second.end

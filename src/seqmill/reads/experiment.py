@@ -19,6 +19,7 @@ from typing import Literal, cast
 import numpy as np
 
 from seqmill.config.reads import Experiment, Reads, output_file
+from seqmill.config.scope import EXPERIMENT_KEYS
 from seqmill.reads.calling import call_experiment
 from seqmill.reads.chip import fragment_bp
 from seqmill.reads.fragments import Fragments, FragmentTable
@@ -32,11 +33,6 @@ from seqmill.stores.layout import noun_folder, open_noun, upstream
 TABLE, ALIGNMENTS = "fragments.parquet", "filtered.bam"
 # Of fragment files nobody knows how long the reads were; macs closes gaps in peaks up to this length.
 UNKNOWN_READ_BP = 50
-SETTINGS = {
-    "plus_shift", "minus_shift", "fragment_bp", "mnase_fragment_bp", "peak_p", "max_peaks", "reproducibility",
-    "idr_max", "genome_bp", "seed", "exclude_contigs",
-}  # fmt: skip
-"""Settings that decide what is in an experiment, beside its libraries."""
 
 Values = Callable[[str], np.ndarray | None]
 
@@ -69,7 +65,7 @@ def build_experiment(
     replicates = [_replicate(number, libraries[number], experiment, settings, reader) for number in sorted(libraries)]
     controls = [_replicate(number, path, experiment, settings, reader) for number, path in enumerate(control, 1)]
     parameters = {
-        "settings": settings.model_dump(mode="json", include=SETTINGS),
+        "settings": settings.model_dump(mode="json", include=EXPERIMENT_KEYS),
         "experiment": {key: getattr(experiment, key) for key in ("name", "assay", "target", "control", "strandedness")},
     }
     inputs = upstream(genome, *(libraries[number] for number in sorted(libraries)), *control)

@@ -19,5 +19,5 @@ FORMATS = {
     "variants": 1,
     "evaluation": 3,
     "exports": 1,
-    "report": 3,
+    "report": 4,
 }

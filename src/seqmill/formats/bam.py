@@ -1,7 +1,6 @@
 """Aligned reads (BAM, CRAM) as coverage, cut sites or fragments, through pysam in a child process."""
 
 import contextlib
-import logging
 import shutil
 import tempfile
 from collections import Counter
@@ -102,8 +101,11 @@ class BamReader(SignalReader):
             self._worker.call("find_first", spans)
             prior = self._worker.call("prior_shift") if plus_shift or minus_shift else ""
             if prior:
-                text = "%s: prior shift detected (%s); the sheet shifts by %+d and %+d bp again"
-                logging.getLogger("seqmill").warning(text, path, prior[:200], plus_shift, minus_shift)
+                raise InputError(
+                    path,
+                    f"prior shift detected ({prior[:200]}); the sheet shifts by {plus_shift:+d} and {minus_shift:+d} "
+                    "bp again: leave plus_shift and minus_shift empty",
+                )
         except BaseException:
             self.close()
             raise

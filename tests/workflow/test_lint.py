@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.workflow
 # Rules whose programs come from an environment of --sdm conda: they start `seqmill.reads_jobs`, not a script.
-JOBS = {name: name.replace("_", "-") for name in ("aligner", "library", "experiment", "quality", "call_quality", "quality_table")}
+RULES_OF_READS = ("aligner", "library", "experiment", "quality", "call_quality", "quality_table")
+JOBS = {name: name.replace("_", "-") for name in RULES_OF_READS}
 
 
 def snakemake(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:

@@ -256,8 +256,8 @@ def _block(
         counts["score -1 (not available)"] += int(np.count_nonzero(score == -1))
         score = np.where(score == -1, np.nan, score)
     optional = found.get("strand"), found.get("peak")
-    extra = barcodes, found.get("barcode"), found.get("copies")
-    return BedBlock(names, found["contig"], start, end, score, *optional, lines, *extra)
+    barcode, copies = found.get("barcode"), found.get("copies")
+    return BedBlock(names, found["contig"], start, end, score, *optional, lines, barcodes, barcode, copies)
 
 
 def _line_by_line(

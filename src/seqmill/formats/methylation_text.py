@@ -112,6 +112,7 @@ def _fraction(largest: float) -> str:
 
 def _check_percent(path: str | Path, block: CallBlock) -> None:
     """Percents that are written beside both counts must be those of the counts, within one percent point."""
+    assert block.percent is not None  # the caller looks
     percent = np.where(block.total > 0, block.percent, np.nan)
     wrong = np.abs(percent - 100 * block.fraction) > 1
     if not wrong.any():

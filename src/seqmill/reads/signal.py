@@ -131,9 +131,17 @@ def rna_coverage(
     ------
     Function: contig -> uint32 (size,), None for a contig that the file does not have.
     """
-    options = {"strand": strand, "strandedness": strandedness if strand != "." else "none"}
-    kept = {"keep_supplementary": True, "keep_qc_fail": True, "keep_duplicates": True}
-    with BamReader(bam, sizes, partial=partial, mode="coverage", **options, **kept) as reader:
+    with BamReader(
+        bam,
+        sizes,
+        partial=partial,
+        mode="coverage",
+        strand=strand,
+        strandedness=strandedness if strand != "." else "none",
+        keep_supplementary=True,
+        keep_qc_fail=True,
+        keep_duplicates=True,
+    ) as reader:
 
         def values(contig: str) -> np.ndarray | None:
             if contig not in reader.contigs:

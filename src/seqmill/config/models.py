@@ -119,6 +119,9 @@ class Model(Section):
     objective: Objective = Objective()
     training: Training = Training()
     initial: Initial | None = Field(None, description="Start from a trained model; fresh parameters if none.")
+    search: str | None = Field(
+        None, description="Take the settings that this search chose, in each fold its own; those written here if none."
+    )
     prediction: Prediction = Prediction()
     folds: list[str] | None = Field(None, description="Folds to train; all if none.")
 

@@ -21,6 +21,7 @@ from seqmill.config.published import Published
 from seqmill.config.reads import Experiment
 from seqmill.config.remote import FETCHED, fetched_folder
 from seqmill.config.root import Config, parse, written
+from seqmill.config.search_checks import check_searches
 from seqmill.config.sheet import Track, fetched_track
 from seqmill.config.wishes import format_of, sheet_tracks, track_wish
 from seqmill.runtime.errors import InputError
@@ -48,7 +49,9 @@ class Project:
     def __init__(self, config: Config, where: str, values: dict[str, Any] | None = None, locked: Locked | None = None):
         self.config, self.where, self.values = config, where, values or {}
         self.locked = locked or Locked(lock_path(self.values))
-        for section in ("genomes", "datasets", "models", "baselines", "published", "maps", "variants"):
+        for section in (
+            *("genomes", "datasets", "models", "searches", "curves", "baselines", "published", "maps", "variants"),
+        ):
             names = list(getattr(config, section))
             for name in names:
                 check_label(name, f"{where}: {section}")
@@ -59,6 +62,7 @@ class Project:
             self._check_dataset(name, dataset)
         for name, model in config.models.items():
             self._check_model(name, model)
+        check_searches(config, where, self.folds)
         for name, baseline in config.baselines.items():
             self._check_model(name, baseline)
         for name, published in config.published.items():
@@ -226,6 +230,11 @@ class Project:
             if fold not in every:
                 raise InputError(self.where, f"{model}: fold {fold!r} is none of {', '.join(every)}")
         return section.folds or every
+
+    def search_folds(self, name: str) -> list[str]:
+        """Folds in which a search, or a curve, is made."""
+        section = self.config.searches.get(name) or self.config.curves[name]
+        return section.folds or self.folds(section.model)
 
     def seeds(self, model: str) -> list[int]:
         """Seeds of a model; others have the single seed 0."""

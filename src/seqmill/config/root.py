@@ -15,6 +15,7 @@ from seqmill.config.portals import Sources
 from seqmill.config.problems import problems_in_words
 from seqmill.config.published import Published
 from seqmill.config.reads import Reads
+from seqmill.config.search import Curve, Search
 from seqmill.config.simulation import SimulationSettings
 from seqmill.config.sources import Genome, Tracks
 from seqmill.config.yamlfile import read_yaml
@@ -31,6 +32,8 @@ class Config(Section):
     sources: Sources = Sources()
     datasets: dict[str, Dataset] = Field(default_factory=dict)
     models: dict[str, Model] = Field(default_factory=dict)
+    searches: dict[str, Search] = Field(default_factory=dict)
+    curves: dict[str, Curve] = Field(default_factory=dict)
     baselines: dict[str, Baseline] = Field(default_factory=dict)
     published: dict[str, Published] = Field(default_factory=dict)
     maps: dict[str, Map] = Field(default_factory=dict)

@@ -62,6 +62,7 @@ def fit(
     batch_size: int,
     label: str,
     checkpoints: Checkpoints | None = None,
+    after_pass: Callable[[int, float], None] | None = None,
 ) -> Fit:
     """Train until the validation loss has not improved for ``patience`` passes, or the steps are used up.
 
@@ -73,6 +74,7 @@ def fit(
     valid_batches : starts one pass over the validation rows: (batch, rows that are not padding).
     checkpoints : where the state is saved, and from where a training that was stopped goes on. When it is saved
         changes no bit of the result.
+    after_pass : told each pass (from 1) and its validation loss; what it raises ends the training.
 
     Raises
     ------
@@ -132,6 +134,8 @@ def fit(
                         jax.block_until_ready(sums[-2:-1])  # one batch ahead, not all of them in memory
                     progress.clear()
                     _end_pass(run, objective.combine(jax.device_get(sums)), -(-run.steps // steps_per_epoch), label)
+                    if after_pass is not None:
+                        after_pass(int(run.history[-1]["epoch"]), run.history[-1]["valid_loss"])
                 if run.steps == steps or int(run.history[-1]["epoch"]) - run.best_epoch >= patience:
                     break
             stop_if_asked()

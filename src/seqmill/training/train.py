@@ -20,6 +20,7 @@ from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.geometry import reverse_complement_allowed
 from seqmill.stores.layout import upstream
 from seqmill.stores.model import write_model
+from seqmill.stores.part_reader import PartReader
 from seqmill.stores.parts import chosen_targets, folds_of
 from seqmill.training.artefact import describe, output_shapes, tensors_of
 from seqmill.training.augment import View
@@ -86,6 +87,8 @@ def train_model(
     seed: int,
     initial: str | Path | None = None,
     initial_datasets: Sequence[str | Path] = (),
+    parts: Mapping[str, Sequence[str]] | None = None,
+    after_pass: Callable[[int, float], None] | None = None,
 ) -> None:
     """Train and write ``out`` (a model folder, `seqmill.stores.model`).
 
@@ -98,6 +101,8 @@ def train_model(
     fold : run of the dataset, e.g. "0". seed : of parameters, order, augmentation and dropout.
     initial : folder of the trained model to start from, where ``model.initial`` asks for one.
     initial_datasets : folders of the datasets that it, and the models before it, were trained on.
+    parts : folds to train and to validate on instead of those of the run; then no other row can be read.
+    after_pass : see `seqmill.training.loop.fit`.
 
     Raises
     ------
@@ -110,7 +115,7 @@ def train_model(
     """
     training = model.training
     kind = require_device(training.device, training.xla_threads)
-    reader = DatasetReader(dataset)
+    reader = DatasetReader(dataset) if parts is None else PartReader(dataset, fold, parts)
     label = f"{name}/{fold}.{seed}"
     objective_class, objective_settings = read_objective(model.objective.name, model.objective.settings)
     learned = chosen_targets(reader, model.targets) if objective_class.learns_targets else []
@@ -176,6 +181,7 @@ def train_model(
                 batch_size=batch_size,
                 label=label,
                 checkpoints=checkpoints,
+                after_pass=after_pass,
             )
         except DivergedError:
             checkpoints.delete()  # it would end in the same way again

@@ -2,7 +2,8 @@
 
 Both sides trim with cutadapt, align with bowtie2 and call with macs; the plain side is `plain_reads`. Cases:
 simulated paired ATAC and single-end ChIP with its control on the genome of yeast, and 467,908 real ATAC fragments of
-yeast. Genome store and aligner index are made once, for both, outside of the times. Reads SEQMILL_TEST_DATA.
+yeast. Genome store and aligner index are made once, for both, outside of the times. Ours also checks every read, looks
+for a prior shift, writes bigWig files (the plain side stops at bedGraph) and digests. Reads SEQMILL_TEST_DATA.
 """
 
 import argparse
@@ -199,7 +200,14 @@ def measure(case: str, data: Path, work: Path, turns: int) -> dict:
             }
             for side in sides if turn % 2 == 0 else reversed(sides):
                 done = plain_reads.Measured(*sides[side])
-                times[side].append({"seconds": done.seconds, "cpu_seconds": done.cpu_seconds, "peak_mb": done.peak_mb})
+                times[side].append(
+                    {
+                        "seconds": done.seconds,
+                        "cpu_seconds": done.cpu_seconds,
+                        "peak_mb": done.peak_mb,
+                        "load_average": os.getloadavg()[0],
+                    }
+                )
                 print(f"{case}, turn {turn + 1}, {side}: {done.seconds:.1f} s, {done.peak_mb:.0f} MB", flush=True)
             if not row:
                 subprocess.run(["bash", "-c", guessed], cwd=hand, check=True)

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from seqmill.config.base import File, Section
+from seqmill.config.stored import checked_address
 
 Selector = Annotated[
     Literal["all"] | list[str] | dict[str, str | list[str]],
@@ -211,6 +212,16 @@ class Dataset(Section):
     reverse_complement: bool = Field(True, description="False for RNA, splicing and translation: it is then forbidden.")
     chunk_examples: int = Field(2048, ge=16, description="Examples in one chunk, the unit of reading.")
     seed: int = 0
+    stored: str | None = Field(
+        None,
+        description="Address of the built dataset's folder (s3://bucket/path, gs://bucket/path, https://host/path): it "
+        "is read from there and nothing of it is built here.",
+    )
+
+    @field_validator("stored")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        return None if value is None else checked_address(value)
 
     @model_validator(mode="after")
     def _control_of_a_genome(self):

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from seqmill.runtime.errors import DamageError
+from seqmill.runtime.errors import DamageError, SeqmillError
 from seqmill.runtime.files import atomic_write
 from seqmill.runtime.marker import Marker, canonical, file_digest
 from seqmill.stores.layout import check_file
+from seqmill.stores.remote import Place
 
 SHARD_BYTES = 32_000_000
 MAX_CHUNKS_PER_SHARD = 32
@@ -181,10 +182,13 @@ class StoredArray:
     folder, marker : the noun and its marker.
     path : the array's folder inside the noun, "" for the noun itself.
     cache_bytes : decoded chunks to keep, shared by all arrays with the same number; 0 for whole-chunk readers.
+    place : where the array's folder lies, if only its header is in ``folder``.
     """
 
-    def __init__(self, folder: str | Path, marker: Marker, path: str = "", *, cache_bytes: int = 0):
-        self.folder, self.marker = Path(folder), marker
+    def __init__(
+        self, folder: str | Path, marker: Marker, path: str = "", *, cache_bytes: int = 0, place: Place | None = None
+    ):
+        self.folder, self.marker, self.place = Path(folder), marker, place
         self.prefix = path + "/" if path else ""
         self.cache_bytes = cache_bytes
         header = check_file(folder, marker, self.prefix + "zarr.json")
@@ -199,15 +203,17 @@ class StoredArray:
         if self._array is None:
             import tensorstore
 
+            local = {"driver": "file", "path": str((self.folder / self.prefix).resolve()) + "/"}
             spec = {
                 "driver": "zarr3",
-                "kvstore": {"driver": "file", "path": str((self.folder / self.prefix).resolve()) + "/"},
+                "kvstore": local if self.place is None else (self.place / self.prefix.rstrip("/")).spec(),
                 "recheck_cached_data": "open",
                 "recheck_cached_metadata": "open",
                 "fill_missing_data_reads": False,
             }
             try:
-                self._array = tensorstore.open(spec, context=_context(self.cache_bytes), open=True).result()
+                context = _context(self.cache_bytes) if self.place is None else self.place.context
+                self._array = tensorstore.open(spec, context=context, open=True).result()
             except (ValueError, OSError, RuntimeError) as error:
                 raise self.damage(0, self.shape[0], error) from None
         return self._array
@@ -223,8 +229,10 @@ class StoredArray:
         """Rows ``start`` to ``stop`` of the first axis. Raises DamageError that names the damaged file."""
         return self.read_async(start, stop).result()
 
-    def damage(self, start: int, stop: int, error: Exception) -> DamageError:
+    def damage(self, start: int, stop: int, error: Exception) -> SeqmillError:
         """The error for a failed read of rows ``start`` to ``stop``: names the first file that is not as written."""
+        if self.place is not None:
+            return self.place.failure(error, f"{self.prefix}zarr.json, rows {start} to {stop}")
         tail = "/0" * (len(self.shape) - 1)
         shards = (f"{self.prefix}c/{i}{tail}" for i in range(start // self.shard, (stop - 1) // self.shard + 1))
         for path in (f"{self.prefix}zarr.json", *shards):

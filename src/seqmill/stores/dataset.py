@@ -25,6 +25,7 @@ from seqmill.runtime.marker import MARKER, Marker, read_marker, write_marker
 from seqmill.runtime.record import recorded
 from seqmill.stores.arrays import ArrayWriter, Done, Result, StoredArray, write_groups
 from seqmill.stores.layout import check_file, marker_name, noun_folder, open_noun, version
+from seqmill.stores.remote import LINK, check_unchanged, link_of, open_copy
 from seqmill.stores.specs import ArraySpec, TargetSpec, join_groups
 from seqmill.stores.tables import read_table, write_table
 
@@ -239,6 +240,8 @@ def finish_dataset(
     DamageError if a part is missing or was made from other rows; InputError if groups of a target do not fit.
     """
     folder = Path(folder)
+    if (folder / LINK).exists():
+        raise InputError(folder, "is a dataset that lies elsewhere, by the key 'stored'; delete it to build one here")
     with artefact_lock(folder):
         rows = open_rows(folder / "rows")
         parts = {path: open_noun(folder / path, "dataset-array") for path in arrays}
@@ -318,6 +321,7 @@ class DatasetReader:
         marker = open_noun(self.folder, "dataset")
         for path in marker.files:
             check_file(self.folder, marker, path)
+        self._place = link_of(self.folder)
         self.marker, self.name, self.digest = marker, marker.attrs["name"], marker.digest
         self.n: int = marker.attrs["n"]
         self.chunk_examples: int = marker.attrs["chunk_examples"]
@@ -332,7 +336,9 @@ class DatasetReader:
         self.reverse_complement: bool = attrs["reverse_complement"]
         self.bootstrap_unit: str = attrs["bootstrap_unit"]
         self._arrays = {path: self._part(path, "dataset-array") for path in marker.attrs["arrays"]}
-        self._stored = {path: StoredArray(self.folder / path, part) for path, part in self._arrays.items()}
+        if self._place is not None:
+            check_unchanged(self.folder, self._place, marker, self._arrays)
+        self._stored = {path: self._open(path) for path in self._arrays}
         self._paths: dict[str, list[str]] = {}
         self._masks: dict[tuple[str, str], str] = {}
         self.inputs: dict[str, ArraySpec] = {}
@@ -346,8 +352,12 @@ class DatasetReader:
             self._paths.setdefault(f"{spec.role}s/{spec.name}", []).append(path)
         self.targets = _targets(self._arrays, str(self.folder))
 
+    def _open(self, path: str) -> StoredArray:
+        place = None if self._place is None else self._place / path
+        return StoredArray(self.folder / path, self._arrays[path], place=place)
+
     def _part(self, path: str, noun: str) -> Marker:
-        part = open_noun(self.folder / path, noun)
+        part = (open_noun if self._place is None else open_copy)(self.folder / path, noun)
         if self.marker.parts.get(path) != part.digest:
             raise DamageError(f"{self.folder / path}: is not the part that {self.folder / MARKER} was written for")
         return part

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seqmill.runtime.errors import DamageError, InputError
 from seqmill.runtime.marker import MARKER, Marker, named, read_marker, verify_folder
+from seqmill.stores.remote import LINK, verify_link
 
 # Folders of a tree of results, by kind of noun.
 KINDS = ("sources", "genome", "tracks", "datasets", "models", "predictions", "maps", "variants")
@@ -36,7 +37,7 @@ def verify(path: str | Path) -> list[str]:
         if not is_noun:
             problems.append(f"{folder / MARKER}: missing: {folder.name} was not finished, or its marker was deleted")
             continue
-        problems += verify_folder(folder)
+        problems += verify_link(folder) if (folder / LINK).exists() else verify_folder(folder)
         nouns |= _with_parts(folder)
     if not seen:
         raise InputError(path, f"holds nothing to verify: no {MARKER} in it or below")

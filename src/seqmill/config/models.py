@@ -50,6 +50,13 @@ class Training(Section):
     patience: int = Field(3, ge=1, description="Passes without a better validation loss before training stops.")
     optimizer: Optimizer = Optimizer()
     reverse_complement: bool = Field(True, description="Random strand, where the dataset allows it.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Of what the network computes in a step; parameters, statistics, losses, validation are float32.",
+    )
+    accumulate: int = Field(
+        1, ge=1, description="Compute a batch in so many equal parts, one after the other: less memory, one step."
+    )
     max_jitter_bp: int = Field(0, ge=0, description="Largest random shift; a multiple of every bin, within the margin.")
     seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
     device: Literal["cpu", "gpu", "tpu"] = "cpu"
@@ -70,6 +77,12 @@ class Objective(Section):
     @classmethod
     def _plain_name(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+    @model_validator(mode="after")
+    def _parts(self):
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"accumulate {self.accumulate} does not divide batch_size {self.batch_size}")
+        return self
+
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

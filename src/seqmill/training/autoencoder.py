@@ -24,6 +24,7 @@ class Autoencoder(Supervised):
     """
 
     learns_targets = False
+    step_settings = ("precision", "accumulate")
 
     @classmethod
     def predicted(cls, targets: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,10 +63,21 @@ class Autoencoder(Supervised):
         each = optax.losses.softmax_cross_entropy(outputs[RECONSTRUCTION], bases)
         return TargetLoss(jnp.sum(jnp.where(known, each, 0.0)), jnp.sum(known))
 
+    def _losses(
+        self, outputs: Mapping[str, Array], batch: Mapping[str, Array], rows: Array | None = None
+    ) -> dict[str, TargetLoss]:
+        return {RECONSTRUCTION: self._loss(outputs, network_inputs(batch), rows)}
+
+    def _weight(self, name: str) -> float:
+        return 1.0
+
     def step(self, state: TrainState, batch: Mapping[str, Array], key: Array) -> tuple[Array, TrainState, dict]:
         """One update, as `Supervised.step`."""
         view_key, network_key = jax.random.split(key)
-        inputs = network_inputs(self.view.show(batch, view_key))
+        shown = self.view.show(batch, view_key)
+        if self.accumulate > 1:
+            return self._in_parts(state, shown, network_key)
+        inputs = network_inputs(shown)
 
         def mean(params: Any) -> tuple[Array, Any]:
             outputs, rest = self._apply(params, state.rest, inputs, True, network_key)

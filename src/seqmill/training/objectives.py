@@ -12,6 +12,9 @@ optimizer, settings)`` (see `Supervised`) and has
   that are learned and the shapes of the network's outputs;
 - ``predictions(heads, outputs)``, a class method: these predictions, from the outputs of the network.
 
+A class that defines ``step`` may name in ``step_settings`` the settings "precision" and "accumulate" of the training
+that its step follows; they are then set as attributes. Others are refused together with these settings.
+
 `Supervised` is the default: the weighted sum of the losses of all targets, by their kinds, gaps masked.
 """
 
@@ -32,6 +35,7 @@ from seqmill.runtime.errors import InputError
 from seqmill.runtime.plugins import load_named
 from seqmill.training.augment import View
 from seqmill.training.heads import FittedHead, TargetLoss, predictions_of
+from seqmill.training.step import halve_norms, halved, summed_gradient, whole
 
 BUILT_IN = {
     "supervised": "seqmill.training.objectives:Supervised",
@@ -101,6 +105,9 @@ class Supervised:
 
     Settings: Any = NoSettings
     learns_targets = True
+    step_settings = ("precision", "accumulate")
+    precision = "float32"
+    accumulate = 1
 
     def __init__(
         self,
@@ -135,9 +142,18 @@ class Supervised:
         return TrainState(params, rest, self.optimizer.init(params))
 
     def _apply(self, params: Any, rest: Any, inputs: dict[str, Array], train: bool, key: Array | None):
+        half = train and self.precision == "bfloat16"  # validated as it will be applied: in float32
+        if half:
+            params, inputs = halved(params), halved(inputs)
         module = nnx.merge(self.graph, params, rest, copy=True)  # without copy flax 0.12 raises inside a transformation
+        if half:
+            halve_norms(module)
         outputs = module(inputs, train=train, key=key)
-        return outputs, split_module(module)[2]
+        return whole(outputs) if half else outputs, split_module(module)[2]
+
+    def _weight(self, name: str) -> float:
+        """Of a target's mean loss."""
+        return self.heads[name].weight
 
     def _losses(
         self, outputs: Mapping[str, Array], batch: Mapping[str, Array], rows: Array | None = None
@@ -159,6 +175,8 @@ class Supervised:
         """
         view_key, network_key = jax.random.split(key)
         shown = self.view.show(batch, view_key)
+        if self.accumulate > 1:
+            return self._in_parts(state, shown, network_key)
         inputs = network_inputs(shown)
 
         def total(params: Any) -> tuple[Array, Any]:
@@ -177,6 +195,27 @@ class Supervised:
     ) -> tuple[Array, TrainState, dict[str, Array]]:
         """One step of the optimiser down ``loss_of(params) -> (loss, rest)``."""
         (loss, rest), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+        return self._descend(state, loss, rest, gradient)
+
+    def _in_parts(
+        self, state: TrainState, shown: Mapping[str, Array], key: Array
+    ) -> tuple[Array, TrainState, dict[str, Array]]:
+        """One step of the optimiser, its gradient added up over ``accumulate`` parts of the batch."""
+        found = summed_gradient(
+            self.accumulate,
+            state.params,
+            state.rest,
+            shown,
+            key,
+            apply=lambda params, rest, part, key: self._apply(params, rest, network_inputs(part), True, key),
+            losses=self._losses,
+            weight=self._weight,
+        )
+        return self._descend(state, *found)
+
+    def _descend(
+        self, state: TrainState, loss: Array, rest: Any, gradient: Any
+    ) -> tuple[Array, TrainState, dict[str, Array]]:
         updates, optimizer = self.optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         return loss, TrainState(params, rest, optimizer), {"gradient_norm": optax.tree.norm(gradient)}

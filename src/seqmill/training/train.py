@@ -37,6 +37,7 @@ from seqmill.training.optimizers import make_optimizer
 from seqmill.training.order import make_streams, steps_per_epoch, validation_ranges
 
 # Settings that change no bit of a trained model: a stopped training goes on when they change.
+from seqmill.training.step import set_step
 _NO_MATTER: Any = {"folds": True, "prediction": True, "training": {"seeds", "checkpoint_seconds"}}
 
 
@@ -160,6 +161,7 @@ def train_model(
         "%s: %s, %s parameters, %s training rows, %d steps a pass",
         label, model.architecture, f"{parameters:,}", f"{sum(s.rows for s in streams):,}", epoch_steps,
     )  # fmt: skip
+    set_step(objective, training, model.objective.name)
     keys = batch_keys(reader, targets)
     resume = resume_folder(out)
     with artefact_lock(resume):

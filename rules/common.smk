@@ -24,6 +24,7 @@ from seqmill.config.scope import (
     target_scope,
     track_scope,
 )
+from seqmill.config.stored import read_here
 from seqmill.config.written import packed, written_sources
 from seqmill.config.yamlfile import read_yaml
 from seqmill.examples.kinds import CONTROL, input_names
@@ -61,6 +62,9 @@ GENOMES = {
     for name, section in PROJECT.config.genomes.items()
 }
 DATASETS = {slug(name): name for name in PROJECT.config.datasets}
+STORED = [
+    slug(name) for name, section in PROJECT.config.datasets.items() if section.stored
+]
 MODELS = {slug(name): name for name in PROJECT.config.models}
 BASELINES = {slug(name): name for name in PROJECT.config.baselines}
 PUBLISHED = {slug(name): name for name in PROJECT.config.published}
@@ -188,7 +192,8 @@ def markers_of(tracks):
 
 def track_markers():
     """Track stores; reads have none, only their files."""
-    tracks = PROJECT.tracks.values()
+    here, _ = read_here(PROJECT)
+    tracks = [track for name, track in PROJECT.tracks.items() if name in here]
     reads = [
         f"results/sources/{slug(track.track)}/marker.json"
         for track in tracks
@@ -357,12 +362,18 @@ def final_outputs():
     parts = [
         f"results/datasets/{dataset}.zarr/{part}/marker.json"
         for dataset in DATASETS
+        if dataset not in STORED
         for part in ["rows", *all_parts(dataset)]
     ]
     predictions = [
         marker for dataset in DATASETS for marker in prediction_markers(dataset)
     ]
-    genomes = [f"results/genome/{key}.zarr/marker.json" for key in GENOMES]
+    _, here = read_here(PROJECT)
+    genomes = [
+        f"results/genome/{key}.zarr/marker.json"
+        for key, (name, _) in GENOMES.items()
+        if name in here
+    ]
     reads = [*experiment_markers(), *quality_table()]
     stores = [*genomes, *reads, *track_markers(), *parts, *dataset_markers()]
     effects = [*map_markers(), *map_file_markers(), *variant_markers()]

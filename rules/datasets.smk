@@ -1,4 +1,4 @@
-# Reads:  results/genome/{assembly}.zarr, results/tracks/{track}.zarr, files of the dataset's section
+# Reads:  results/genome/{assembly}.zarr, results/tracks/{track}.zarr, files of the dataset's section, or its address
 # Writes: results/datasets/{dataset}.zarr, one job a part: rows, inputs/{input}, targets/{target}/{group}
 
 
@@ -104,6 +104,8 @@ rule dataset:
         "logs/datasets/{dataset}/dataset.log",
     benchmark:
         "results/benchmarks/datasets/{dataset}/dataset.tsv"
+    wildcard_constraints:
+        dataset=one_of(key for key in DATASETS if key not in STORED),
     threads: 1
     resources:
         mem_mb=1000,
@@ -114,3 +116,26 @@ rule dataset:
         format=FORMATS["dataset"],
     script:
         "../workflow/scripts/dataset.py"
+
+
+rule stored_dataset:
+    """A dataset that lies elsewhere: its small files are copied, its arrays are read there."""
+    output:
+        "results/datasets/{dataset}.zarr/marker.json",
+    log:
+        "logs/datasets/{dataset}/stored_dataset.log",
+    benchmark:
+        "results/benchmarks/datasets/{dataset}/stored_dataset.tsv"
+    wildcard_constraints:
+        dataset=one_of(STORED),
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        name=lambda wildcards: DATASETS[wildcards.dataset],
+        url=lambda wildcards: dataset_of(wildcards).stored,
+        parts=lambda wildcards: all_parts(wildcards.dataset),
+        format=FORMATS["dataset"],
+    script:
+        "../workflow/scripts/stored_dataset.py"

@@ -15,6 +15,7 @@ from seqmill.config.experiments import EXPERIMENTS
 from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.sheet import Track
+from seqmill.config.stored import read_here
 from seqmill.planning_effects import effect_amounts
 from seqmill.planning_reads import RATES as READS_RATES
 from seqmill.planning_reads import reads_amounts
@@ -125,6 +126,8 @@ def _examples(project: Project, name: str, section: Dataset, bp: int, results: P
         return int(read_marker(results / f"datasets/{slug(name)}.zarr").attrs["n"])
     except (DamageError, KeyError):
         pass
+    if section.stored:
+        return 0  # known when it is asked for
     windows = section.windows
     if windows.kind == "tiles":
         count = bp // (windows.stride_bp or windows.label_bp or windows.window_bp)
@@ -180,6 +183,8 @@ def _dataset_entries(project: Project, results: Path, lengths: dict[str, int]) -
         control = 4 * _control_values(project, name, section)
         size = n * (PACKED["codes"] * width + label * item * values + PACKED["signal"] * control)
         seconds = n * (width + item * values + control) / _rate("dataset")
+        if section.stored:
+            size = seconds = 0.0
         folder = results / f"datasets/{slug(name)}.zarr"
         # only records of files can lie outside a piece of a genome; windows along it cannot
         partial = section.windows.kind == "peaks" and any(project.config.genomes[g].partial for g in section.genomes)
@@ -238,9 +243,11 @@ def make_plan(project: Project, results: Path) -> dict[str, Any]:
     ``rates`` that the times assume.
     """
     lengths = {name: _genome_bp(project, name) for name in project.config.genomes}
+    tracks, genomes = read_here(project)
     nouns = [
         _entry("genome", name, results / f"genome/{slug(name)}.zarr", PACKED["codes"] * bp, bp / _rate("genome"), bp=bp)
         for name, bp in lengths.items()
+        if name in genomes
     ]
     nouns += _source_entries(project, results)
     nouns += [
@@ -249,7 +256,7 @@ def make_plan(project: Project, results: Path) -> dict[str, Any]:
     ]
     fetched = project.fetched()
     for name, track in project.tracks.items():
-        if track.kind == "reads":
+        if track.kind == "reads" or name not in tracks:
             continue
         made = EXPERIMENTS in track.path.parents
         size = fetched[name][0].bytes if name in fetched and not made else _file_bytes(track.path)

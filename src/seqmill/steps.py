@@ -177,27 +177,21 @@ class Steps:
         parts = [*self._inputs(name, section), *self._targets(name, section)]
         place = f"datasets/{slug(name)}.zarr"
         arrays = [str(part.folder.relative_to(self.results / place)) for part in parts]
-        if section.stored:
-            return self._stored(name, place, section.stored, arrays)
 
         def build() -> None:
             from seqmill.stores.dataset import finish_dataset
-
-            finish_dataset(self.results / place, name=name, arrays=arrays)
-
-        settings = {"arrays": arrays, "format": FORMATS["dataset"]}
-        return self.step(place, f"dataset {name}", settings, build, needs=[self._rows(name, section), *parts])
-
-    def _stored(self, name: str, place: str, url: str, arrays: list[str]) -> Step:
-        """A dataset that lies elsewhere."""
-
-        def build() -> None:
             from seqmill.stores.remote import link_dataset
 
-            link_dataset(self.results / place, name=name, url=url, arrays=arrays)
+            if section.stored:
+                link_dataset(self.results / place, name=name, url=section.stored, arrays=arrays)
+            else:
+                finish_dataset(self.results / place, name=name, arrays=arrays)
 
-        settings = {"arrays": arrays, "stored": url, "format": FORMATS["dataset"]}
-        return self.step(place, f"dataset {name}", settings, build)
+        settings: dict[str, Any] = {"arrays": arrays, "format": FORMATS["dataset"]}
+        needs = [self._rows(name, section), *parts]
+        if section.stored:
+            settings, needs = settings | {"stored": section.stored}, []
+        return self.step(place, f"dataset {name}", settings, build, needs=needs)
 
     def section(self, name: str) -> Dataset:
         """Section of a dataset. Raises InputError for an unknown name."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.unit.s3_server import BUCKET, SECRET, s3_server, upload
 from tests.unit.store_examples import N, write_toy_dataset
 
 from seqmill.config.stored import checked_address
@@ -18,44 +19,22 @@ from seqmill.stores.layout import upstream
 from seqmill.stores.remote import LINK, Place, link_dataset, verify_link
 from seqmill.stores.verify import verify
 
-BUCKET, URL = "lab-data", "s3://lab-data/sets/toy.zarr"
-SECRET = "wJalrXUtnFEMI-secret"
+URL = "s3://lab-data/sets/toy.zarr"
 ARRAYS = ["inputs/sequence", "targets/peaks/main", "targets/peaks/new", "targets/coverage/main"]
 KEYS = ("inputs/sequence", "targets/peaks", "mask/peaks", "targets/coverage", "mask/coverage")
 
 
 @pytest.fixture(scope="module")
 def s3():
-    """Environment of a server that speaks S3 on this machine, and a client of it."""
-    boto3, server = pytest.importorskip("boto3"), pytest.importorskip("moto.server")
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    values = {"AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name in list(os.environ):
-            if name.startswith("AWS_"):
-                patch.delenv(name)
-        for name, value in {**values, "AWS_ENDPOINT_URL": endpoint}.items():
-            patch.setenv(name, value)
-        client = boto3.client("s3", endpoint_url=endpoint)
-        client.create_bucket(Bucket=BUCKET)
+    with s3_server() as client:
         yield client
-    running.stop()
-
-
-def upload(s3, folder: Path, prefix: str = "sets/toy.zarr") -> None:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
-            s3.upload_file(str(path), BUCKET, f"{prefix}/{path.relative_to(folder)}")
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory, s3):
     """A dataset that was built here and uploaded."""
     folder = write_toy_dataset(tmp_path_factory.mktemp("built") / "toy.zarr")
-    upload(s3, folder)
+    upload(s3, folder, "sets/toy.zarr")
     return folder
 
 

@@ -23,6 +23,7 @@ from seqmill.config.remote import FETCHED, fetched_folder
 from seqmill.config.root import Config, parse, written
 from seqmill.config.search_checks import check_searches
 from seqmill.config.sheet import Track, fetched_track
+from seqmill.config.stored import read_here
 from seqmill.config.wishes import format_of, sheet_tracks, track_wish
 from seqmill.runtime.errors import InputError
 
@@ -259,8 +260,11 @@ class Project:
         Snakemake asks for a source only when it has to make something of it: without this check a path that was
         changed to a wrong one goes unnoticed while the old results exist.
         """
-        named = [(f"genomes.{name}", path) for name, g in self.config.genomes.items() for path in g.source_files()]
-        named += [(f"datasets.{name}", path) for name, d in self.config.datasets.items() for path in d.source_files()]
+        tracks, genomes = read_here(self)
+        sections = {name: section for name, section in self.config.genomes.items() if name in genomes}
+        named = [(f"genomes.{name}", path) for name, g in sections.items() for path in g.source_files()]
+        datasets = {name: section for name, section in self.config.datasets.items() if not section.stored}
+        named += [(f"datasets.{name}", path) for name, d in datasets.items() for path in d.source_files()]
         named += [(f"baselines.{name}", path) for name, b in self.config.baselines.items() for path in b.source_files()]
         named += [(f"published.{name}", section.file) for name, section in self.config.published.items()]
         for section in ("maps", "variants"):
@@ -273,7 +277,8 @@ class Project:
             place = f"{self.config.reads.sheet}: experiment {name}"
             places += [(place, path) for row in rows for path in row.files()]
         if self.config.tracks:
-            places += [(f"{self.config.tracks.sheet}: track {name}", track.path) for name, track in self.tracks.items()]
+            sheet = self.config.tracks.sheet
+            places += [(f"{sheet}: track {name}", track.path) for name, track in self.tracks.items() if name in tracks]
         for place, path in places:
             made = FETCHED in path.parents or EXPERIMENTS in path.parents
             made |= self.config.simulation is not None and WORLD in path.parents

@@ -1,6 +1,7 @@
-"""Addresses of datasets that lie elsewhere."""
+"""Datasets that lie elsewhere: their addresses, and what need not be here for their sake."""
 
 import re
+from typing import Any
 
 SCHEMES = ("s3", "gs", "https")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}")
@@ -39,3 +40,21 @@ def checked_address(text: str) -> str:
     if not _PATH.fullmatch(path) or any(part in ("", ".", "..") for part in path.split("/")):
         raise ValueError(f"{scheme}://{host}/{path}: expected the path of a dataset's folder behind {host}/")
     return f"{scheme}://{host}/{path}"
+
+
+def read_here(project: Any) -> tuple[set[str], set[str]]:
+    """Names of the tracks and of the genomes that something is built from here.
+
+    All of them, unless a dataset lies elsewhere: then those of the other datasets, and every genome where maps or
+    variants need one.
+    """
+    config = project.config
+    here = {name: section for name, section in config.datasets.items() if not section.stored}
+    if len(here) == len(config.datasets):
+        return set(project.tracks), set(config.genomes)
+    used = [project.window_tracks(name) + project.control_tracks(name) for name in here]
+    used += [project.target_tracks(name, target) for name, section in here.items() for target in section.targets]
+    tracks = {track.track: track for some in used for track in some}
+    genomes = {genome for section in here.values() for genome in section.genomes}
+    genomes |= {track.assembly for track in tracks.values()}
+    return set(tracks), set(config.genomes) if config.maps or config.variants else genomes

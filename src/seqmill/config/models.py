@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
+from seqmill.config.augment import Augment
 from seqmill.config.base import Section
 from seqmill.config.heads import Head
 
@@ -66,6 +67,7 @@ class Training(Section):
         60.0, ge=0, description="Longest time between two saved states, from which a stopped training goes on."
     )
 
+    augment: Augment | None = Field(None, description="Random changes of sequences in training; none if none.")
 
 class Objective(Section):
     """What training makes small. A plain name is an objective with its defaults."""

@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array, lax
 
 from seqmill.stores.geometry import cropped, margin_bins, positional_axes
+from seqmill.training import evoaug
 from seqmill.training.jitter import Jitter
 
 N_CODE = 4
@@ -86,12 +87,14 @@ class View:
     inputs, targets : name to spec, margins included as stored.
     jitter : random shift in training.
     strands : draw a random strand in training.
+    changes : random changes of sequences in training, after shift and strand; none if None.
     """
 
     inputs: Mapping[str, Any]
     targets: Mapping[str, Any]
     jitter: Jitter
     strands: bool
+    changes: evoaug.Augmentation | None = None
 
     def network_inputs(self) -> dict[str, Any]:
         return {name: cropped(spec) for name, spec in self.inputs.items()}
@@ -106,7 +109,7 @@ class View:
     def show(self, batch: Mapping[str, Array], key: Array | None = None) -> dict[str, Array]:
         """Batch of stored arrays (keys as the loader's) to one of cropped arrays; random with a key, plain without.
 
-        Sequences come out one-hot. "mask/<target>" follows its target.
+        Sequences come out one-hot. "mask/<target>" follows its target. `evoaug.ROWS` says which examples get changes.
         """
         shift, flip = None, None
         size = batch[next(iter(f"inputs/{name}" for name in self.inputs))].shape[0]
@@ -117,7 +120,7 @@ class View:
                 shift = jax.random.randint(shift_key, (size,), -steps, steps + 1) * self.jitter.step_bp
             if self.strands:
                 flip = jax.random.bernoulli(strand_key, 0.5, (size,))
-        return self._view(batch, shift, flip)
+        return self._view(batch, shift, flip, key)
 
     def at(
         self, batch: Mapping[str, Array], shift_bp: Array | None = None, *, other_strand: bool = False
@@ -127,11 +130,14 @@ class View:
         shift = None if shift_bp is None else jnp.full(size, shift_bp)
         return self._view(batch, shift, jnp.ones(size, bool) if other_strand else None)
 
-    def _view(self, batch: Mapping[str, Array], shift: Array | None, flip: Array | None) -> dict[str, Array]:
+    def _view(
+        self, batch: Mapping[str, Array], shift: Array | None, flip: Array | None, key: Array | None = None
+    ) -> dict[str, Array]:
         lengths = self._lengths(batch)
+        sequences = [name for name, spec in self.inputs.items() if spec.kind == "sequence"]
         shown = {}
-        for key, x in batch.items():
-            role, _, name = key.partition("/")
+        for path, x in batch.items():
+            role, _, name = path.partition("/")
             if role not in ("inputs", "targets", "mask"):
                 continue
             spec = self.inputs[name] if role == "inputs" else self.targets[name]
@@ -139,5 +145,10 @@ class View:
             if flip is not None:
                 turned = reverse_complement(x, spec, lengths)
                 x = jnp.where(flip.reshape(-1, *[1] * (x.ndim - 1)), turned, x)
-            shown[key] = one_hot(x) if spec.kind == "sequence" else x
+            if spec.kind == "sequence" and self.changes is not None and key is not None:
+                own_key = evoaug.own_key(key, sequences.index(name))
+                x = self.changes.show(x, lengths, batch.get(evoaug.ROWS), own_key, one_hot)
+            elif spec.kind == "sequence":
+                x = one_hot(x)
+            shown[path] = x
         return shown

@@ -60,6 +60,7 @@ def fit(
     max_steps: int | None,
     patience: int,
     batch_size: int,
+    patience_from: int = 0,
     label: str,
     checkpoints: Checkpoints | None = None,
     after_pass: Callable[[int, float], None] | None = None,
@@ -73,6 +74,7 @@ def fit(
     batches : starts the endless training batches at a step; each holds "row" (row numbers, on the host).
     valid_batches : starts one pass over the validation rows: (batch, rows that are not padding).
     checkpoints : where the state is saved, and from where a training that was stopped goes on. When it is saved
+    patience_from : the pass after which ``patience`` begins to count.
         changes no bit of the result.
     after_pass : told each pass (from 1) and its validation loss; what it raises ends the training.
 
@@ -136,7 +138,7 @@ def fit(
                     _end_pass(run, objective.combine(jax.device_get(sums)), -(-run.steps // steps_per_epoch), label)
                     if after_pass is not None:
                         after_pass(int(run.history[-1]["epoch"]), run.history[-1]["valid_loss"])
-                if run.steps == steps or int(run.history[-1]["epoch"]) - run.best_epoch >= patience:
+                if run.steps == steps or int(run.history[-1]["epoch"]) - max(run.best_epoch, patience_from) >= patience:
                     break
             stop_if_asked()
             if checkpoints is not None and checkpoints.due(pass_ended=pass_ended):

@@ -27,6 +27,7 @@ from seqmill.training.augment import View
 from seqmill.training.checkpoint import Checkpoints, resume_folder
 from seqmill.training.devices import device_peak_bytes, require_device
 from seqmill.training.initial import start_from
+from seqmill.training.evoaug import augmentation_of, marked, plain_from
 from seqmill.training.jitter import jitter_of
 from seqmill.training.labels import check_valid_labels, fit_heads
 from seqmill.training.loader import ahead, batch_keys, plain_batches, training_batches
@@ -66,6 +67,7 @@ def _view(reader: Any, targets: Sequence[str], training: Training) -> View:
 
 def run_key(model: Model, dataset: str, initial: str | None, fold: str, seed: int, device: str) -> dict[str, Any]:
     """Everything that decides the bits of a training; ``dataset`` and ``initial`` are digests."""
+        changes=augmentation_of(training.augment, arrays, reverse_complement=reader.reverse_complement),
     return {
         "model": model.model_dump(mode="json", exclude=_NO_MATTER),
         "sources": {path: source_digest(path) for path in (model.architecture, model.objective.name)},
@@ -158,6 +160,7 @@ def train_model(
     parameters, batch_size = count_parameters(module), training.batch_size
     log = logging.getLogger("seqmill")
     log.info(
+    plain = plain_from(training.augment, steps=steps, steps_per_epoch=epoch_steps)
         "%s: %s, %s parameters, %s training rows, %d steps a pass",
         label, model.architecture, f"{parameters:,}", f"{sum(s.rows for s in streams):,}", epoch_steps,
     )  # fmt: skip
@@ -172,7 +175,10 @@ def train_model(
                 objective,
                 objective.init(params, rest),
                 lambda step: ahead(
-                    training_batches(reader, streams, targets=targets, seed=seed, first_step=step), _to_device
+                    marked(
+                        training_batches(reader, streams, targets=targets, seed=seed, first_step=step), step, plain
+                    ),
+                    _to_device,
                 ),
                 _valid_batches(reader, valid, batch_size, keys),
                 seed=seed,
@@ -191,6 +197,7 @@ def train_model(
         mean = None
         if type(objective) is Supervised:  # others, also its descendants, have losses of their own
             labels = [key for key in keys if not key.startswith("inputs/")]
+                patience_from=(plain or 0) // epoch_steps,
             batches = plain_batches(reader, valid, batch_size=batch_size, keys=labels)
             mean = mean_loss(view, heads, statistics, batches)
         for note in learning_notes(result.history, mean, training.optimizer.learning_rate):

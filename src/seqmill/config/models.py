@@ -59,6 +59,7 @@ class Training(Section):
         1, ge=1, description="Compute a batch in so many equal parts, one after the other: less memory, one step."
     )
     max_jitter_bp: int = Field(0, ge=0, description="Largest random shift; a multiple of every bin, within the margin.")
+    augment: Augment | None = Field(None, description="Random changes of sequences in training; none if none.")
     seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
     device: Literal["cpu", "gpu", "tpu"] = "cpu"
     xla_threads: int = Field(1, ge=1, description="Threads of the CPU backend; part of what fixes the result's bits.")
@@ -67,7 +68,6 @@ class Training(Section):
         60.0, ge=0, description="Longest time between two saved states, from which a stopped training goes on."
     )
 
-    augment: Augment | None = Field(None, description="Random changes of sequences in training; none if none.")
 
 class Objective(Section):
     """What training makes small. A plain name is an objective with its defaults."""

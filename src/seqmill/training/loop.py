@@ -59,8 +59,8 @@ def fit(
     max_epochs: int,
     max_steps: int | None,
     patience: int,
-    batch_size: int,
     patience_from: int = 0,
+    batch_size: int,
     label: str,
     checkpoints: Checkpoints | None = None,
     after_pass: Callable[[int, float], None] | None = None,
@@ -73,8 +73,8 @@ def fit(
     state : with ``params`` and ``rest``; its buffers are given away.
     batches : starts the endless training batches at a step; each holds "row" (row numbers, on the host).
     valid_batches : starts one pass over the validation rows: (batch, rows that are not padding).
-    checkpoints : where the state is saved, and from where a training that was stopped goes on. When it is saved
     patience_from : the pass after which ``patience`` begins to count.
+    checkpoints : where the state is saved, and from where a training that was stopped goes on. When it is saved
         changes no bit of the result.
     after_pass : told each pass (from 1) and its validation loss; what it raises ends the training.
 

@@ -26,8 +26,8 @@ from seqmill.training.artefact import describe, output_shapes, tensors_of
 from seqmill.training.augment import View
 from seqmill.training.checkpoint import Checkpoints, resume_folder
 from seqmill.training.devices import device_peak_bytes, require_device
-from seqmill.training.initial import start_from
 from seqmill.training.evoaug import augmentation_of, marked, plain_from
+from seqmill.training.initial import start_from
 from seqmill.training.jitter import jitter_of
 from seqmill.training.labels import check_valid_labels, fit_heads
 from seqmill.training.loader import ahead, batch_keys, plain_batches, training_batches
@@ -62,12 +62,12 @@ def _view(reader: Any, targets: Sequence[str], training: Training) -> View:
         targets={key: reader.targets[key] for key in targets},
         jitter=jitter_of(arrays.values(), training.max_jitter_bp),
         strands=training.reverse_complement and reader.reverse_complement and reverse_complement_allowed(arrays),
+        changes=augmentation_of(training.augment, arrays, reverse_complement=reader.reverse_complement),
     )
 
 
 def run_key(model: Model, dataset: str, initial: str | None, fold: str, seed: int, device: str) -> dict[str, Any]:
     """Everything that decides the bits of a training; ``dataset`` and ``initial`` are digests."""
-        changes=augmentation_of(training.augment, arrays, reverse_complement=reader.reverse_complement),
     return {
         "model": model.model_dump(mode="json", exclude=_NO_MATTER),
         "sources": {path: source_digest(path) for path in (model.architecture, model.objective.name)},
@@ -155,12 +155,12 @@ def train_model(
         )
     epoch_steps = training.epoch_steps or steps_per_epoch(streams)
     steps = min(training.max_epochs * epoch_steps, training.max_steps or training.max_epochs * epoch_steps)
+    plain = plain_from(training.augment, steps=steps, steps_per_epoch=epoch_steps)
     predicted = objective_class.predicted(view.network_targets(), output_shapes(graph, params, rest, view))
     objective = objective_class(graph, view, heads, make_optimizer(training.optimizer, steps), objective_settings)
     parameters, batch_size = count_parameters(module), training.batch_size
     log = logging.getLogger("seqmill")
     log.info(
-    plain = plain_from(training.augment, steps=steps, steps_per_epoch=epoch_steps)
         "%s: %s, %s parameters, %s training rows, %d steps a pass",
         label, model.architecture, f"{parameters:,}", f"{sum(s.rows for s in streams):,}", epoch_steps,
     )  # fmt: skip
@@ -186,6 +186,7 @@ def train_model(
                 max_epochs=training.max_epochs,
                 max_steps=training.max_steps,
                 patience=training.patience,
+                patience_from=(plain or 0) // epoch_steps,
                 batch_size=batch_size,
                 label=label,
                 checkpoints=checkpoints,
@@ -197,7 +198,6 @@ def train_model(
         mean = None
         if type(objective) is Supervised:  # others, also its descendants, have losses of their own
             labels = [key for key in keys if not key.startswith("inputs/")]
-                patience_from=(plain or 0) // epoch_steps,
             batches = plain_batches(reader, valid, batch_size=batch_size, keys=labels)
             mean = mean_loss(view, heads, statistics, batches)
         for note in learning_notes(result.history, mean, training.optimizer.learning_rate):

@@ -1,6 +1,6 @@
 """The sections of one model and of the report."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
@@ -50,7 +50,6 @@ class Training(Section):
     max_steps: int | None = Field(None, ge=1)
     patience: int = Field(3, ge=1, description="Passes without a better validation loss before training stops.")
     optimizer: Optimizer = Optimizer()
-    reverse_complement: bool = Field(True, description="Random strand, where the dataset allows it.")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
         description="Of what the network computes in a step; parameters, statistics, losses, validation are float32.",
@@ -58,15 +57,39 @@ class Training(Section):
     accumulate: int = Field(
         1, ge=1, description="Compute a batch in so many equal parts, one after the other: less memory, one step."
     )
+    ema_decay: float | None = Field(
+        None, gt=0, lt=1, description="Validate, predict with and write moving averages of what is learned, e.g. 0.999."
+    )
+    skip_spikes: float | None = Field(
+        None,
+        gt=1,
+        description="Skip steps whose loss or gradient norm is not finite or above so many times its running median.",
+    )
+    reverse_complement: bool = Field(True, description="Random strand, where the dataset allows it.")
     max_jitter_bp: int = Field(0, ge=0, description="Largest random shift; a multiple of every bin, within the margin.")
     augment: Augment | None = Field(None, description="Random changes of sequences in training; none if none.")
     seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
     device: Literal["cpu", "gpu", "tpu"] = "cpu"
     xla_threads: int = Field(1, ge=1, description="Threads of the CPU backend; part of what fixes the result's bits.")
+    devices: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
+        1, description="Devices of each process; batches are dealt to all of them in equal parts."
+    )
+    shard_parameters: bool = Field(
+        False, description="Keep large parameters in parts on the devices, for networks too large for one."
+    )
+    sequence_shards: int = Field(
+        1, ge=1, description="Devices that share the positions of a window, for windows too long for one."
+    )
     train_fraction: float = Field(1.0, gt=0, le=1, description="Prefix of the training rows, for learning curves.")
     checkpoint_seconds: float = Field(
         60.0, ge=0, description="Longest time between two saved states, from which a stopped training goes on."
     )
+
+    @model_validator(mode="after")
+    def _parts(self):
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"accumulate {self.accumulate} does not divide batch_size {self.batch_size}")
+        return self
 
 
 class Objective(Section):
@@ -79,12 +102,6 @@ class Objective(Section):
     @classmethod
     def _plain_name(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
-    @model_validator(mode="after")
-    def _parts(self):
-        if self.batch_size % self.accumulate:
-            raise ValueError(f"accumulate {self.accumulate} does not divide batch_size {self.batch_size}")
-        return self
-
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

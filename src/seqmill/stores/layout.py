@@ -14,7 +14,7 @@ from seqmill.runtime.record import recorded
 from seqmill.stores.versions import FORMATS
 
 # Components of the path that name a noun; an array of a dataset also has its place inside the dataset.
-_DEPTH = {"model": 2, "predictions": 2, "dataset-rows": 2}
+_DEPTH = {"model": 2, "search": 2, "predictions": 2, "dataset-rows": 2}
 # Where a noun lies in the folder of results, to label it as the input of another.
 _PLACE = {
     "source": "sources/",
@@ -26,6 +26,7 @@ _PLACE = {
     "track": "tracks/",
     "dataset": "datasets/",
     "model": "models/",
+    "search": "searches/",
     "predictions": "predictions/",
     "map": "maps/",
     "map-files": "maps/",

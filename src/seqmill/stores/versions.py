@@ -14,6 +14,8 @@ FORMATS = {
     "track": 1,
     "dataset": 1,
     "model": 1,
+    "search": 1,
+    "curve": 1,
     "predictions": 1,
     "map": 1,
     "variants": 1,

@@ -1,0 +1,229 @@
+"""Searches without Snakemake's help: bodies of its jobs, and their steps for the command.
+
+The rules of ``rules/searches.smk`` and the steps below call the same functions. Those that use jax run in a process of
+their own, or are the job of a script that has chosen the device before.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from seqmill.config.models import Model
+from seqmill.config.names import slug
+from seqmill.config.scope import run_scope
+from seqmill.config.search import Search, lay, search_scope
+from seqmill.runtime.child import in_child
+from seqmill.runtime.errors import InputError
+from seqmill.steps import Step, Steps
+from seqmill.stores.versions import FORMATS
+
+WORK = ".search"  # hidden: what searches work with is no result
+
+
+def search_settings(model: Model, search: Search) -> dict[str, Any]:
+    """All of the configuration that decides what a search finds in a fold."""
+    section = run_scope(model).model_copy(update={"search": None})
+    scope = search_scope(search).model_copy(update={"trials": search.trials})
+    return {"model": section.model_dump(mode="json"), "search": scope.model_dump(mode="json")}
+
+
+def choose_settings(
+    out: Path, work: Path, *, name: str, model: Model, search: Search, dataset: Path, fold: str, seed: int
+) -> None:
+    """Make the trials of one fold that are left to make, and write what was chosen; see `seqmill.stores.search`.
+
+    Raises InputError if no trial has a value.
+    """
+    from seqmill.evaluation.searches import draw_trials
+    from seqmill.stores.search import write_search
+    from seqmill.training.search import forget_others, work_on
+    from seqmill.training.study import settings_of
+
+    study = work_on(work, name=name, model=model, search=search, dataset=dataset, fold=fold, seed=seed)
+    best = study.best()
+    if best is None:
+        reasons = [trial.user_attrs["reason"] for trial in study.ended() if "reason" in trial.user_attrs]
+        first = f"; the first: {reasons[0]}" if reasons else ""
+        raise InputError(f"searches.{name}", f"none of {len(study.ended())} trials in fold {fold} has a value{first}")
+    trials = [
+        {
+            "number": trial.number,
+            "state": trial.state.name.lower(),
+            "value": trial.value,
+            "passes": len(trial.intermediate_values),
+            "settings": settings_of(trial.params, search) if trial.params else {},
+            "reason": trial.user_attrs.get("reason", ""),
+        }
+        for trial in study.trials()
+    ]
+    chosen = {
+        "settings": settings_of(best.params, search),
+        "trial": best.number,
+        "value": best.value,
+        "seed": seed,
+        "inner": search.inner,
+    }
+    write_search(
+        out,
+        name=name,
+        fold=fold,
+        trials=trials,
+        keys=list(search.space),
+        best=chosen,
+        importance=study.importance(),
+        dataset=dataset,
+        parameters={**search_settings(model, search), "fold": fold, "seed": seed},
+        draw=draw_trials,
+    )
+    forget_others(study)
+
+
+def with_best(model: Model, chosen: Path, where: str) -> Model:
+    """A model's section with the settings that a search chose in a fold."""
+    from seqmill.stores.search import read_best
+
+    return lay(model, read_best(chosen)["settings"], where)
+
+
+def score_search(
+    out: Path, *, name: str, model: Model, search: Search, dataset: Path, chosen: list[Path], trained: list[Path]
+) -> None:
+    """Write nested scores beside the optimistic ones; reads the test parts, after all settings are chosen.
+
+    Parameters
+    ----------
+    chosen : folders of the search, one a fold. trained : networks that were trained with these settings, alike.
+    """
+    from seqmill.evaluation.searches import write_scores
+    from seqmill.runtime.marker import read_marker
+    from seqmill.stores.dataset import DatasetReader
+    from seqmill.stores.layout import upstream
+    from seqmill.stores.part_reader import inner_parts
+    from seqmill.stores.parts import folds_of
+    from seqmill.stores.search import read_best
+    from seqmill.training.search import part_loss
+
+    reader, rows = DatasetReader(dataset), []
+    inputs = upstream(dataset, *chosen)
+    for best_folder, network in zip(chosen, trained, strict=True):
+        best, fold = read_best(best_folder), best_folder.name
+        inner = list(dict.fromkeys(key for part in inner_parts(reader, fold, search.inner) for key in part["valid"]))
+        _, inner_mean = part_loss(network, dataset, inner, model.objective)
+        nested, nested_mean = part_loss(network, dataset, folds_of(reader, fold, "test"), model.objective)
+        rows.append(
+            {
+                "fold": fold,
+                "trials": read_marker(best_folder).attrs["trials"],
+                "best_trial": best["trial"],
+                "optimistic_loss": best["value"],
+                "optimistic_mean_loss": inner_mean,
+                "nested_loss": nested,
+                "nested_mean_loss": nested_mean,
+                "settings": "; ".join(f"{key} {value}" for key, value in best["settings"].items()),
+            }
+        )
+        inputs[f"search_models/{network.parent.name}/{network.name}"] = read_marker(network).digest
+    write_scores(out, name=name, rows=rows, inputs=inputs, parameters=search_settings(model, search))
+
+
+def of_search(steps: Steps, name: str, fold: str) -> Step:
+    """The settings that a search chooses in one fold."""
+    project = steps.project
+    search = _search(steps, name)
+    model, seed = project.config.models[search.model], project.seeds(search.model)[0]
+    dataset = steps.dataset(model.dataset)
+    place = f"searches/{slug(name)}/{fold}"
+
+    def build() -> None:
+        work = steps.results / WORK / slug(name) / fold
+        texts = model.model_dump_json(), search.model_dump_json()
+        what = f"search {name}, fold {fold}"
+        in_child(_choose, steps.results / place, work, name, *texts, dataset.folder, fold, seed, what=what)
+
+    settings = {**search_settings(model, search), "fold": fold, "seed": seed, "format": FORMATS["search"]}
+    return steps.step(place, f"search {name}, fold {fold}", settings, build, needs=[dataset])
+
+
+def of_scores(steps: Steps, name: str) -> Step:
+    """The nested scores of a search, with the networks that they are of."""
+    project = steps.project
+    search = _search(steps, name)
+    model, seed = project.config.models[search.model], project.seeds(search.model)[0]
+    dataset, folds = steps.dataset(model.dataset), project.search_folds(name)
+    chosen = [of_search(steps, name, fold) for fold in folds]
+    trained = [_of_network(steps, name, fold, seed, best) for fold, best in zip(folds, chosen)]
+    place = f"search_scores/{slug(name)}"
+
+    def build() -> None:
+        texts = model.model_dump_json(), search.model_dump_json()
+        folders = [[step.folder for step in group] for group in (chosen, trained)]
+        what = f"scores of search {name}"
+        in_child(_score, steps.results / place, name, *texts, dataset.folder, *folders, what=what)
+
+    settings = {**search_settings(model, search), "folds": folds, "format": FORMATS["search"]}
+    return steps.step(place, f"scores of search {name}", settings, build, needs=[dataset, *chosen, *trained])
+
+
+def _of_network(steps: Steps, name: str, fold: str, seed: int, chosen: Step) -> Step:
+    from seqmill.training_steps import train_run
+
+    project = steps.project
+    model = run_scope(project.config.models[steps.project.config.searches[name].model])
+    dataset = steps.dataset(model.dataset)
+    place = f"search_models/{slug(name)}/{fold}.{seed}"
+
+    def build() -> None:
+        text = with_best(model, chosen.folder, f"searches.{name}").model_dump_json()
+        what = f"training with the settings of search {name}, fold {fold}"
+        in_child(train_run, steps.results / place, name, text, dataset.folder, fold, seed, None, what=what)
+
+    settings = {"model": model.model_dump(mode="json"), "fold": fold, "seed": seed, "format": FORMATS["model"]}
+    return steps.step(place, f"network of search {name}, fold {fold}", settings, build, needs=[dataset, chosen])
+
+
+def _search(steps: Steps, name: str) -> Search:
+    searches = steps.project.config.searches
+    if name not in searches:
+        known = ", ".join(searches) or "none"
+        raise InputError(steps.project.where, f"search {name!r} is not configured; known: {known}")
+    return searches[name]
+
+
+def _start(model: Model) -> None:
+    """Logging, watch and device of a process that trains."""
+    from seqmill.runtime.device import choose_device
+    from seqmill.runtime.job import start_logging, watch_driver
+
+    start_logging()
+    watch_driver()
+    choose_device(model.training.device, model.training.xla_threads)
+
+
+def _choose(out: Path, work: Path, name: str, model: str, search: str, dataset: Path, fold: str, seed: int) -> None:
+    section = Model.model_validate_json(model)
+    _start(section)
+    choose_settings(
+        out,
+        work,
+        name=name,
+        model=section,
+        search=Search.model_validate_json(search),
+        dataset=dataset,
+        fold=fold,
+        seed=seed,
+    )
+
+
+def _score(
+    out: Path, name: str, model: str, search: str, dataset: Path, chosen: list[Path], trained: list[Path]
+) -> None:
+    section = Model.model_validate_json(model)
+    _start(section)
+    score_search(
+        out,
+        name=name,
+        model=section,
+        search=Search.model_validate_json(search),
+        dataset=dataset,
+        chosen=chosen,
+        trained=trained,
+    )

@@ -11,8 +11,9 @@ settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
-# jax reads these when it is imported (seqmill.runtime.device): one CPU thread, whichever test comes first.
-os.environ.update(JAX_PLATFORMS="cpu", NPROC="1", PJRT_NPROC="1")
+# jax reads these when it is imported (seqmill.runtime.device): one CPU thread, whichever test comes first. Nothing is
+# kept from one test to the next.
+os.environ.update(JAX_PLATFORMS="cpu", NPROC="1", PJRT_NPROC="1", SEQMILL_COMPILE_CACHE="off")
 
 
 @pytest.fixture(scope="session")

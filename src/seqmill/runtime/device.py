@@ -12,13 +12,17 @@ import os
 import sys
 from pathlib import Path
 
+from seqmill.runtime.compile_cache import compile_cache
 from seqmill.runtime.errors import SeqmillError
+from seqmill.runtime.leases import gpu_share, lease_cards
 
 _PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
 _PLUGINS = {"gpu": ("jax_cuda12_plugin", "jax_cuda13_plugin"), "tpu": ("libtpu",)}
 _THREAD_VARIABLES = ("NPROC", "PJRT_NPROC")
 # XLA may pick another GPU algorithm on each run unless told otherwise.
 _GPU_FLAGS = ("--xla_gpu_deterministic_ops=true",)
+_LEASED = "SEQMILL_LEASED_GPUS"
+_MEMORY_FRACTION = 0.75  # of a card that jax takes unless told otherwise
 # Settings of glibc's malloc: environment variable -> (number for mallopt, value).
 KEEP_MEMORY = {
     "MALLOC_ARENA_MAX": (-8, 1),
@@ -48,8 +52,23 @@ def _settings(device: str, threads: int) -> dict[str, str]:
     return wanted
 
 
-def choose_device(device: str, threads: int) -> None:
+def _lease(devices: int | str) -> None:
+    """Take cards, and of their memory the share that is this job's; see `seqmill.runtime.leases`."""
+    if os.environ.get(_LEASED) == os.environ.get("CUDA_VISIBLE_DEVICES", ""):
+        return  # by this process, or by the one that started it
+    share, cards = gpu_share(), lease_cards(devices)
+    if cards:
+        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ[_LEASED] = ",".join(cards)
+    if share < 1:
+        # jax takes all of it at once, so that a job that fits will not fail later. It refuses both names together.
+        before = os.environ.pop("XLA_PYTHON_CLIENT_MEM_FRACTION", "") or os.environ.get("XLA_CLIENT_MEM_FRACTION")
+        os.environ["XLA_CLIENT_MEM_FRACTION"] = f"{share * float(before or _MEMORY_FRACTION):.4f}"
+
+
+def choose_device(device: str, threads: int, devices: int | str = 1) -> None:
     """Fix the platform and the CPU thread count of jax in this process.
+
+    A GPU job leases its cards, and waits for them; compiled programs are kept (`seqmill.runtime.compile_cache`).
 
     Must be called before jax is imported; a later call, or one in a process whose jax was imported under the same
     environment, is accepted only if it asks for the same.
@@ -58,6 +77,7 @@ def choose_device(device: str, threads: int) -> None:
     ----------
     device : "cpu", "gpu" or "tpu". There is no fall-back: a missing device is an error.
     threads : threads of the XLA CPU backend, at least 1.
+    devices : number of GPUs to lease, or "all" that this job may use.
 
     Raises
     ------
@@ -79,6 +99,10 @@ def choose_device(device: str, threads: int) -> None:
             )
         return
     _check_present(device)
+    if device == "gpu":
+        _lease(devices)
+    if folder := compile_cache(device, threads):
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.update(wanted)
     _keep_freed_memory()
 

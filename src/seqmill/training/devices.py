@@ -1,9 +1,12 @@
 """The jax side of `seqmill.runtime.device`: a device that was asked for is there, or the job stops."""
 
+from collections.abc import Callable
+
 import jax
 
 from seqmill.runtime.device import choose_device
 from seqmill.runtime.errors import SeqmillError
+from seqmill.runtime.gpu_use import gpu_use
 
 
 def require_device(device: str, threads: int) -> str:
@@ -27,3 +30,15 @@ def device_peak_bytes() -> int | None:
     """Most memory that this process held at once on its first device; None where the backend does not say (CPU)."""
     statistics = jax.local_devices()[0].memory_stats() or {}
     return statistics.get("peak_bytes_in_use")
+
+
+def device_watch() -> Callable[[], dict[str, float]]:
+    """A function that tells memory and use of this process's first device: what its backend and driver can say."""
+    device = jax.local_devices()[0]
+    busy = gpu_use() if device.platform == "gpu" else lambda: None
+
+    def ask() -> dict[str, float]:
+        found = {"device_bytes": (device.memory_stats() or {}).get("bytes_in_use"), "device_busy": busy()}
+        return {name: value for name, value in found.items() if value is not None}
+
+    return ask

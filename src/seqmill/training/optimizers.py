@@ -1,6 +1,7 @@
 """Optimisers and schedules of optax by name, and the limits that papers put on weights."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -94,3 +95,9 @@ def _schedule(section: Optimizer, steps: int) -> float | optax.Schedule:
     if not warmup:
         return after
     return optax.join_schedules([optax.linear_schedule(rate / (warmup + 1), rate, warmup), after], [warmup])
+
+
+def rate_of(section: Optimizer, steps: int) -> Callable[[int], float]:
+    """The learning rate of each step (from 0) of a training of ``steps`` steps."""
+    rate = _schedule(section, steps)
+    return (lambda step: float(rate(step))) if callable(rate) else (lambda step: rate)

@@ -25,7 +25,7 @@ from seqmill.stores.parts import chosen_targets, folds_of
 from seqmill.training.artefact import describe, output_shapes, tensors_of
 from seqmill.training.augment import View
 from seqmill.training.checkpoint import Checkpoints, resume_folder
-from seqmill.training.devices import device_peak_bytes, require_device
+from seqmill.training.devices import device_peak_bytes, device_watch, require_device
 from seqmill.training.evoaug import augmentation_of, marked, plain_from
 from seqmill.training.initial import start_from
 from seqmill.training.jitter import jitter_of
@@ -34,11 +34,12 @@ from seqmill.training.loader import ahead, batch_keys, plain_batches, training_b
 from seqmill.training.loop import DivergedError, fit
 from seqmill.training.notes import learning_notes, mean_loss
 from seqmill.training.objectives import Supervised, read_objective, split_module
-from seqmill.training.optimizers import make_optimizer
+from seqmill.training.optimizers import make_optimizer, rate_of
 from seqmill.training.order import make_streams, steps_per_epoch, validation_ranges
 
 # Settings that change no bit of a trained model: a stopped training goes on when they change.
 from seqmill.training.step import set_step
+from seqmill.training.telemetry import Telemetry, progress_file
 _NO_MATTER: Any = {"folds": True, "prediction": True, "training": {"seeds", "checkpoint_seconds"}}
 
 
@@ -167,6 +168,15 @@ def train_model(
     set_step(objective, training, model.objective.name)
     keys = batch_keys(reader, targets)
     resume = resume_folder(out)
+    telemetry = Telemetry(
+        progress_file(out) if jax.process_index() == 0 else None,
+        label=label,
+        steps=steps,
+        steps_per_epoch=epoch_steps,
+        batch_size=batch_size,
+        learning_rate=rate_of(training.optimizer, steps),
+        device=device_watch(),
+    )
     with artefact_lock(resume):
         key = run_key(model, reader.digest, start["digest"] if start else None, fold, seed, kind)
         checkpoints = Checkpoints(resume, key, label=label, every_s=training.checkpoint_seconds)
@@ -190,6 +200,7 @@ def train_model(
                 batch_size=batch_size,
                 label=label,
                 checkpoints=checkpoints,
+                telemetry=telemetry,
                 after_pass=after_pass,
             )
         except DivergedError:

@@ -86,14 +86,14 @@ def basset_dataset(folder: Path, n: int, seed: int = 0) -> tuple[Path, Path, Pat
     tabixed = pysam.tabix_index(str(bed), preset="bed", force=True)
 
     name, root = "basset", folder / "datasets/basset.zarr"
-    fold = np.where(np.arange(n) < n * 9 // 10, "train", "test")
+    fold = np.repeat(["train", "valid", "test"], [n * 9 // 10, n // 50, n - n * 9 // 10 - n // 50])
     rows = pd.DataFrame(
         {"genome": "sim", "contig": "chr1", "start": starts, "end": starts + BASSET_BP, "strand": 1, "pool": "peaks",
          "fold": fold, "group": "", "name": "", "source_row": -1}
     )  # fmt: skip
     write_rows(
         root / "rows", name=name, rows=rows, dropped=pd.DataFrame(columns=["stage", "reason", "pool", "fold", "count"]),
-        runs={"0": {"train": ["train"], "valid": [], "test": ["test"]}}, window_bp=BASSET_BP, margin_bp=0,
+        runs={"0": {part: [part] for part in ("train", "valid", "test")}}, window_bp=BASSET_BP, margin_bp=0,
         reverse_complement=True, bootstrap_unit="contig",
     )  # fmt: skip
     arrays = {

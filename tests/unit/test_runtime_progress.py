@@ -94,3 +94,25 @@ def test_the_bar_makes_room_for_other_lines(clock):
     silent = io.StringIO()
     Progress("x", 10, "bp", stream=silent).clear()
     assert silent.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        (200, "train m/0.0: 1,000 examples of 4,000 examples (25 %), 8,000 examples/s, 0 s left; loss 0.5, wait 1 %"),
+        (80, "train m/0.0: 25 %, 8,000 examples/s, 0 s left; loss 0.5, wait 1 %"),
+        (60, "train m/0.0: 25 %, 8,000 examples/s, 0 s left; loss 0.5"),
+        (50, "train m/0.0: 25 %, 8,000 examples/s, 0 s left"),
+        (20, "train m/0.0: 25 %, "),
+    ],
+)
+def test_the_bar_fits_into_its_line(clock, monkeypatch, columns, text):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    screen = Terminal()
+    bar = Progress("train m/0.0", 4000, "examples", stream=screen)
+    clock.now += 0.125
+    bar.done = 999
+    bar.every_s = 0.1
+    bar.add(1, note="loss 0.5, wait 1 %")
+    assert screen.getvalue() == "\r\x1b[K" + text
+    assert len(text) < columns

@@ -13,6 +13,7 @@ from tests.unit.test_training_loop import Planned, run
 
 from seqmill.config.models import Model, Optimizer
 from seqmill.runtime.gpu_use import gpu_use
+from seqmill.runtime.owner import Owner
 from seqmill.training import telemetry as module
 from seqmill.training.checkpoint import StoppedError
 from seqmill.training.devices import device_watch
@@ -78,9 +79,8 @@ def test_lines_say_what_was_since_the_line_before(tmp_path, clock):
         made.pause()
         made.passed({"epoch": 1, "step": 6, "train_loss": 2.5, "valid_loss": 3.0})
     header, first, second, third, valid, end = lines_of(path)
-    assert header == {
-        "run": "m/0.0", "steps": 20, "steps_per_epoch": 4, "batch_size": 10, "time": 5e8 + 1000
-    }  # fmt: skip
+    assert header.pop("owner") == Owner.of().as_dict()
+    assert header == {"run": "m/0.0", "steps": 20, "steps_per_epoch": 4, "batch_size": 10, "time": 5e8 + 1000}
     assert first == {
         "step": 2, "epoch": 1, "loss": 0.5, "examples_per_s": 20.0, "seconds": 61.0, "waiting": 0.125,
         "learning_rate": 0.01, "device_bytes": 7, "time": 5e8 + 1061,

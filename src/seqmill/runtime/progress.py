@@ -1,8 +1,11 @@
 """How far a job is: a bar on a terminal, one log line every 30 seconds otherwise."""
 
 import logging
+import os
+import shutil
 import sys
 import time
+from typing import Any
 
 EVERY_S = 30.0
 
@@ -22,6 +25,14 @@ def human_seconds(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = int(seconds // 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def terminal_columns(stream: Any) -> int:
+    """Width of the terminal that ``stream`` writes to."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError, AttributeError):
+        return shutil.get_terminal_size().columns
 
 
 class Progress:
@@ -46,11 +57,14 @@ class Progress:
     def _amount(self, value: float) -> str:
         return human_bytes(value) if self.unit == "bytes" else f"{value:,.0f} {self.unit}"
 
-    def line(self) -> str:
+    def line(self, *, short: bool = False) -> str:
+        """What is done; ``short``: the share instead of the amounts, where the total is known."""
         elapsed = max(time.monotonic() - self.start, 1e-9)
         rate = (self.done - self.before) / elapsed
         text = f"{self.what}: {self._amount(self.done)}"
-        if self.total:
+        if self.total and short:
+            text = f"{self.what}: {100 * self.done / self.total:.0f} %"
+        elif self.total:
             text += f" of {self._amount(self.total)} ({100 * self.done / self.total:.0f} %)"
         text += f", {self._amount(rate)}/s"
         if self.total and rate and self.done < self.total:
@@ -63,12 +77,20 @@ class Progress:
         now = time.monotonic()
         if now - self.last >= self.every_s:
             self.last = now
-            text = self.line() + (f"; {note}" if note else "")
             if self.terminal:
-                self.stream.write("\r\x1b[K" + text)
+                self.stream.write("\r\x1b[K" + self._fitting(note))
                 self.stream.flush()
             else:
-                self.log.info(text)
+                self.log.info(self.line() + (f"; {note}" if note else ""))
+
+    def _fitting(self, note: str) -> str:
+        """One line of the terminal: amounts give way to the end of the note, then that to the rest."""
+        columns = terminal_columns(self.stream) - 1
+        words = note.split(", ") if note else []
+        texts = [self.line() + ("; " if note else "") + note]
+        short = self.line(short=True)
+        texts += [short + ("; " if count else "") + ", ".join(words[:count]) for count in range(len(words), -1, -1)]
+        return next((text for text in texts if len(text) <= columns), short[:columns])
 
     def begin(self) -> None:
         """Take rate and time left from now on: what came before was preparation, e.g. compilation."""

@@ -1,9 +1,9 @@
 """How a training goes, while it goes: ``.{fold}.{seed}.progress.jsonl`` beside its saved state.
 
 One JSON object a line, about one line a second (after a quarter of an hour one in a thousandth of the time so far, at
-least one in 30 s)::
+least one in 30 s); the first of each session tells which process writes::
 
-    {"run": "basset/0.0", "steps": 5000, "steps_per_epoch": 500, "batch_size": 128, "time": ...}   begins, or goes on
+    {"run": "basset/0.0", "steps": 5000, "steps_per_epoch": 500, "batch_size": 128, "owner": ..., "time": ...}
     {"step": 120, "epoch": 1, "loss": ..., "examples_per_s": ..., "seconds": ..., "waiting": ..., ...}
     {"step": 500, "epoch": 1, "train_loss": ..., "valid_loss": ..., "seconds": ..., "time": ...}   a pass was validated
     {"ended": "finished", "why": "", "time": ...}                                        or "stopped", or "failed"
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from seqmill.runtime.files import atomic_write
+from seqmill.runtime.owner import Owner
 
 FIRST_S, LAST_S, PART = 1.0, 30.0, 1000
 _WHY = 300
@@ -124,7 +125,7 @@ class Telemetry:
                 atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in earlier))
             except OSError as error:
                 self._give_up(error)
-        self._write(self.header | ({"from_step": step} if step else {}))
+        self._write(self.header | ({"from_step": step} if step else {}) | {"owner": Owner.of().as_dict()})
         try:
             yield self
         except BaseException as error:

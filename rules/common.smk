@@ -68,6 +68,7 @@ STORED = [
 MODELS = {slug(name): name for name in PROJECT.config.models}
 BASELINES = {slug(name): name for name in PROJECT.config.baselines}
 PUBLISHED = {slug(name): name for name in PROJECT.config.published}
+SEARCHES = {slug(name): name for name in PROJECT.config.searches}
 JUDGED = {**MODELS, **BASELINES, **PUBLISHED}
 MAPS = {slug(name): name for name in PROJECT.config.maps}
 VARIANTS = {slug(name): name for name in PROJECT.config.variants}
@@ -84,6 +85,8 @@ wildcard_constraints:
     model="[^/]+",
     fold="[^/.]+",
     seed=r"\d+",
+    search="[^/]+",
+    worker=r"\d+",
     map="[^/]+",
     set="[^/]+",
 
@@ -104,9 +107,10 @@ def hold_run_lock():
 def check_models():
     """Architectures, their settings and optimisers, before hours are spent on data (in a process with jax)."""
     if PROJECT.config.models:
+        sections = PROJECT.config.model_dump_json(include={"models", "searches"})
         done = subprocess.run(
             [sys.executable, "-m", "seqmill.training.check"],
-            input=PROJECT.config.model_dump_json(include={"models"}),
+            input=sections,
             capture_output=True,
             text=True,
         )
@@ -377,7 +381,7 @@ def final_outputs():
     reads = [*experiment_markers(), *quality_table()]
     stores = [*genomes, *reads, *track_markers(), *parts, *dataset_markers()]
     effects = [*map_markers(), *map_file_markers(), *variant_markers()]
-    models = [*model_markers(), *predictions, *effects]
+    models = [*model_markers(), *score_markers(), *predictions, *effects]
     return [*stores, *models, *evaluation_markers(), *report_outputs()]
 
 

@@ -8,6 +8,7 @@ rule train:
         dataset=lambda wildcards: dataset_marker_of(wildcards),
         initial=lambda wildcards: initial_markers(wildcards),
         initial_datasets=lambda wildcards: initial_dataset_markers(wildcards),
+        search=lambda wildcards: chosen_settings(wildcards),
     output:
         "results/models/{model}/{fold}.{seed}/marker.json",
     log:

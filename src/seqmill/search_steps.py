@@ -9,10 +9,12 @@ from typing import Any
 
 from seqmill.config.models import Model
 from seqmill.config.names import slug
+from seqmill.config.project import Project
 from seqmill.config.scope import run_scope
 from seqmill.config.search import Search, lay, search_scope
 from seqmill.runtime.child import in_child
 from seqmill.runtime.errors import InputError
+from seqmill.runtime.marker import MARKER
 from seqmill.steps import Step, Steps
 from seqmill.stores.versions import FORMATS
 
@@ -180,6 +182,23 @@ def _of_network(steps: Steps, name: str, fold: str, seed: int, chosen: Step) -> 
     return steps.step(place, f"network of search {name}, fold {fold}", settings, build, needs=[dataset, chosen])
 
 
+def take_part(project: Project, results: Path, name: str, fold: str) -> int:
+    """Make trials of a search that others work on too, without the lock of the working folder.
+
+    Returns how many trials have ended. Raises InputError if the dataset is not built.
+    """
+    search = project.config.searches[name]
+    model, seed = project.config.models[search.model], project.seeds(search.model)[0]
+    dataset = results / f"datasets/{slug(model.dataset)}.zarr"
+    if not (dataset / MARKER).is_file():
+        raise InputError(dataset, f"is not built; build it first: seqmill dataset {model.dataset}")
+    work = results / WORK / slug(name) / fold
+    what = f"search {name}, fold {fold}"
+    return in_child(
+        _take_part, work, name, model.model_dump_json(), search.model_dump_json(), dataset, fold, seed, what=what
+    )
+
+
 def _search(steps: Steps, name: str) -> Search:
     searches = steps.project.config.searches
     if name not in searches:
@@ -211,6 +230,15 @@ def _choose(out: Path, work: Path, name: str, model: str, search: str, dataset: 
         fold=fold,
         seed=seed,
     )
+
+
+def _take_part(work: Path, name: str, model: str, search: str, dataset: Path, fold: str, seed: int) -> int:
+    section, searched = Model.model_validate_json(model), Search.model_validate_json(search)
+    _start(section)
+
+    from seqmill.training.search import work_on
+
+    return len(work_on(work, name=name, model=section, search=searched, dataset=dataset, fold=fold, seed=seed).ended())
 
 
 def _score(

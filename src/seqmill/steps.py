@@ -305,6 +305,8 @@ class Steps:
 
     def train(self, name: str, fold: str, seed: int) -> Step:
         """One run of one network, trained in a process of its own (the device is chosen before jax is imported)."""
+        from seqmill.search_steps import of_search, with_best
+
         models = self.project.config.models
         if name not in models:
             raise InputError(self.project.where, f"model {name!r} is not configured; known: {_some(models)}")
@@ -314,13 +316,15 @@ class Steps:
         seen = [self.dataset(models[earlier].dataset) for earlier in before]
         initial = self.train(before[0], fold, initial_seed(models, name, seed, self.project.where)) if before else None
         start = (initial.folder, [step.folder for step in seen]) if initial else None
+        chosen = of_search(self, model.search, fold) if model.search else None
 
         def build() -> None:
-            text, what = model.model_dump_json(), f"training of {name} {fold}.{seed}"
+            section = with_best(model, chosen.folder, f"models.{name}") if chosen else model
+            text, what = section.model_dump_json(), f"training of {name} {fold}.{seed}"
             in_child(train_run, self.results / place, name, text, dataset.folder, fold, seed, start, what=what)
 
         settings = {"model": model.model_dump(mode="json"), "fold": fold, "seed": seed, "format": FORMATS["model"]}
-        needs = [dataset, *([initial] if initial else []), *seen]
+        needs = [dataset, *([initial] if initial else []), *seen, *([chosen] if chosen else [])]
         return self.step(place, f"model {name}, fold {fold}, seed {seed}", settings, build, needs=needs)
 
     def in_order(self, wanted: list[Step]) -> list[Step]:

@@ -41,3 +41,10 @@ def test_as_a_process():
     done = subprocess.run(command, input=text.replace('"basset"', '"bassett"'), text=True, capture_output=True)
     assert done.returncode == 2
     assert done.stderr.startswith("models.net: architecture: 'bassett' is unknown")
+    models = {"net": {"architecture": "basset", "dataset": "d"}}
+    search = {"model": "net", "space": {"settings.filters": {"choices": [[8, 8, 8], "many"]}}}
+    done = subprocess.run(
+        command, input=json.dumps({"models": models, "searches": {"wide": search}}), text=True, capture_output=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("searches.wide: settings of basset")

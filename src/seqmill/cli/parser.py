@@ -161,6 +161,12 @@ def _stages(verb: Verb) -> None:
     predict.add_argument(
         "--part", choices=["test", "valid", "train", "all"], help="with --out: which rows (default: test)"
     )
+    search = verb("search", "search for settings of a network, and score what is chosen on unread test parts", "search")
+    search.add_argument("name", metavar="SEARCH")
+    search.add_argument("--fold", help="only choose the settings of one fold (default: all, and their scores)")
+    search.add_argument(
+        "--worker", action="store_true", help="only make trials, beside others that do (on any machine)"
+    )
     evaluate = verb("evaluate", "judge all models and baselines of a dataset, after making what that needs", "stages")
     evaluate.add_argument("name", metavar="DATASET")
 

@@ -42,7 +42,13 @@ class PoolShare(Section):
 class Training(Section):
     """The training of one model."""
 
-    batch_size: int = Field(128, ge=1)
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        128, description="Examples of a step; 'auto' takes the largest power of two that fits into the memory."
+    )
+    max_batch_size: int = Field(1024, ge=1, description="Largest that 'batch_size: auto' takes.")
+    memory_fraction: float = Field(
+        0.8, gt=0, le=1, description="Share of the device's memory, or the machine's, for 'batch_size: auto'."
+    )
     max_epochs: int = Field(10, ge=1, description="Passes over the largest pool's training rows.")
     epoch_steps: int | None = Field(
         None, ge=1, description="Steps between two validations, if they are not to be those of such a pass."
@@ -74,6 +80,15 @@ class Training(Section):
     devices: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
         1, description="Devices of each process; batches are dealt to all of them in equal parts."
     )
+    processes: int = Field(
+        1, ge=1, description="Processes that share each batch; on this machine, or where the cluster starts them."
+    )
+    lanes: int = Field(
+        1,
+        ge=1,
+        description="Equal parts that the training rows are dealt to, each with its own order and its part of every "
+        "batch. A multiple of processes lets each read its own rows; with 1 all read all.",
+    )
     shard_parameters: bool = Field(
         False, description="Keep large parameters in parts on the devices, for networks too large for one."
     )
@@ -87,7 +102,7 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _parts(self):
-        if self.batch_size % self.accumulate:
+        if self.batch_size != "auto" and self.batch_size % self.accumulate:
             raise ValueError(f"accumulate {self.accumulate} does not divide batch_size {self.batch_size}")
         return self
 

@@ -189,7 +189,7 @@ def test_an_unfinished_or_changed_upload_is_refused(built, tmp_path, changed, pa
 def test_a_server_that_does_not_answer(link, monkeypatch):
     from seqmill.stores import remote
 
-    monkeypatch.setitem(remote._RETRIES, "max_retries", 1)
+    monkeypatch.setitem(remote.OPENING, "max_retries", 1)
     remote._context.cache_clear()
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(

@@ -40,17 +40,20 @@ from seqmill.stores.layout import check_file, version
 LINK = "stored.json"
 # Indices of shards stay here between two reads of their chunks; decoded chunks pass through.
 CACHE_BYTES = 64_000_000
-# A host that does not answer is given up after about 20 seconds.
-_RETRIES = {"max_retries": 6, "initial_delay": "500ms", "max_delay": "8s"}
+# A host that does not answer is given up after about 20 seconds when a dataset is opened, which tells a wrong address
+# soon, and after five minutes when a chunk is read, so that a training outlives a short outage.
+OPENING = {"max_retries": 6, "initial_delay": "500ms", "max_delay": "8s"}
+READING = {"max_retries": 15, "initial_delay": "500ms", "max_delay": "32s"}
 # What tensorstore says first of an answer that no second try changes: it is about the data, not about the way to them.
 _DAMAGE = re.compile(r"(DATA_LOSS|NOT_FOUND|FAILED_PRECONDITION|OUT_OF_RANGE)\b")
 
 
 @cache
-def _context() -> Any:
+def _context(what: str) -> Any:
     import tensorstore
 
-    retries = {f"{driver}_request_retries": _RETRIES for driver in ("s3", "gcs", "http")}
+    patience = READING if what == "reading" else OPENING
+    retries = {f"{driver}_request_retries": patience for driver in ("s3", "gcs", "http")}
     return tensorstore.Context({"cache_pool": {"total_bytes_limit": CACHE_BYTES}, **retries})
 
 
@@ -70,8 +73,8 @@ class Place:
 
     @property
     def context(self) -> Any:
-        """tensorstore's context for reads of this place."""
-        return _context()
+        """tensorstore's context for reads of arrays."""
+        return _context("reading")
 
     def spec(self) -> dict[str, Any]:
         """tensorstore's specification of this folder as a kvstore."""
@@ -86,7 +89,7 @@ class Place:
     def _store(self) -> Any:
         import tensorstore
 
-        return tensorstore.KvStore.open(self.spec(), context=self.context).result()
+        return tensorstore.KvStore.open(self.spec(), context=_context("opening")).result()
 
     def read(self, path: str) -> bytes:
         """Content of a file. Raises DamageError if it is not there, RemoteError if it cannot be asked for."""

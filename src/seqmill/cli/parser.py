@@ -103,6 +103,13 @@ def make_parser() -> argparse.ArgumentParser:
     _caches(verbs, configured)
     summary = verb("summary", "what the last run found, and where its report is", "look", common)
     _file(summary, "path", folder=True, nargs="?", default=RESULTS, metavar="RESULTS")
+    watch = verb("watch", "show how trainings go: live curves on a terminal, lines elsewhere", "watch", common)
+    _file(
+        watch, "paths", folder=True, nargs="*", metavar="RUN",
+        help="folders of models, or folders that hold some (default: results)",
+    )  # fmt: skip
+    watch.add_argument("--once", action="store_true", help="say how they are now, and end")
+    watch.add_argument("--every", type=float, metavar="SECONDS", help="default: 2 on a terminal, 30 elsewhere")
     completion = verb("completion", "print a script that completes this command in a shell", "look", common)
     completion.add_argument("shell", choices=SHELLS)
     return parser

@@ -72,12 +72,17 @@ class Followed:
 def read_progress(path: str | Path) -> Followed:
     """Read a progress file, also one that is being written (a half line at its end is left out)."""
     found = Followed()
-    for text in Path(path).read_bytes().split(b"\n"):
+    add_lines(found, Path(path).read_bytes())
+    return found
+
+
+def add_lines(found: Followed, text: bytes) -> None:
+    """Add the lines of a piece of a progress file; what is no such line is left out."""
+    for piece in text.split(b"\n"):
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            line = json.loads(text)
+            line = json.loads(piece)
             if isinstance(line, dict):
                 found.take(line)
-    return found
 
 
 class Telemetry:

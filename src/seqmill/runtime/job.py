@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ def announce_driver() -> None:
 def _watch(driver: Owner) -> None:
     while True:
         if driver.is_dead():
-            os.write(2, f"seqmill: the workflow (process {driver.pid}) is gone; this job stops\n".encode())
+            with suppress(OSError):  # who read it may be gone too
+                os.write(2, f"seqmill: the workflow (process {driver.pid}) is gone; this job stops\n".encode())
             for child in _children(os.getpid()):
                 try:
                     os.kill(child, signal.SIGKILL)

@@ -186,6 +186,22 @@ def test_an_unfinished_or_changed_upload_is_refused(built, tmp_path, changed, pa
     assert not (tmp_path / "x").exists()
 
 
+def test_public_buckets_need_no_credentials(built, tmp_path, s3, monkeypatch):
+    upload(s3, built, "public.zarr")
+    s3.put_bucket_acl(Bucket=BUCKET, ACL="public-read")
+    for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="public.zarr")["Contents"]:
+        s3.put_object_acl(Bucket=BUCKET, Key=item["Key"], ACL="public-read")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "YES")
+    with pytest.raises(
+        RemoteError, match=r"^s3://lab-data/sets/toy.zarr/marker.json: cannot be read \(PERMISSION_DENIED"
+    ):
+        link_dataset(tmp_path / "toy.zarr", name="toy", url=URL)
+    link_dataset(tmp_path / "toy.zarr", name="toy", url="s3://lab-data/public.zarr")
+    expected = DatasetReader(built).read("targets/peaks", 0, N)
+    np.testing.assert_array_equal(DatasetReader(tmp_path / "toy.zarr").read("targets/peaks", 0, N), expected)
+
+
 def test_a_server_that_does_not_answer(link, monkeypatch):
     from seqmill.stores import remote
 

@@ -69,6 +69,7 @@ MODELS = {slug(name): name for name in PROJECT.config.models}
 BASELINES = {slug(name): name for name in PROJECT.config.baselines}
 PUBLISHED = {slug(name): name for name in PROJECT.config.published}
 SEARCHES = {slug(name): name for name in PROJECT.config.searches}
+CURVES = {slug(name): name for name in PROJECT.config.curves}
 JUDGED = {**MODELS, **BASELINES, **PUBLISHED}
 MAPS = {slug(name): name for name in PROJECT.config.maps}
 VARIANTS = {slug(name): name for name in PROJECT.config.variants}
@@ -87,6 +88,7 @@ wildcard_constraints:
     seed=r"\d+",
     search="[^/]+",
     worker=r"\d+",
+    curve="[^/@]+",
     map="[^/]+",
     set="[^/]+",
 
@@ -381,7 +383,8 @@ def final_outputs():
     reads = [*experiment_markers(), *quality_table()]
     stores = [*genomes, *reads, *track_markers(), *parts, *dataset_markers()]
     effects = [*map_markers(), *map_file_markers(), *variant_markers()]
-    models = [*model_markers(), *score_markers(), *predictions, *effects]
+    networks = [*model_markers(), *score_markers(), *curve_markers()]
+    models = [*networks, *predictions, *effects]
     return [*stores, *models, *evaluation_markers(), *report_outputs()]
 
 

@@ -1,6 +1,5 @@
 # Reads:  results/datasets/{dataset}.zarr
-# Writes: results/searches/{search}/{fold}, results/search_models/{search}/{fold}.{seed}, results/search_scores/{search},
-#         results/curve_models/{curve}/{fraction}/{fold}.{seed}, results/curve_predictions/..., results/curves/{curve}
+# Writes: results/searches/{search}/{fold}, results/models/{search}@best/{fold}.{seed}, results/search_scores/{search}
 # Works in results/.search/{search}/{fold}: the journal of trials, which all workers share, and their saved states.
 
 from seqmill.config.search import search_scope
@@ -57,7 +56,7 @@ def search_model_markers(wildcards):
         search_seed(wildcards),
         PROJECT.search_folds(SEARCHES[wildcards.search]),
     )
-    root = f"results/search_models/{wildcards.search}"
+    root = f"results/models/{wildcards.search}@best"
     return [f"{root}/{fold}.{seed}/marker.json" for fold in folds]
 
 
@@ -136,11 +135,11 @@ rule search_model:
         dataset=lambda wildcards: search_dataset(wildcards),
         search="results/searches/{search}/{fold}/marker.json",
     output:
-        "results/search_models/{search}/{fold}.{seed}/marker.json",
+        "results/models/{search}@best/{fold}.{seed}/marker.json",
     log:
-        "logs/search_models/{search}/{fold}.{seed}.log",
+        "logs/models/{search}@best/{fold}.{seed}.log",
     benchmark:
-        "results/benchmarks/search_models/{search}/{fold}.{seed}.tsv"
+        "results/benchmarks/models/{search}@best/{fold}.{seed}.tsv"
     wildcard_constraints:
         search=one_of(SEARCHES),
     threads: lambda wildcards: searched_model(wildcards).training.xla_threads

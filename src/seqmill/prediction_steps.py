@@ -26,7 +26,7 @@ def of_network(steps: Steps, name: str, fold: str, seed: int) -> Step:
     def build() -> None:
         settings = prediction.model_dump_json()
         what = f"prediction of {name} {fold}.{seed}"
-        in_child(_predict, steps.results / place, model.folder, dataset.folder, settings, what=what)
+        in_child(predict_run, steps.results / place, model.folder, dataset.folder, settings, what=what)
 
     settings = {"prediction": prediction.model_dump(mode="json"), **SETTINGS}
     what = f"predictions of {name}, fold {fold}, seed {seed}"
@@ -137,7 +137,7 @@ def start_process(model: Path) -> None:
     choose_device_of(model)
 
 
-def _predict(out: Path, model: Path, dataset: Path, settings: str) -> None:
+def predict_run(out: Path, model: Path, dataset: Path, settings: str) -> None:
     start_process(model)
 
     from seqmill.config.models import Prediction

@@ -105,7 +105,7 @@ def score_search(
     from seqmill.training.search import part_loss
 
     reader, rows = DatasetReader(dataset), []
-    inputs = upstream(dataset, *chosen)
+    inputs = upstream(dataset, *chosen, *trained)
     for best_folder, network in zip(chosen, trained, strict=True):
         best, fold = read_best(best_folder), best_folder.name
         inner = list(dict.fromkeys(key for part in inner_parts(reader, fold, search.inner) for key in part["valid"]))
@@ -123,7 +123,6 @@ def score_search(
                 "settings": "; ".join(f"{key} {value}" for key, value in best["settings"].items()),
             }
         )
-        inputs[f"search_models/{network.parent.name}/{network.name}"] = read_marker(network).digest
     write_scores(out, name=name, rows=rows, inputs=inputs, parameters=search_settings(model, search))
 
 
@@ -171,7 +170,7 @@ def _of_network(steps: Steps, name: str, fold: str, seed: int, chosen: Step) -> 
     project = steps.project
     model = run_scope(project.config.models[steps.project.config.searches[name].model])
     dataset = steps.dataset(model.dataset)
-    place = f"search_models/{slug(name)}/{fold}.{seed}"
+    place = f"models/{slug(name)}@best/{fold}.{seed}"
 
     def build() -> None:
         text = with_best(model, chosen.folder, f"searches.{name}").model_dump_json()
@@ -214,7 +213,7 @@ def _start(model: Model) -> None:
 
     start_logging()
     watch_driver()
-    choose_device(model.training.device, model.training.xla_threads)
+    choose_device(model.training.device, model.training.xla_threads, model.training.devices)
 
 
 def _choose(out: Path, work: Path, name: str, model: str, search: str, dataset: Path, fold: str, seed: int) -> None:

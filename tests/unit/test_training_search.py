@@ -306,7 +306,7 @@ def test_nested_scores_lie_below_the_optimistic_ones(tmp_path):
         "dataset": folder,
     }
     chosen = [tmp_path / f"searches/wide/{fold}" for fold in range(3)]
-    trained = [tmp_path / f"search_models/wide/{fold}.0" for fold in range(3)]
+    trained = [tmp_path / f"models/wide@best/{fold}.0" for fold in range(3)]
     for best, network in zip(chosen, trained):
         choose_settings(best, tmp_path / "work" / best.name, fold=best.name, seed=0, **arguments)
         section_ = with_best(model, best, "net")

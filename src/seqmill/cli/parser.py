@@ -174,6 +174,8 @@ def _stages(verb: Verb) -> None:
     search.add_argument(
         "--worker", action="store_true", help="only make trials, beside others that do (on any machine)"
     )
+    curve = verb("curve", "train on growing parts of the training rows, and draw scores over their number", "search")
+    curve.add_argument("name", metavar="CURVE")
     evaluate = verb("evaluate", "judge all models and baselines of a dataset, after making what that needs", "stages")
     evaluate.add_argument("name", metavar="DATASET")
 

@@ -24,6 +24,12 @@ def search(arguments: argparse.Namespace) -> int:
     return build(arguments, project, lambda steps: [search_steps.of_search(steps, arguments.name, arguments.fold)])
 
 
+def curve(arguments: argparse.Namespace) -> int:
+    from seqmill import curve_steps
+
+    return build(arguments, project_of(arguments), lambda steps: [curve_steps.of_curve(steps, arguments.name)])
+
+
 def _folds(arguments: argparse.Namespace, project) -> list[str]:
     folds = project.search_folds(arguments.name)
     if arguments.fold is None:

@@ -13,7 +13,10 @@ from seqmill.runtime.errors import InputError
 
 ROOTS = ("settings", "training", "objective", "targets", "pools")
 # What a search must not decide: it would change what a trial costs or which runs there are, not what is learned.
-FIXED = {"training.seeds", "training.device", "training.xla_threads", "training.checkpoint_seconds"}
+FIXED = {
+    *("training.seeds", "training.device", "training.devices", "training.processes", "training.xla_threads"),
+    *("training.checkpoint_seconds", "training.train_fraction"),
+}
 
 
 class Choice(Section):

@@ -39,8 +39,9 @@ from seqmill.training.train import train_model
 
 
 def trial_model(model: Model, settings: Mapping[str, Any], name: str) -> Model:
-    """The section of one trial: the model's with its settings, trained from fresh parameters."""
-    return run_scope(lay(model, settings, f"searches.{name}"))
+    """The section of one trial: the model's with its settings, in one process."""
+    section = run_scope(lay(model, settings, f"searches.{name}"))
+    return section.model_copy(update={"training": section.training.model_copy(update={"processes": 1})})
 
 
 def study_folder(work: str | Path, model: Model, search: Search, dataset: str | Path, fold: str, seed: int) -> Path:

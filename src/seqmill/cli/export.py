@@ -10,9 +10,8 @@ from seqmill.runtime.errors import InputError
 
 
 def export(arguments: argparse.Namespace) -> int:
-    return {"targets": _targets, "folds": _folds, "bigwig": _bigwig, "hub": _browser, "igv": _browser}[arguments.what](
-        arguments
-    )
+    kinds = {"targets": _targets, "folds": _folds, "bigwig": _bigwig, "hub": _browser, "igv": _browser}
+    return (kinds | {"tensorboard": _tensorboard})[arguments.what](arguments)
 
 
 def _written(arguments: argparse.Namespace, paths: list[Path]) -> int:
@@ -48,6 +47,18 @@ def _bigwig(arguments: argparse.Namespace) -> int:
         return browser_exports.write_bigwigs(arguments.out, signals)
 
     return build(arguments, project, lambda steps: browser_steps.predictions_of(steps, [name]), then)
+
+
+def _tensorboard(arguments: argparse.Namespace) -> int:
+    from seqmill.cli.watch import find_runs
+    from seqmill.tensorboard_export import write_tensorboard
+
+    runs: dict[str, Any] = {}
+    for run in find_runs(arguments.runs or [RESULTS], {}):
+        if run.label in runs:
+            raise InputError(run.out, f"another run is called {run.label} too; export them apart")
+        runs[run.label] = run.found
+    return _written(arguments, write_tensorboard(arguments.out, runs))
 
 
 def _browser(arguments: argparse.Namespace) -> int:

@@ -98,7 +98,7 @@ def make_parser() -> argparse.ArgumentParser:
     _file(report, "--out", metavar="FILE", help="the page (default: results/report/index.html)")
     verify = verb("verify", "re-read every byte of stores, or of a tree of results", "look", common)
     _file(verify, "paths", folder=True, nargs="+", metavar="PATH")
-    _exports(verbs, configured)
+    _exports(verbs, common, configured)
     _sheets(verbs, configured)
     _caches(verbs, configured)
     summary = verb("summary", "what the last run found, and where its report is", "look", common)
@@ -280,7 +280,9 @@ def _caches(verbs: "argparse._SubParsersAction", configured: argparse.ArgumentPa
     check.add_argument("--delete", action="store_true", help="delete what is damaged; the next fetch gets it again")
 
 
-def _exports(verbs: "argparse._SubParsersAction", configured: argparse.ArgumentParser) -> None:
+def _exports(
+    verbs: "argparse._SubParsersAction", common: argparse.ArgumentParser, configured: argparse.ArgumentParser
+) -> None:
     """Arguments of exports."""
     text = "write the files of browsers and of other programs"
     export = verbs.add_parser("export", help=text, description=text.capitalize() + ".")
@@ -304,3 +306,7 @@ def _exports(verbs: "argparse._SubParsersAction", configured: argparse.ArgumentP
     igv = kind("igv", "an IGV session of measured tracks, predictions and maps")
     _file(igv, "out", folder=True, metavar="FOLDER")
     igv.add_argument("--genome", metavar="ASSEMBLY", help="default: the only one")
+    text = "how trainings went, as a log folder of TensorBoard"
+    board = what.add_parser("tensorboard", help=text, description=text.capitalize() + ".", parents=[common])
+    _file(board, "out", folder=True, metavar="FOLDER")
+    _file(board, "runs", folder=True, nargs="*", metavar="RUN", help="as of 'watch' (default: results)")

@@ -82,7 +82,7 @@ class Run:
         """What is known now; what is not is left out."""
         header, lines, passes = self.found.header, self.found.lines, self.found.passes
         line, step = (lines or [{}])[-1], max([one["step"] for one in (lines[-1:] + passes[-1:])], default=0)
-        facts = {"run": self.label, "state": self.state(), "step": step, "steps": header.get("steps")}
+        facts: dict[str, Any] = {"run": self.label, "state": self.state(), "step": step, "steps": header.get("steps")}
         facts["pass"] = (passes[-1:] + lines[-1:] or [{}])[-1].get("epoch")
         if lines or passes:
             facts["loss"] = line["loss"] if lines else passes[-1]["train_loss"]

@@ -17,11 +17,11 @@ rule train:
         "results/benchmarks/models/{model}/{fold}.{seed}.tsv"
     wildcard_constraints:
         model=one_of(MODELS),
-    threads: lambda wildcards: model_of(wildcards).training.xla_threads
+    threads: lambda wildcards: train_threads(wildcards)
     resources:
-        mem_mb=8000,
+        mem_mb=lambda wildcards: 8000 * model_of(wildcards).training.processes,
         runtime=1440,
-        gpu=lambda wildcards: int(model_of(wildcards).training.device == "gpu"),
+        gpu=lambda wildcards: train_gpus(wildcards),
     params:
         name=lambda wildcards: MODELS[wildcards.model],
         section=lambda wildcards: run_section(wildcards),

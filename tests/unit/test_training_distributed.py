@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from tests.unit import training_toys as toys
 
-from seqmill.config.models import Training
+from seqmill.config.models import Model, Training
 from seqmill.runtime.cluster import Place, find_place, first_host, run_processes
 from seqmill.runtime.errors import InputError, SeqmillError, WorkerError
 from seqmill.stores.dataset import DatasetReader
 from seqmill.training.distributed import join
 from seqmill.training.loader import batch_keys, part_batches, plain_batches, training_batches
 from seqmill.training.order import make_streams
+from seqmill.training_steps import train_here
 
 SLURM = {
     "SLURM_JOB_ID": "1234",
@@ -77,6 +78,9 @@ def test_one_process_joins_nobody_and_several_need_an_environment(monkeypatch):
     with pytest.raises(InputError) as caught:
         join(Training(processes=2))
     assert str(caught.value) == "training.processes: is 2, but the environment says nothing"
+    with pytest.raises(InputError) as caught:
+        join(Training(processes=2, batch_size="auto"))
+    assert str(caught.value) == "training.batch_size: 'auto' is for one process; name a size for several"
     for name, value in PLAIN.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError) as caught:
@@ -130,6 +134,25 @@ def test_a_launcher_starts_them_where_one_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("SEQMILL_LAUNCHER", f"{script} -n 2")
     run_processes(["train", "a b"], 2, what="work")
     assert log.read_text() == "|-n 2 train a b\n"
+
+
+def test_a_process_with_a_place_starts_its_own_only(monkeypatch, caplog):
+    caplog.set_level("INFO", logger="seqmill")
+    for name, value in PLAIN.items():
+        monkeypatch.setenv(name, value)
+    body = "import os, sys; print('INFO I am', os.environ['SEQMILL_PROCESS'], file=sys.stderr)"
+    run_processes([sys.executable, "-c", body], 3, what="work")
+    assert caplog.messages == ["I am 1"]
+
+
+def test_all_devices_cannot_be_given_to_each_of_several_processes(monkeypatch, tmp_path):
+    values = {"devices": "all", "processes": 2, "device": "gpu"}
+    model = Model.model_validate({"architecture": "dense", "dataset": "toy", "training": values}).model_dump_json()
+    with pytest.raises(InputError) as caught:
+        train_here(tmp_path / "0.1", "toy", model, tmp_path / "no.zarr", "0", 1, None, [])
+    assert str(caught.value) == (
+        "training.devices: 'all' for 2 processes of one machine would give each every gpu; name a number"
+    )
 
 
 @pytest.fixture(scope="module")

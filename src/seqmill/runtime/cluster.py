@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from seqmill.runtime.child import signal_handlers
+from seqmill.runtime.child import Terminated, signal_handlers
 from seqmill.runtime.errors import InputError, SeqmillError, WorkerError
 from seqmill.runtime.job import announce_driver
 
@@ -117,11 +117,24 @@ class _Worker:
                     self.others.append(line)
 
 
+def _launcher(count: int) -> str:
+    """Words of the program that starts ``count`` processes; "" if they are started here, or one by one by others."""
+    nodes = int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
+    several = f"srun --overlap --kill-on-bad-exit=1 --ntasks={count}" if nodes > 1 else ""
+    return os.environ.get(LAUNCHER) or several
+
+
+def stand_together() -> bool:
+    """Whether `run_processes` would start all processes on this machine."""
+    return find_place(os.environ) is None and not _launcher(1)
+
+
 def run_processes(command: Sequence[str], count: int, *, what: str) -> None:
     """Run ``command`` as ``count`` processes on this machine, or by the launcher in the variable `LAUNCHER`.
 
-    Without that variable, ``srun`` is the launcher inside a Slurm allocation of several nodes. SIGTERM and SIGINT are
-    handed on. When one process fails, the others are stopped. Lines of standard error, "LEVEL text", join the log.
+    Without that variable, ``srun`` is the launcher inside a Slurm allocation of several nodes. Where this process has
+    a place among several itself (`find_place`), it starts its own one only. SIGTERM and SIGINT are handed on. When one
+    process fails, the others are stopped. Lines of standard error, "LEVEL text", join the log.
 
     Parameters
     ----------
@@ -133,12 +146,11 @@ def run_processes(command: Sequence[str], count: int, *, what: str) -> None:
         With the message and the exit code of the process that failed first.
     WorkerError
         A process was killed.
+    Terminated
+        A signal came before there was anything to save.
     """
     log = logging.getLogger("seqmill")
-    nodes = int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
-    launcher = os.environ.get(LAUNCHER) or (
-        f"srun --overlap --kill-on-bad-exit=1 --ntasks={count}" if nodes > 1 else ""
-    )
+    launcher, place = _launcher(count), find_place(os.environ)
     announce_driver()  # they stop when this process is killed
     workers: list[_Worker] = []
     asked: list[int] = []
@@ -162,7 +174,9 @@ def run_processes(command: Sequence[str], count: int, *, what: str) -> None:
     readers: list[threading.Thread] = []
     with signal_handlers({signal.SIGTERM: hand_on, signal.SIGINT: hand_on}):
         try:
-            if launcher:
+            if place is not None:  # the others are started as this one was
+                start(place.process, command, {})
+            elif launcher:
                 start(0, [*shlex.split(launcher), *command], {})
             else:
                 address = f"127.0.0.1:{_free_port()}"
@@ -176,7 +190,9 @@ def run_processes(command: Sequence[str], count: int, *, what: str) -> None:
                 worker.process.wait()
             for thread in readers:
                 thread.join(timeout=5)
-    _judge(workers, what)
+    if asked and any(worker.process.returncode == -signal.SIGTERM for worker in workers):
+        raise Terminated  # before there was a state to save
+    _judge(workers, count, what)
 
 
 def _wait(workers: Sequence[_Worker]) -> None:
@@ -195,14 +211,14 @@ def _wait(workers: Sequence[_Worker]) -> None:
         time.sleep(_POLL_S)
 
 
-def _judge(workers: Sequence[_Worker], what: str) -> None:
+def _judge(workers: Sequence[_Worker], count: int, what: str) -> None:
     """Raise what the processes ended with: a kill first, then an error of its own, then the loss of the others."""
     failed = [worker for worker in workers if worker.process.returncode and not worker.killed]
     if not failed:
         return
     first = min(failed, key=lambda worker: (worker.process.returncode > 0, worker.process.returncode == _LOST))
     code = first.process.returncode
-    if code in (1, -signal.SIGABRT) and first.others:
+    if code in (1, 128 + signal.SIGKILL, -signal.SIGABRT) and first.others:
         logging.getLogger("seqmill").error("process %d wrote:\n%s", first.number, "\n".join(first.others))
     if code > 0 and first.errors:
         error = SeqmillError(first.errors[-1])
@@ -210,6 +226,6 @@ def _judge(workers: Sequence[_Worker], what: str) -> None:
         raise error
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     raise WorkerError(
-        f"process {first.number} of {len(workers)} of the {what} {how}; the others were stopped. The last saved state "
+        f"process {first.number} of {count} of the {what} {how}; the others were stopped. The last saved state "
         "stays: the same command continues"
     )

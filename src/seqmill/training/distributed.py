@@ -37,12 +37,15 @@ def join(training: Training) -> None:
     Raises
     ------
     InputError
-        The environment says nothing of several processes, or another number than the configuration.
+        The environment says nothing of several processes, or another number than the configuration; or the batch
+        size would be measured by each of them.
     SeqmillError
         The others did not come.
     """
     if training.processes == 1 or jax.distributed.is_initialized():
         return
+    if training.batch_size == "auto":
+        raise InputError("training.batch_size", "'auto' is for one process; name a size for several")
     place = find_place(os.environ)
     if place is None or place.processes != training.processes:
         found = "nothing" if place is None else f"{place.processes} processes"

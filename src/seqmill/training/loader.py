@@ -75,6 +75,14 @@ class _StreamReader:
         reading = self.waiting.popleft()
         self.held, self.picks, self.used = reading.arrays(), reading.picks, 0
 
+    def skip(self, count: int) -> None:
+        """Leave the next ``count`` rows out."""
+        while count:
+            if self.used == len(self.picks):
+                self._next_group()
+            left_out = min(count, len(self.picks) - self.used)
+            self.used, count = self.used + left_out, count - left_out
+
     def fill(self, out: Batch, first: int, count: int) -> None:
         """Put the next ``count`` rows into ``out`` from row ``first`` on."""
         while count:
@@ -98,7 +106,13 @@ def _empty(reader: Any, keys: Sequence[str], rows: int) -> Batch:
 
 
 def training_batches(
-    reader: Any, streams: Sequence[Stream], *, targets: Sequence[str], seed: int, first_step: int = 0
+    reader: Any,
+    streams: Sequence[Stream],
+    *,
+    targets: Sequence[str],
+    seed: int,
+    first_step: int = 0,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """Endless full batches, from step ``first_step`` on.
 
@@ -106,6 +120,7 @@ def training_batches(
     ----------
     reader : DatasetReader. streams : pools and their shares of a batch (`order.make_streams`).
     targets : names of the targets to load.
+    part : (i, n): only the i-th (from 0) of n equal parts of each batch. Streams without a row in it are not read.
 
     Yields
     ------
@@ -114,17 +129,52 @@ def training_batches(
     """
     keys = batch_keys(reader, targets)
     group = group_size(bytes_per_example(reader, keys), reader.chunk_examples)
-    sources = [
-        _StreamReader(reader, keys, Order(stream, seed=seed, number=number, group=group), first_step * stream.share)
-        for number, stream in enumerate(streams)
-    ]
-    size = sum(stream.share for stream in streams)
+    size = sum(stream.share for stream in streams) // part[1]
+    sources, at = [], -part[0] * size
+    for number, stream in enumerate(streams):
+        begin, end = max(at, 0), min(at + stream.share, size)
+        if begin < end:
+            order = Order(stream, seed=seed, number=number, group=group)
+            source = _StreamReader(reader, keys, order, first_step * stream.share + begin - at)
+            sources.append((source, begin, end - begin, stream.share - (end - begin)))
+        at += stream.share
     while True:
-        batch, first = _empty(reader, keys, size), 0
-        for source, stream in zip(sources, streams):
-            source.fill(batch, first, stream.share)
-            first += stream.share
+        batch = _empty(reader, keys, size)
+        for source, first, count, others in sources:
+            source.fill(batch, first, count)
+            if others:
+                source.skip(others)
         yield batch
+
+
+def part_batches(
+    reader: Any, ranges: Sequence[Block], *, batch_size: int, keys: Sequence[str], part: tuple[int, int]
+) -> Iterator[tuple[Batch, int]]:
+    """The ``part`` (i, n) of each batch of `plain_batches`, and how many of its rows are real; only they are read."""
+    ends = np.cumsum([stop - start for start, stop in ranges])
+    rows, size = int(ends[-1]), batch_size // part[1]
+    waiting: deque[tuple[_Reading, int]] = deque()
+
+    def read(batch: int) -> tuple[_Reading, int]:
+        first = batch * batch_size + part[0] * size
+        count = min(max(rows - first, 0), size)
+        first = min(first, rows - 1)  # a part of padding alone is the last row
+        blocks, last = [], max(first + count, first + 1)
+        for (start, stop), end in zip(ranges, ends):
+            low, high = max(first, end - (stop - start)), min(last, end)
+            if low < high:
+                blocks.append((int(start + low - (end - (stop - start))), int(start + high - (end - (stop - start)))))
+        return _Reading(reader, keys, cut_blocks(blocks, reader.chunk_examples), np.empty(0, np.int64)), count
+
+    batches = -(-rows // batch_size)
+    for batch in range(batches + GROUPS_AHEAD):
+        if batch < batches:
+            waiting.append(read(batch))
+        if batch >= GROUPS_AHEAD:
+            reading, count = waiting.popleft()
+            arrays = reading.arrays()
+            take = np.minimum(np.arange(size), len(arrays["row"]) - 1)
+            yield {key: array[take] for key, array in arrays.items()}, count
 
 
 def plain_batches(

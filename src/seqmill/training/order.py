@@ -63,6 +63,7 @@ def make_streams(
     batch_size: int,
     chunk: int,
     fraction: float = 1.0,
+    lanes: int = 1,
 ) -> list[Stream]:
     """Streams of a training run.
 
@@ -71,8 +72,10 @@ def make_streams(
     parts : ``{pool, fold, start, stop}`` of the dataset. folds : the training folds.
     pools : (name, ratio) of each pool; None mixes all pools by their sizes.
     fraction : prefix of each part, for learning curves.
+    lanes : number of equal parts that the rows of each pool are dealt to. A batch is the lanes' parts of it, one after
+        the other, so that a process that needs a part of each batch reads a part of the rows.
 
-    Raises InputError for an unknown or empty pool and for a share below one row a batch.
+    Raises InputError for an unknown or empty pool, for a share below one row a batch and one that lanes do not divide.
     """
     known = sorted({part["pool"] for part in parts})
 
@@ -94,7 +97,24 @@ def make_streams(
             )
         if not stream.share:
             raise InputError("pools", f"batch_size {batch_size} is too small to hold one row of pool {stream.name!r}")
-    return streams
+    return streams if lanes == 1 else _in_lanes(streams, lanes)
+
+
+def _in_lanes(streams: Sequence[Stream], lanes: int) -> list[Stream]:
+    """Streams of each lane, lane after lane; each has its part of every pool."""
+    for stream in streams:
+        if stream.share % lanes or stream.rows < lanes:
+            raise InputError(
+                "training.lanes",
+                f"{lanes} lanes do not divide the {stream.share} rows of pool {stream.name!r} in a batch, "
+                f"or its {stream.rows} rows are fewer",
+            )
+    dealt = [[deal(blocks, lanes) for blocks in stream.pools] for stream in streams]
+    return [
+        Stream(stream.name, tuple(tuple(pool[lane]) for pool in pools if pool[lane]), stream.share // lanes)
+        for lane in range(lanes)
+        for stream, pools in zip(streams, dealt)
+    ]
 
 
 def validation_ranges(

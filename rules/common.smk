@@ -239,6 +239,20 @@ def model_of(wildcards):
     return PROJECT.config.models[MODELS[wildcards.model]]
 
 
+def train_threads(wildcards):
+    """Threads of a training, all its processes together."""
+    training = model_of(wildcards).training
+    return training.processes * training.xla_threads
+
+
+def train_gpus(wildcards):
+    """GPUs of a training, all its processes together; at least one where it takes all that it finds."""
+    training = model_of(wildcards).training
+    if training.device != "gpu":
+        return 0
+    return training.processes * (1 if training.devices == "all" else training.devices)
+
+
 def run_of(wildcards):
     """Section of the network, baseline or published prediction that a path names."""
     return PROJECT.run(JUDGED[wildcards.model])

@@ -138,6 +138,7 @@ def start_process(model: Path) -> None:
 
 
 def predict_run(out: Path, model: Path, dataset: Path, settings: str) -> None:
+    """Body of the process that predicts the test part of one run; ``settings`` are JSON."""
     start_process(model)
 
     from seqmill.config.models import Prediction

@@ -380,6 +380,10 @@ class Steps:
         note = {"key": self._key(step), "digest": read_marker(step.folder).digest}
         atomic_write(self._note(step), json.dumps(note) + "\n")
 
+    def is_current(self, step: Step) -> bool:
+        """Whether a noun is there as the configuration and what it needs say."""
+        return self._current(step, None)
+
     def _current(self, step: Step, configuration: list[Path] | None) -> bool:
         try:
             marker = read_marker(step.folder)

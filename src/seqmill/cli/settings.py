@@ -82,6 +82,21 @@ def remark(arguments: argparse.Namespace, text: str) -> None:
         print(text, file=sys.stderr)
 
 
+def follow(arguments: argparse.Namespace, project: Any, choose: Any) -> int:
+    """Take part in the trainings that process 0 of several (`seqmill.runtime.cluster`) builds with the same command.
+
+    It holds the lock of the working folder and builds what they need; this process only trains.
+    """
+    from seqmill.steps import Steps
+
+    steps = Steps(project, RESULTS)
+    wanted = [step for step in choose(steps) if not steps.is_current(step)]
+    for step in wanted:
+        step.build()
+    remark(arguments, f"took part in {len(wanted)} trainings")
+    return 0
+
+
 def build(arguments: argparse.Namespace, project: Any, choose: Any, then: Any = None) -> int:
     """Build the steps that ``choose`` names while holding the lock of the working folder; print what they wrote.
 

@@ -1,11 +1,13 @@
 """Verbs of the stages, from tracks to the report."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
-from seqmill.cli.settings import RESULTS, build, project_of
+from seqmill.cli.settings import RESULTS, build, follow, project_of
 from seqmill.config.names import label_of
+from seqmill.runtime.cluster import find_place
 from seqmill.runtime.errors import InputError
 
 
@@ -63,7 +65,9 @@ def train(arguments: argparse.Namespace) -> int:
     name = model_of(arguments, project)
     folds = folds_of(arguments, project, name)
     seeds = project.seeds(name) if arguments.seed is None else [arguments.seed]
-    return build(arguments, project, lambda steps: [steps.train(name, fold, seed) for fold in folds for seed in seeds])
+    place = find_place(os.environ) if project.config.models[name].training.processes > 1 else None
+    work = follow if place is not None and place.process else build
+    return work(arguments, project, lambda steps: [steps.train(name, fold, seed) for fold in folds for seed in seeds])
 
 
 def predict(arguments: argparse.Namespace) -> int:

@@ -92,21 +92,19 @@ def write_batch(folder: Path, name: str, examples: int, shape: dict[str, Any]) -
     np.savez(folder / "batch.npz", **batch)
 
 
-def prepare_peers() -> None:
+def prepare_peers(folder: Path = PEERS, lock: Path = LOCK) -> None:
     """Set up the environment of PyTorch, unless it is there as locked."""
-    stamp = PEERS / "seqmill.stamp"
-    if stamp.exists() and stamp.read_text() == LOCK.read_text():
+    stamp = folder / "seqmill.stamp"
+    if stamp.exists() and stamp.read_text() == lock.read_text():
         return
     if sys.version_info[:2] != (3, 11):
-        raise SystemExit("bench-step needs Python 3.11, for which its PyTorch is locked (make bench-step PYTHON=...)")
+        raise SystemExit("PyTorch is locked for Python 3.11 (make bench-... PYTHON=...)")
     base = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-    subprocess.run([base, "-m", "venv", "--clear", str(PEERS)], check=True)
-    pip = [str(PEERS / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
-    if subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", str(LOCK)]).returncode:
-        raise SystemExit(
-            f"bench-step could not install PyTorch; {LOCK.relative_to(ROOT)} says how to get its CPU build"
-        )
-    stamp.write_text(LOCK.read_text())
+    subprocess.run([base, "-m", "venv", "--clear", str(folder)], check=True)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
+    if subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", str(lock)]).returncode:
+        raise SystemExit(f"PyTorch could not be installed; {lock.relative_to(ROOT)} says what is needed")
+    stamp.write_text(lock.read_text())
 
 
 def off(mine: np.ndarray, theirs: np.ndarray, floor: float) -> float:

@@ -1,6 +1,7 @@
-"""Our side of bench_step.py: the training step of the loop, in a process of its own.
+"""Our side of bench_step.py and bench_gpu.py: the training step of the loop, in a process of its own.
 
-Reads one JSON command a line and answers with one JSON line, as peers/step_torch.py does.
+Called with the number of threads and, if it is not the CPU, the device. Reads one JSON command a line and answers
+with one JSON line, as peers/step_torch.py does.
 """
 
 import json
@@ -12,7 +13,8 @@ from typing import Any
 
 from seqmill.runtime.device import choose_device
 
-choose_device("cpu", int(sys.argv[1]))
+THREADS, DEVICE = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "cpu"
+choose_device(DEVICE, THREADS)
 
 import jax
 import jax.numpy as jnp
@@ -30,12 +32,14 @@ from seqmill.training.jitter import Jitter
 from seqmill.training.kinds import Scaling
 from seqmill.training.objectives import Supervised, TrainState, split_module
 
+NO_SETTINGS = ("bp", "tasks", "tracks", "offset_bp", "bin_bp")
 
-def target(name: str, shape: tuple[int, ...], offset_bp: int) -> TargetSpec:
+
+def target(name: str, shape: tuple[int, ...], offset_bp: int, bin_bp: int) -> TargetSpec:
     tracks = tuple(f"t{number}" for number in range(shape[-1]))
     pairs = tuple(range(len(tracks)))
     if len(shape) == 2:
-        axes, geometry = ("example", "bins", "tracks"), {"bp_per_bin": 1, "offset_bp": offset_bp}
+        axes, geometry = ("example", "bins", "tracks"), {"bp_per_bin": bin_bp, "offset_bp": offset_bp}
         return TargetSpec(name, name, "float32", axes, shape, tracks, strand_pairs=pairs, **geometry)
     kind = "binary" if name == "peaks" else name
     return TargetSpec(name, kind, "float32", ("example", "tracks"), shape, tracks, strand_pairs=pairs)
@@ -44,16 +48,19 @@ def target(name: str, shape: tuple[int, ...], offset_bp: int) -> TargetSpec:
 class Side:
     """One network at a time."""
 
+    precision = "float32"
+
     def __init__(self, folder: Path, network: str, shape: dict[str, Any]):
         self.folder, self.network = folder, network
-        self.settings = {key: value for key, value in shape.items() if key not in ("bp", "tasks", "offset_bp")}
+        self.settings = {key: value for key, value in shape.items() if key not in NO_SETTINGS}
         self.batch = dict(np.load(folder / "batch.npz"))
         codes = self.batch["inputs/sequence"]
         geometry = {"bp_per_bin": 1, "rc": "sequence", "shift": "moves"}
         spec = ArraySpec("input", "sequence", ("example", "bp"), "uint8", codes.shape[1:], "sequence", **geometry)
         self.inputs = {"sequence": spec}
         names = [key.removeprefix("targets/") for key in self.batch if key.startswith("targets/")]
-        self.targets = {n: target(n, self.batch[f"targets/{n}"].shape[1:], shape.get("offset_bp", 0)) for n in names}
+        place = {"offset_bp": shape.get("offset_bp", 0), "bin_bp": shape.get("bin_bp", 1)}
+        self.targets = {name: target(name, self.batch[f"targets/{name}"].shape[1:], **place) for name in names}
 
     def _objective(self, dropout: bool, optimizer: optax.GradientTransformation) -> tuple[Supervised, TrainState]:
         settings = dict(self.settings)
@@ -67,6 +74,7 @@ class Side:
             one = np.ones(len(spec.tracks), np.float32)
             heads[name] = FittedHead(spec.kind, Head(), Scaling(0 * one, one))
         objective = Supervised(graph, view, heads, optimizer)
+        objective.precision = self.precision
         return objective, objective.init(params, rest)
 
     def check(self) -> dict[str, Any]:
@@ -100,7 +108,7 @@ class Side:
         return {"seconds": seconds, "cpu_seconds": time.process_time() - cpu, "loss": value}
 
 
-def main() -> None:
+def main(make: type[Side] = Side) -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     side = None
@@ -108,8 +116,8 @@ def main() -> None:
         command = json.loads(line)
         do = command.pop("do")
         if do == "open":
-            side = Side(Path(command["folder"]), command["network"], command["shape"])
-            answer = {"device": require_device("cpu", int(sys.argv[1])), "jax": jax.__version__}
+            side = make(Path(command["folder"]), command["network"], command["shape"])
+            answer = {"device": require_device(DEVICE, THREADS), "jax": jax.__version__}
         else:
             answer = getattr(side, do)(**command) or {}
         print(json.dumps(answer), file=answers)

@@ -2,6 +2,7 @@
 
 Reads one JSON command a line and answers with one JSON line. Needs torch alone (requirements.txt beside this file).
 Weights and batch come as NumPy files in the layout of seqmill: kernels (width, in, out), features (position, channel).
+gpu_torch.py takes it to a GPU.
 """
 
 import json
@@ -19,11 +20,12 @@ from torch.nn import functional as F
 _ONE = math.log(math.e - 1)  # as in seqmill's Poisson loss: softplus of it is 1
 
 
-def conv(inputs: int, outputs: int, width: int, flat: bool, dilation: int = 1) -> nn.Module:
-    """1-D convolution, or one over (channel, 1, position), which may lie channels last."""
+def conv(inputs: int, outputs: int, width: int, flat: bool, dilation: int = 1, same: bool = False) -> nn.Module:
+    """1-D convolution, or one over (channel, 1, position), which may lie channels last; ``same``: padded, odd width."""
+    pad = dilation * (width // 2) if same else 0
     if flat:
-        return nn.Conv1d(inputs, outputs, width, dilation=dilation)
-    return nn.Conv2d(inputs, outputs, (1, width), dilation=(1, dilation))
+        return nn.Conv1d(inputs, outputs, width, dilation=dilation, padding=pad)
+    return nn.Conv2d(inputs, outputs, (1, width), dilation=(1, dilation), padding=(0, pad))
 
 
 def pool(x: torch.Tensor, width: int) -> torch.Tensor:
@@ -121,7 +123,30 @@ class BPNet(nn.Module):
         }
 
 
-NETWORKS = {"basset": Basset, "deepsea": DeepSEA, "danq": DanQ, "bpnet": BPNet}
+class ProfileCNN(nn.Module):
+    def __init__(self, shape: dict, flat: bool):
+        super().__init__()
+        n, self.dropout = shape["channels"], shape["dropout"]
+        halvings = shape["bin_bp"].bit_length() - 1  # bins are powers of two here
+        self.stem, self.stem_norm = conv(4, n, shape["stem_width"], flat, same=True), batch_norm(n, flat)
+        tower = range(halvings - 1)
+        self.tower = nn.ModuleList([conv(n, n, shape["tower_width"], flat, same=True) for _ in tower])
+        self.tower_norms = nn.ModuleList([batch_norm(n, flat) for _ in tower])
+        dilations = [2**layer for layer in range(shape["dilated_layers"])]
+        self.dilated = nn.ModuleList([conv(n, n, 3, flat, dilation, same=True) for dilation in dilations])
+        self.dilated_norms = nn.ModuleList([batch_norm(n, flat) for _ in dilations])
+        self.head = nn.Linear(n, shape["tracks"])
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        x = pool(F.relu(self.stem_norm(self.stem(x))), 2)
+        for layer, norm in zip(self.tower, self.tower_norms):
+            x = pool(F.relu(norm(layer(x))), 2)
+        for layer, norm in zip(self.dilated, self.dilated_norms):
+            x = x + F.dropout(F.relu(norm(layer(x))), self.dropout, self.training)
+        return {"profile": self.head(x.reshape(*x.shape[:2], -1).transpose(1, 2))}
+
+
+NETWORKS = {"basset": Basset, "deepsea": DeepSEA, "danq": DanQ, "bpnet": BPNet, "profile_cnn": ProfileCNN}
 
 
 def loss_of(outputs: dict[str, torch.Tensor], batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -148,8 +173,9 @@ def one_hot(codes: torch.Tensor, flat: bool) -> torch.Tensor:
 def own_name(name: str) -> str:
     """Name of a parameter of seqmill in the modules above."""
     name = name.replace("scale", "weight").replace("kernel", "weight")
-    for theirs, ours in (("heads.layers.peaks", "head"), ("heads.layers.count", "count"), ("profiles.", "")):
-        name = name.replace(theirs, ours)
+    pairs = {"bin_heads.layers.profile": "head", "heads.layers.peaks": "head", "heads.layers.count": "count"}
+    for ours, theirs in {**pairs, "profiles.": ""}.items():
+        name = name.replace(ours, theirs)
     return name
 
 
@@ -241,7 +267,7 @@ class Side:
         loss.backward()
         gradients: dict[str, np.ndarray] = {}
         for name, direction, parameter in self._parameters():
-            value = parameter.grad.contiguous().numpy()
+            value = parameter.grad.contiguous().cpu().numpy()
             if direction is not None:
                 gradients.setdefault(name, np.zeros_like(self.weights[name]))[direction] = value.T
             else:
@@ -262,7 +288,7 @@ class Side:
         return {"seconds": seconds, "cpu_seconds": time.process_time() - cpu, "loss": value}
 
 
-def main() -> None:
+def main(make: type[Side] = Side) -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a compiler prints is no answer
     side = None
@@ -271,7 +297,7 @@ def main() -> None:
         do = command.pop("do")
         try:
             if do == "open":
-                side = Side(Path(command["folder"]), command["network"], command["shape"], command["threads"])
+                side = make(Path(command["folder"]), command["network"], command["shape"], command["threads"])
                 answer = {
                     "torch": torch.__version__,
                     "threads": torch.get_num_threads(),

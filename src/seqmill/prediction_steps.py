@@ -137,14 +137,15 @@ def start_process(model: Path) -> None:
     choose_device_of(model)
 
 
-def predict_run(out: Path, model: Path, dataset: Path, settings: str) -> None:
-    """Body of the process that predicts the test part of one run; ``settings`` are JSON."""
+def predict_run(out: Path, model: Path, dataset: Path, settings: str, part: str = "test") -> None:
+    """Body of the process that predicts one part of a run; ``settings`` are JSON."""
     start_process(model)
 
     from seqmill.config.models import Prediction
     from seqmill.training.predict import predict
 
-    predict(out, model_folder=model, dataset=dataset, prediction=Prediction.model_validate_json(settings))
+    prediction = Prediction.model_validate_json(settings)
+    predict(out, model_folder=model, dataset=dataset, part=part, prediction=prediction)
 
 
 def _across(

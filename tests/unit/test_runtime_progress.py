@@ -100,9 +100,9 @@ def test_the_bar_makes_room_for_other_lines(clock):
     ("columns", "text"),
     [
         (200, "train m/0.0: 1,000 examples of 4,000 examples (25 %), 8,000 examples/s, 0 s left; loss 0.5, wait 1 %"),
-        (80, "train m/0.0: 25 %, 8,000 examples/s, 0 s left; loss 0.5, wait 1 %"),
-        (60, "train m/0.0: 25 %, 8,000 examples/s, 0 s left; loss 0.5"),
-        (50, "train m/0.0: 25 %, 8,000 examples/s, 0 s left"),
+        (80, "train m/0.0: 25 %, 8,000/s, 0 s left; loss 0.5, wait 1 %"),
+        (50, "train m/0.0: 25 %, 8,000/s, 0 s left; loss 0.5"),
+        (40, "train m/0.0: 25 %, 8,000/s, 0 s left"),
         (20, "train m/0.0: 25 %, "),
     ],
 )

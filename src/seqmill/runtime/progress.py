@@ -58,7 +58,7 @@ class Progress:
         return human_bytes(value) if self.unit == "bytes" else f"{value:,.0f} {self.unit}"
 
     def line(self, *, short: bool = False) -> str:
-        """What is done; ``short``: the share instead of the amounts, where the total is known."""
+        """What is done; ``short``: the share instead of the amounts where the total is known, rates without unit."""
         elapsed = max(time.monotonic() - self.start, 1e-9)
         rate = (self.done - self.before) / elapsed
         text = f"{self.what}: {self._amount(self.done)}"
@@ -66,7 +66,7 @@ class Progress:
             text = f"{self.what}: {100 * self.done / self.total:.0f} %"
         elif self.total:
             text += f" of {self._amount(self.total)} ({100 * self.done / self.total:.0f} %)"
-        text += f", {self._amount(rate)}/s"
+        text += f", {rate:,.0f}/s" if short and self.unit != "bytes" else f", {self._amount(rate)}/s"
         if self.total and rate and self.done < self.total:
             text += f", {human_seconds((self.total - self.done) / rate)} left"
         return text

@@ -154,6 +154,7 @@ def _network(name: str, info: Mapping[str, Any], settings: Mapping[str, Any]) ->
         )
         if info.get("strands"):
             said.append("The strand of each example was drawn at random.")
+        said += _step(training)
         if training.get("max_jitter_bp"):
             said.append(f"Windows were moved by up to {training['max_jitter_bp']} bp at random.")
     said.append(f"There {'was' if info['runs'] == 1 else 'were'} {plural(info['runs'], 'run')} (folds and seeds).")
@@ -163,6 +164,21 @@ def _network(name: str, info: Mapping[str, Any], settings: Mapping[str, Any]) ->
     if len(applied.get("shifts_bp", [0])) > 1:
         said.append(f"Predictions are means over shifts of {_list(applied['shifts_bp'])} bp.")
     return " ".join(said)
+
+
+def _step(training: Mapping[str, Any]) -> list[str]:
+    """What a step did beside the plain one."""
+    said = []
+    if training.get("precision", "float32") != "float32":
+        said.append(f"Steps were computed in {training['precision']}, with parameters and losses in float32.")
+    if training.get("accumulate", 1) > 1:
+        said.append(f"Batches were computed in {training['accumulate']} parts, their gradients added up.")
+    if training.get("ema_decay") is not None:
+        said.append(f"Moving averages of the parameters (decay {training['ema_decay']:g}) were validated and kept.")
+    if training.get("skip_spikes") is not None:
+        times = f"{training['skip_spikes']:g} times"
+        said.append(f"Steps with a loss or gradient norm above {times} its running median were skipped.")
+    return said
 
 
 def _baseline(name: str, section: Mapping[str, Any]) -> str:

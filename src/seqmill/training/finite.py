@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
 
 NAMED_ROWS = 8
 Batches = Callable[[int], Generator[Mapping[str, Any], None, None]]
@@ -22,15 +23,24 @@ Batches = Callable[[int], Generator[Mapping[str, Any], None, None]]
 def bad_rows(batch: Mapping[str, Any]) -> np.ndarray:
     """Which examples of a batch hold numbers that no step can take, bool (example,).
 
-    Inputs must be finite; labels may be NaN (gaps).
+    Inputs must be finite; labels may be NaN (gaps). Of a batch that several processes share, those of this process.
     """
     bad = np.zeros(len(batch["row"]), bool)
     for name, array in batch.items():
-        values = np.asarray(array)
-        if name != "row" and values.dtype.kind == "f":
-            wrong = ~np.isfinite(values) if name.startswith("inputs/") else np.isinf(values)
-            bad |= wrong.reshape(len(bad), -1).any(axis=1)
+        if name != "row" and np.dtype(array.dtype).kind == "f":
+            for first, values in _pieces(array):
+                wrong = ~np.isfinite(values) if name.startswith("inputs/") else np.isinf(values)
+                bad[first : first + len(values)] |= wrong.reshape(len(values), -1).any(axis=1)
     return bad
+
+
+def _pieces(array: Any) -> list[tuple[int, np.ndarray]]:
+    """The array, or its pieces that lie on devices of this process, each with its first example among them."""
+    if not isinstance(array, jax.Array) or array.is_fully_addressable:
+        return [(0, np.asarray(array))]
+    found = [(shard.index[0].start or 0, np.asarray(shard.data)) for shard in array.addressable_shards]
+    lowest = min(start for start, _ in found)
+    return [(start - lowest, values) for start, values in found]
 
 
 def named(rows: np.ndarray) -> str:
@@ -57,10 +67,15 @@ class Seen(NamedTuple):
 
 
 class Watch:
-    """What the layers of one step give and get back."""
+    """What the layers of one step give and get back.
 
-    def __init__(self, examples: int):
-        self.examples = examples
+    Parameters
+    ----------
+    examples : of the batch. everywhere : sharding of what all devices hold; None for a single one.
+    """
+
+    def __init__(self, examples: int, everywhere: NamedSharding | None = None):
+        self.examples, self.everywhere = examples, everywhere
         self.outputs: dict[str, Seen] = {}
         self.gradients: dict[str, Seen] = {}
         self._orders: dict[str, int] = {}
@@ -81,7 +96,8 @@ class Watch:
             return add
 
         def bad(y: Any) -> Any:
-            return ~jnp.isfinite(y.reshape(y.shape[0], -1)).all(axis=1) if by_row else ~jnp.isfinite(y).all()
+            found = ~(jnp.isfinite(y).all(axis=tuple(range(1, y.ndim))) if by_row else jnp.isfinite(y).all())
+            return found if self.everywhere is None else jax.lax.with_sharding_constraint(found, self.everywhere)
 
         def backwards(_: None, gradient: Any) -> tuple[Any]:
             jax.debug.callback(note(self.gradients), bad(gradient))
@@ -120,11 +136,11 @@ def watched_layers(watch: Watch) -> Iterator[None]:
     changed = {cls: shown(cls) for cls in before}
     try:
         for cls, call in changed.items():
-            cls.__call__ = call  # type: ignore[operator]
+            cls.__call__ = call  # type: ignore[method-assign, operator]
         yield
     finally:
         for cls, call in before.items():
-            cls.__call__ = call  # type: ignore[operator]
+            cls.__call__ = call  # type: ignore[method-assign, operator]
 
 
 def _classes(cls: type) -> set[type]:
@@ -134,7 +150,9 @@ def _classes(cls: type) -> set[type]:
 def watch_step(objective: Any, state: Any, batch: Mapping[str, Any], key: Any) -> Watch:
     """One step with every layer watched; its result is dropped."""
     arrays = {name: array for name, array in batch.items() if name != "row"}
-    watch = Watch(len(batch["row"]))
+    placed = [array.sharding for array in arrays.values() if isinstance(array, jax.Array)]
+    meshes = [sharding.mesh for sharding in placed if isinstance(sharding, NamedSharding)]
+    watch = Watch(len(batch["row"]), NamedSharding(meshes[0], PartitionSpec()) if meshes else None)
     with watched_layers(watch):
         result = jax.jit(lambda state, arrays, key: objective.step(state, arrays, key))(state, arrays, key)
     jax.block_until_ready(result)

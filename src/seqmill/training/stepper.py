@@ -85,7 +85,8 @@ class Stepper:
             average = jax.tree.map(jnp.copy, (inner.params, inner.rest))
         if self.skip_spikes is not None:
             recent = self.place(jnp.full((2, WINDOW), jnp.nan, jnp.float32))
-        return StepperState(inner, average, *self.place((jnp.int32(0), jnp.int32(0))), recent)
+        taken, in_a_row = self.place((jnp.int32(0), jnp.int32(0)))
+        return StepperState(inner, average, taken, in_a_row, recent)
 
     def step(self, state: StepperState, batch: Mapping[str, Array], key: Array) -> tuple[Array, StepperState, dict]:
         """One update, or none.
@@ -97,28 +98,19 @@ class Stepper:
         """
         loss, inner, aux = self.objective.step(state.inner, batch, key)
         aux, recent, in_a_row, take = dict(aux), state.recent, state.in_a_row, jnp.bool_(True)
-        if self.skip_spikes is not None:
+        if self.skip_spikes is not None and recent is not None:
             values = jnp.stack([loss, aux.get("gradient_norm", jnp.zeros_like(loss))]).astype(jnp.float32)
-            medians = jnp.nanmedian(state.recent, axis=1)
+            medians = jnp.nanmedian(recent, axis=1)
             judged = (state.taken >= LEAST) & (medians > 0)  # a loss may be negative: then its gradient alone tells
             take = jnp.all(jnp.isfinite(values) & (~judged | (values <= self.skip_spikes * medians)))
-            recent = jnp.where(take, state.recent.at[:, state.taken % WINDOW].set(values), state.recent)
+            recent = jnp.where(take, recent.at[:, state.taken % WINDOW].set(values), recent)
             inner = jax.tree.map(lambda new, old: jnp.where(take, new, old), inner, state.inner)
             aux["skipped"] = in_a_row = jnp.where(take, 0, in_a_row + 1)
         average = state.average
-        if average is not None:
-            average = self._averaged(average, (inner.params, inner.rest), state.taken, take)
+        if self.ema_decay is not None:
+            lacks = jnp.where(take, 1 - jnp.minimum(self.ema_decay, (1 + state.taken) / (10 + state.taken)), 0.0)
+            average = moved(average, (inner.params, inner.rest), lacks)
         return loss, StepperState(inner, average, state.taken + take.astype(jnp.int32), in_a_row, recent), aux
-
-    def _averaged(self, average: Any, now: Any, taken: Array, take: Array) -> Any:
-        part = jnp.where(take, 1 - jnp.minimum(self.ema_decay, (1 + taken) / (10 + taken)), 0.0)
-
-        def one(old: Array, new: Array) -> Array:
-            if not jnp.issubdtype(new.dtype, jnp.floating):
-                return new
-            return old + part.astype(new.dtype) * (new - old)
-
-        return jax.tree.map(one, average, now)
 
     def evaluate(self, state: StepperState, batch: Mapping[str, Array], rows: Array) -> Any:
         """Losses of one batch with the averages, where there are any."""
@@ -126,6 +118,15 @@ class Stepper:
         if state.average is not None:
             inner = inner._replace(params=state.average[0], rest=state.average[1])
         return self.objective.evaluate(inner, batch, rows)
+
+
+def moved(average: Any, now: Any, part: Array) -> Any:
+    """The average, moved by ``part`` of the way to ``now``; what is no floating-point number is that of ``now``."""
+
+    def one(old: Array, new: Array) -> Array:
+        return old + part.astype(new.dtype) * (new - old) if jnp.issubdtype(new.dtype, jnp.floating) else new
+
+    return jax.tree.map(one, average, now)
 
 
 def with_rules(objective: Any, training: Training, place: Callable[[Any], Any] | None = None) -> Any:

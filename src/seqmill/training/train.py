@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +25,26 @@ from seqmill.stores.part_reader import PartReader
 from seqmill.stores.parts import chosen_targets, folds_of
 from seqmill.training.artefact import describe, output_shapes, tensors_of
 from seqmill.training.augment import View
+from seqmill.training.batch_size import first_size, fitting_batch_size, kept_batch_size
 from seqmill.training.checkpoint import Checkpoints, resume_folder
 from seqmill.training.devices import device_peak_bytes, device_watch, require_device
+from seqmill.training.distributed import is_first, join, only_first, others_may_die, placed, quiet_others
 from seqmill.training.evoaug import augmentation_of, marked, plain_from
 from seqmill.training.initial import start_from
 from seqmill.training.jitter import jitter_of
 from seqmill.training.labels import check_valid_labels, fit_heads
-from seqmill.training.loader import ahead, batch_keys, plain_batches, training_batches
+from seqmill.training.loader import ahead, batch_keys, part_batches, plain_batches, training_batches
 from seqmill.training.loop import DivergedError, fit
 from seqmill.training.notes import learning_notes, mean_loss
 from seqmill.training.objectives import Supervised, read_objective, split_module
 from seqmill.training.optimizers import make_optimizer, rate_of
 from seqmill.training.order import make_streams, steps_per_epoch, validation_ranges
+from seqmill.training.parallel import Layout, Parallel, make_layout
+from seqmill.training.step import set_step
+from seqmill.training.stepper import spike_note, with_rules
+from seqmill.training.telemetry import Telemetry, progress_file
 
 # Settings that change no bit of a trained model: a stopped training goes on when they change.
-from seqmill.training.step import set_step
-from seqmill.training.telemetry import Telemetry, progress_file
 _NO_MATTER: Any = {"folds": True, "prediction": True, "training": {"seeds", "checkpoint_seconds"}}
 
 
@@ -47,12 +52,25 @@ def _to_device(batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return {name: array if name == "row" else jax.device_put(array) for name, array in batch.items()}
 
 
-def _valid_batches(reader: Any, ranges: Sequence[tuple[int, int]], size: int, keys: Sequence[str]) -> Callable:
-    def prepare(item: tuple[Mapping[str, np.ndarray], int]) -> tuple[dict[str, Any], np.ndarray]:
-        batch, count = item
-        return {k: v for k, v in _to_device(batch).items() if k != "row"}, np.arange(size) < count
+def _valid_batches(
+    reader: Any,
+    ranges: Sequence[tuple[int, int]],
+    size: int,
+    keys: Sequence[str],
+    layout: Layout | None,
+    to_device: Callable,
+) -> Callable:
+    part = (jax.process_index(), jax.process_count())
 
-    return lambda: ahead(plain_batches(reader, ranges, batch_size=size, keys=keys), prepare)
+    def prepare(item: tuple[Mapping[str, np.ndarray], int]) -> tuple[dict[str, Any], Any]:
+        batch, count = item
+        real = np.arange(size // part[1]) < count
+        arrays = {k: v for k, v in to_device(batch).items() if k != "row"}
+        return arrays, real if layout is None else layout.rows(real)
+
+    if part[1] == 1:
+        return lambda: ahead(plain_batches(reader, ranges, batch_size=size, keys=keys), prepare)
+    return lambda: ahead(part_batches(reader, ranges, batch_size=size, keys=keys, part=part), prepare)
 
 
 def _view(reader: Any, targets: Sequence[str], training: Training) -> View:
@@ -77,10 +95,11 @@ def run_key(model: Model, dataset: str, initial: str | None, fold: str, seed: in
         "fold": fold,
         "seed": seed,
         "device": device,
-        "versions": versions("jax", "jaxlib", "flax", "optax"),
+        "versions": versions("jax", "jaxlib", "flax", "optax", "numpy"),  # numpy: the order of examples
     }
 
 
+@others_may_die()
 def train_model(
     out: str | Path,
     *,
@@ -118,7 +137,10 @@ def train_model(
         SIGTERM came; the state is saved.
     """
     training = model.training
+    join(training)
     kind = require_device(training.device, training.xla_threads)
+    quiet_others()
+    part = (jax.process_index(), jax.process_count())
     reader = DatasetReader(dataset) if parts is None else PartReader(dataset, fold, parts)
     label = f"{name}/{fold}.{seed}"
     objective_class, objective_settings = read_objective(model.objective.name, model.objective.settings)
@@ -128,14 +150,17 @@ def train_model(
     view = _view(reader, targets, training)
     folds = {part: folds_of(reader, fold, part) for part in ("train", "valid")}
     pools = [(share.pool, share.ratio) for share in model.pools] if model.pools else None
-    streams = make_streams(
+    streams_of = partial(
+        make_streams,
         reader.parts,
         folds["train"],
         pools=pools,
-        batch_size=training.batch_size,
         chunk=reader.chunk_examples,
         fraction=training.train_fraction,
+        lanes=training.lanes,
     )
+    batch_size = first_size(training)
+    streams = streams_of(batch_size=batch_size)
     valid = validation_ranges(reader.parts, folds["valid"], pools)
     if not valid:
         raise InputError(
@@ -154,20 +179,39 @@ def train_model(
         params, rest, start = start_from(
             initial, initial_datasets, params, rest, heads=heads_too, reader=reader, fold=fold, label=label
         )
+    keys, resume = batch_keys(reader, targets), resume_folder(out)
+    key = run_key(model, reader.digest, start["digest"] if start else None, fold, seed, kind)
+
+    def make_objective(steps: int) -> Any:
+        made = objective_class(graph, view, heads, make_optimizer(training.optimizer, steps), objective_settings)
+        set_step(made, training, model.objective.name)
+        return made
+
+    if training.batch_size == "auto":
+        batch_size = kept_batch_size(
+            resume,
+            key,
+            lambda: fitting_batch_size(
+                with_rules(make_objective(2), training), params, rest,
+                training=training, rows=sum(stream.rows for stream in streams), reader=reader, keys=keys, label=label,
+            ),
+        )  # fmt: skip
+        training = training.model_copy(update={"batch_size": batch_size})
+        key["batch_size"], streams = batch_size, streams_of(batch_size=batch_size)
     epoch_steps = training.epoch_steps or steps_per_epoch(streams)
     steps = min(training.max_epochs * epoch_steps, training.max_steps or training.max_epochs * epoch_steps)
     plain = plain_from(training.augment, steps=steps, steps_per_epoch=epoch_steps)
     predicted = objective_class.predicted(view.network_targets(), output_shapes(graph, params, rest, view))
-    objective = objective_class(graph, view, heads, make_optimizer(training.optimizer, steps), objective_settings)
-    parameters, batch_size = count_parameters(module), training.batch_size
+    objective, parameters = make_objective(steps), count_parameters(module)
     log = logging.getLogger("seqmill")
     log.info(
         "%s: %s, %s parameters, %s training rows, %d steps a pass",
         label, model.architecture, f"{parameters:,}", f"{sum(s.rows for s in streams):,}", epoch_steps,
     )  # fmt: skip
-    set_step(objective, training, model.objective.name)
-    keys = batch_keys(reader, targets)
-    resume = resume_folder(out)
+    layout = make_layout(training, batch_size)
+    trained = Parallel(objective, layout) if layout else objective
+    trained = with_rules(trained, training, layout.place if layout else None)
+    to_device = partial(layout.batch, view=view) if layout else _to_device
     telemetry = Telemetry(
         progress_file(out) if jax.process_index() == 0 else None,
         label=label,
@@ -177,20 +221,23 @@ def train_model(
         learning_rate=rate_of(training.optimizer, steps),
         device=device_watch(),
     )
-    with artefact_lock(resume):
-        key = run_key(model, reader.digest, start["digest"] if start else None, fold, seed, kind)
-        checkpoints = Checkpoints(resume, key, label=label, every_s=training.checkpoint_seconds)
+    with only_first(artefact_lock(resume)):
+        checkpoints = placed(Checkpoints(resume, key, label=label, every_s=training.checkpoint_seconds), layout)
+        if reason := checkpoints.given_up():
+            raise DivergedError(reason)
         try:
             result = fit(
-                objective,
-                objective.init(params, rest),
+                trained,
+                trained.init(params, rest),
                 lambda step: ahead(
                     marked(
-                        training_batches(reader, streams, targets=targets, seed=seed, first_step=step), step, plain
+                        training_batches(reader, streams, targets=targets, seed=seed, first_step=step, part=part),
+                        step,
+                        plain,
                     ),
-                    _to_device,
+                    to_device,
                 ),
-                _valid_batches(reader, valid, batch_size, keys),
+                _valid_batches(reader, valid, batch_size, keys, layout, to_device),
                 seed=seed,
                 steps_per_epoch=epoch_steps,
                 max_epochs=training.max_epochs,
@@ -203,15 +250,21 @@ def train_model(
                 telemetry=telemetry,
                 after_pass=after_pass,
             )
-        except DivergedError:
-            checkpoints.delete()  # it would end in the same way again
+        except DivergedError as error:
+            checkpoints.give_up(str(error))
             raise
+        best = result.params, result.rest
+        if layout is not None:
+            best = layout.gather(best)
+        if not is_first():
+            return  # it ends when the first has written the model
         mean = None
         if type(objective) is Supervised:  # others, also its descendants, have losses of their own
             labels = [key for key in keys if not key.startswith("inputs/")]
             batches = plain_batches(reader, valid, batch_size=batch_size, keys=labels)
             mean = mean_loss(view, heads, statistics, batches)
-        for note in learning_notes(result.history, mean, training.optimizer.learning_rate):
+        odd = learning_notes(result.history, mean, training.optimizer.learning_rate)
+        for note in odd + spike_note(result.history):
             log.warning("%s: %s", label, note)
             notes.append(note)
         info = {
@@ -238,7 +291,7 @@ def train_model(
         write_model(
             out,
             name=name,
-            tensors=tensors_of(result.params, result.rest),
+            tensors=tensors_of(*best),
             info=info,
             history=result.history,
             inputs=upstream(dataset, *([initial] if initial else [])),

@@ -1,5 +1,6 @@
 """Places of processes, their rows, and how they are started. Real kills: tests/faults/test_train_processes.py."""
 
+import os
 import sys
 import threading
 import time
@@ -268,8 +269,23 @@ print("INFO all is well", file=sys.stderr)
 """
 
 
-def test_processes_are_told_the_same_bits_and_agree(caplog):
+SRUN = """#!/bin/sh
+[ "$1 $2 $3" = "--overlap --kill-on-bad-exit=1 --ntasks=2" ] || exit 9
+shift 3
+export SLURM_JOB_ID=$$ SLURM_STEP_ID=1 SLURM_STEP_NUM_TASKS=2 SLURM_STEP_NODELIST=localhost
+SLURM_PROCID=1 "$@" & SLURM_PROCID=0 "$@" && wait $!
+"""
+
+
+@pytest.mark.parametrize("slurm", [False, True])
+def test_processes_are_told_the_same_bits_and_agree(caplog, monkeypatch, tmp_path, slurm):
+    """Started here, and by a script in place of ``srun`` in an allocation of two nodes."""
     caplog.set_level("INFO", logger="seqmill")
+    if slurm:
+        (tmp_path / "srun").write_text(SRUN)
+        (tmp_path / "srun").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
     run_processes([sys.executable, "-c", JOINED], 2, what="test")
     assert caplog.messages == ["all is well"] * 2
 

@@ -1,8 +1,10 @@
 """Saved states of a training: bit for bit or not at all; a training goes on as if it had never stopped."""
 
+import hashlib
 import logging
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -15,10 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from safetensors.numpy import load_file
 from tests.unit.test_training_loop import Planned, batches, run
 
 from seqmill.config.models import Model, Prediction
+from seqmill.runtime.errors import InputError, SeqmillError
+from seqmill.training import checkpoint
 from seqmill.training.checkpoint import Checkpoints, StoppedError, changes, resume_folder, stop_signal
+from seqmill.training.saving import write_arrays
 from seqmill.training.train import run_key
 
 KEY = {"model": {"batch_size": 4, "rate": 0.1}, "dataset": "d1"}
@@ -53,7 +59,7 @@ def saved(folder: Path) -> list[str]:
 
 def test_a_state_of_any_structure_comes_back(tmp_path):
     state, counters = some_state(0.1), {"steps": 7, "losses": [0.1, 1e-300], "history": [{"epoch": 1}]}
-    checkpoints(tmp_path / "r").save(7, state, counters)
+    checkpoints(tmp_path / "r").save(7, state, counters, wait=True)
     found, again = checkpoints(tmp_path / "r").load(some_state(0.0))
     assert bits(found) == bits(state)
     assert jax.tree.structure(found) == jax.tree.structure(state)
@@ -76,7 +82,7 @@ def test_round_trip_of_any_bits(tmp_path_factory, arrays, number):
     """Also of NaN with its payload, infinities and negative zero."""
     folder = tmp_path_factory.mktemp("round")
     tree = {"a": [jnp.asarray(x) for x in arrays]}
-    checkpoints(folder).save(1, tree, {"x": number})
+    checkpoints(folder).save(1, tree, {"x": number}, wait=True)
     found, counters = checkpoints(folder).load(jax.tree.map(jnp.zeros_like, tree))
     assert bits(found) == bits(tree)
     assert counters == {"x": number}
@@ -85,7 +91,7 @@ def test_round_trip_of_any_bits(tmp_path_factory, arrays, number):
 def test_the_newest_two_are_kept(tmp_path):
     keeper = checkpoints(tmp_path / "r")
     for step in (3, 20, 100):
-        keeper.save(step, some_state(float(step)), {"steps": step})
+        keeper.save(step, some_state(float(step)), {"steps": step}, wait=True)
     assert saved(tmp_path / "r") == ["000000020", "000000100"]
     assert keeper.load(some_state())[1] == {"steps": 100}
     keeper.delete()
@@ -97,7 +103,7 @@ def test_the_newest_two_are_kept(tmp_path):
 def test_a_flipped_bit_falls_back_to_the_state_before(tmp_path, caplog, name, place):
     keeper = checkpoints(tmp_path / "r")
     for step in (3, 4):
-        keeper.save(step, some_state(float(step)), {"steps": step})
+        keeper.save(step, some_state(float(step)), {"steps": step}, wait=True)
     path = tmp_path / "r" / "000000004" / name
     data = bytearray(path.read_bytes())
     data[int(place * len(data))] ^= 16
@@ -112,7 +118,7 @@ def test_a_flipped_bit_falls_back_to_the_state_before(tmp_path, caplog, name, pl
 def test_cut_lost_and_half_written_states(tmp_path):
     keeper = checkpoints(tmp_path / "r")
     for step in (3, 4):
-        keeper.save(step, some_state(float(step)), {"steps": step})
+        keeper.save(step, some_state(float(step)), {"steps": step}, wait=True)
     path = tmp_path / "r" / "000000004" / "state.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     (tmp_path / "r" / "000000003" / "state.json").unlink()
@@ -123,21 +129,159 @@ def test_cut_lost_and_half_written_states(tmp_path):
 
 
 def test_a_network_of_another_shape_is_named(tmp_path, caplog):
-    checkpoints(tmp_path / "r").save(3, {"w": jnp.zeros((2, 3))}, {})
+    checkpoints(tmp_path / "r").save(3, {"w": jnp.zeros((2, 3))}, {}, wait=True)
     assert checkpoints(tmp_path / "r").load({"w": jnp.zeros((3, 3))}) is None
     assert "holds ['w'] float32 [2, 3] where the training has ['w'] float32 [3, 3]" in caplog.text
 
 
 def test_a_changed_run_is_discarded_and_says_what_changed(tmp_path, caplog):
-    checkpoints(tmp_path / "r").save(3, some_state(), {})
-    other = {"model": {"batch_size": 8, "rate": 0.1}, "dataset": "d2"}
+    checkpoints(tmp_path / "r").save(3, some_state(), {}, wait=True)
+    other = {"model": {"batch_size": 8, "rate": 0.2}, "dataset": "d1"}
     assert checkpoints(tmp_path / "r", other).load(some_state()) is None
     assert (
         "m/0.0: the unfinished training (step 3) is of another run and is discarded: "
-        'dataset was "d1", is "d2"; model.batch_size was 4, is 8'
+        "model.batch_size was 4, is 8; model.rate was 0.1, is 0.2"
     ) in caplog.text
     assert not (tmp_path / "r").exists()
     assert changes({"a": 1}, {"b": [1]}) == ["a was 1, is null", "b was null, is [1]"]
+
+
+def test_a_changed_dataset_or_thread_count_is_refused(tmp_path):
+    key = {"model": {"training": {"batch_size": 4, "xla_threads": 1}}, "dataset": "d1"}
+    checkpoints(tmp_path / "r", key).save(3, some_state(), {"steps": 3}, wait=True)
+    before = saved(tmp_path / "r")
+
+    def refused(text: str, dataset: str = "d1", **training) -> None:
+        other = {"model": {"training": key["model"]["training"] | training}, "dataset": dataset}
+        with pytest.raises(InputError) as error:
+            checkpoints(tmp_path / "r", other).load(some_state())
+        assert str(error.value) == (
+            f"{tmp_path / 'r'}: m/0.0 stopped after step 3 and cannot go on to the same result, because {text}; "
+            "set it back as it was, or delete this folder to start the training over"
+        )
+        assert saved(tmp_path / "r") == before
+
+    refused('its dataset changed (was "d1", is "d2")', dataset="d2")
+    refused("training.xla_threads changed (was 1, is 2)", xla_threads=2, batch_size=8)
+    refused(
+        'its dataset changed (was "d1", is "d2") and training.xla_threads changed (was 1, is 2)', "d2", xla_threads=2
+    )
+    assert checkpoints(tmp_path / "r", key).load(some_state())[1] == {"steps": 3}
+
+
+def test_the_copy_is_of_the_moment_of_saving(tmp_path, monkeypatch):
+    """The next steps overwrite buffers and lists while the thread still waits to write them."""
+    go, write = threading.Event(), checkpoint.write_arrays
+    monkeypatch.setattr(checkpoint, "write_arrays", lambda *given: (go.wait(20), write(*given))[1])
+    change = jax.jit(lambda tree: jax.tree.map(lambda x: x + 1, tree), donate_argnums=0)
+    tree = change({"w": jnp.zeros(100_000), "n": jnp.int32(6)})
+    expected = bits(tree)
+    counters = {"steps": 7, "losses": [0.5], "nested": {"recent": [1]}}
+    with checkpoints(tmp_path / "r") as keeper:
+        keeper.save(7, tree, counters)
+        assert not (tmp_path / "r" / "000000007").exists()  # it is not waited for
+        for _ in range(3):
+            tree = change(tree)
+        jax.block_until_ready(tree)
+        counters["losses"].append(0.25)
+        counters["nested"]["recent"].append(2)
+        go.set()
+    found, kept = checkpoints(tmp_path / "r").load(jax.tree.map(jnp.zeros_like, tree))
+    assert bits(found) == expected
+    assert kept == {"steps": 7, "losses": [0.5], "nested": {"recent": [1]}}
+
+
+def test_one_state_is_written_at_a_time(tmp_path, monkeypatch):
+    running, most, write = [], [], checkpoint.write_arrays
+
+    def slow(*given):
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.05)
+        running.pop()
+        return write(*given)
+
+    monkeypatch.setattr(checkpoint, "write_arrays", slow)
+    with checkpoints(tmp_path / "r") as keeper:
+        for step in range(4):
+            keeper.save(step, some_state(float(step)), {"steps": step})
+    assert most == [1, 1, 1, 1]
+    assert saved(tmp_path / "r") == ["000000002", "000000003"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "seqmill-save"]
+
+
+def test_a_second_state_of_a_step_keeps_the_first_until_it_is_whole(tmp_path, monkeypatch):
+    """Of a step saved before and after a validation."""
+    keeper = checkpoints(tmp_path / "r")
+    for number in range(12):
+        keeper.save(3, some_state(), {"number": number}, wait=True)
+    assert saved(tmp_path / "r") == ["000000003.10", "000000003.11"]
+    assert keeper.load(some_state())[1] == {"number": 11}
+    keeper.save(4, some_state(), {"number": 12}, wait=True)
+    assert saved(tmp_path / "r") == ["000000003.11", "000000004"]
+    assert keeper.load(some_state())[1] == {"number": 12}
+
+
+def test_a_state_that_cannot_be_written_is_told_and_tried_again(tmp_path, caplog, monkeypatch):
+    full, write = [False], checkpoint.write_arrays
+
+    def disk(path, arrays):
+        if full[0]:
+            raise OSError(28, "No space left on device", str(path))
+        return write(path, arrays)
+
+    monkeypatch.setattr(checkpoint, "write_arrays", disk)
+    keeper = checkpoints(tmp_path / "r")
+    keeper.save(3, some_state(), {"steps": 3}, wait=True)
+    full[0] = True
+    keeper.save(4, some_state(), {"steps": 4})
+    with pytest.raises(
+        SeqmillError,
+        match=r"m/0\.0: stopped by a signal after step 5, and the state could not be saved "
+        r"\(No space left on device: .*\); the newest is of step 3$",
+    ) as stopped:
+        keeper.save(5, some_state(), {"steps": 5}, wait=True)
+    assert stopped.value.exit_code == 1
+    assert caplog.text.count("m/0.0: the state could not be saved (No space left on device: ") == 1  # of step 4
+    assert saved(tmp_path / "r") == ["000000003"]
+    full[0] = False
+    keeper.save(6, some_state(), {"steps": 6}, wait=True)
+    assert keeper.load(some_state())[1] == {"steps": 6}
+
+
+def test_why_a_run_has_no_result_is_remembered(tmp_path):
+    keeper, path = checkpoints(tmp_path / "r"), tmp_path / "r" / "diverged.json"
+    keeper.save(3, some_state(), {})
+    assert keeper.given_up() is None
+    keeper.give_up("the loss is nan")
+    assert saved(tmp_path / "r") == ["diverged.json"]
+    assert keeper.load(some_state()) is None
+    again = f"the loss is nan (so it ended before, and would again; to try all the same delete {path})"
+    assert checkpoints(tmp_path / "r").given_up() == again
+    assert checkpoints(tmp_path / "r", {**KEY, "dataset": "d2"}).given_up() is None  # another try, no question
+    assert not path.exists()
+    keeper.give_up("the loss is nan")
+    path.write_bytes(path.read_bytes().replace(b"nan", b"inf"))
+    assert checkpoints(tmp_path / "r").given_up() is None
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(
+        hnp.arrays(
+            st.sampled_from([np.float32, np.int8, np.bool_, np.float16]),
+            hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5),
+        ),
+        max_size=12,
+    )
+)
+def test_the_file_is_one_that_safetensors_reads(tmp_path_factory, arrays):
+    path = tmp_path_factory.mktemp("file") / "x.safetensors"
+    assert write_arrays(path, arrays) == hashlib.sha256(path.read_bytes()).hexdigest()
+    found = load_file(path)
+    assert {name: array.tobytes() for name, array in found.items()} == {
+        str(number): array.tobytes() for number, array in enumerate(arrays)
+    }
 
 
 def test_when_it_is_time(tmp_path, monkeypatch):
@@ -149,7 +293,7 @@ def test_when_it_is_time(tmp_path, monkeypatch):
         now[0] = at
         found.append((keeper.due(pass_ended=False), keeper.due(pass_ended=True)))
     assert found == [(False, False), (False, True), (False, True), (True, True)]
-    keeper.save(1, {}, {})
+    keeper.save(1, {}, {}, wait=True)
     assert not keeper.due(pass_ended=False)
 
 

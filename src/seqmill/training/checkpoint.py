@@ -6,19 +6,23 @@
         000001200/    state.safetensors   every array of the state as bytes
                       state.json          sealed: key of the run, counters, name, type and shape of each array, SHA-256
         000000900/    the one before, in case the newest is damaged
+        diverged.json instead of them: this run ends without a result, and how
 
-It lies beside the result, not in it, because Snakemake deletes the outputs of a failed job.
+It lies beside the result, not in it, because Snakemake deletes the outputs of a failed job. The place of every
+example is a pure function of the step (`seqmill.training.order`), so the step is also the position in the data.
 """
 
+import copy
 import hashlib
 import json
 import logging
+import re
 import shutil
 import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +30,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqmill.runtime.errors import DamageError, SeqmillError
+from seqmill.runtime.errors import DamageError, InputError, SeqmillError
 from seqmill.runtime.files import PART, TRASH, atomic_write, staged_folder
 from seqmill.runtime.marker import seal, unseal
+from seqmill.training.saving import InBackground, host_copies, write_arrays
 
 FORMAT = 1
 KEPT = 2
-_ARRAYS, _STATE = "state.safetensors", "state.json"
+_ARRAYS, _STATE, _DIVERGED = "state.safetensors", "state.json", "diverged.json"
+# Not chosen for the training, but found by it: a change is more likely an accident than a wish to start over.
+_MUST_STAY = {"dataset": "its dataset", "model.training.xla_threads": "training.xla_threads"}
 
 
 class StoppedError(SeqmillError):
@@ -73,20 +80,25 @@ def resume_folder(out: str | Path) -> Path:
     return out.with_name(f".{out.name}.resume")
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[str]:
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """What differs between two keys: its path, and how it differs in words."""
+    found = {}
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found |= _differences(old, new, f"{prefix}{name}.")
+        elif old != new:
+            found[prefix + name] = f"was {_short(old)}, is {_short(new)}"
+    return found
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """What differs between two keys, in words.
 
     >>> changes({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}})
     ['a.c was 2, is 3']
     """
-    found = []
-    for name in sorted({*before, *after}):
-        old, new = before.get(name), after.get(name)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += changes(old, new, f"{prefix}{name}.")
-        elif old != new:
-            found.append(f"{prefix}{name} was {_short(old)}, is {_short(new)}")
-    return found
+    return [f"{path} {words}" for path, words in _differences(before, after).items()]
 
 
 def _short(value: Any) -> str:
@@ -100,14 +112,16 @@ def _leaves(tree: Any) -> tuple[list[str], list[Any], Any]:
 
 
 class Checkpoints:
-    """Saved states of one training.
+    """Saved states of one training, written by a thread while it goes on.
+
+    As a context it waits at its end for that thread, so that the lock of the folder can be given back.
 
     Parameters
     ----------
     folder : see `resume_folder`; the caller holds its lock.
     key : everything that decides the bits of the run, JSON values. A state saved under another key is of no use.
     label : of the run, for messages.
-    every_s : longest time between two saves.
+    every_s : longest time between two saves. A kill loses no more than that and what is being written.
     """
 
     def __init__(self, folder: Path, key: Mapping[str, Any], *, label: str, every_s: float):
@@ -115,33 +129,68 @@ class Checkpoints:
         self.key = json.loads(json.dumps({**key, "checkpoint_format": FORMAT}))
         self.last = time.monotonic()
         self.log = logging.getLogger("seqmill")
+        self._writer = InBackground()
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._settled()
 
     def due(self, *, pass_ended: bool) -> bool:
         """Whether to save now: at least every ``every_s``, and when a pass ends unless the last is very young."""
         return time.monotonic() - self.last >= (self.every_s / 10 if pass_ended else self.every_s)
 
-    def save(self, step: int, tree: Any, counters: Mapping[str, Any]) -> None:
-        """Save a state: ``tree`` of arrays (any pytree) and ``counters`` (JSON values), after ``step`` steps."""
-        from safetensors.numpy import save
+    def stop_asked(self, stop: threading.Event) -> bool:
+        """Whether the event of `stop_signal` is set; of several processes, in any (`seqmill.training.distributed`)."""
+        return stop.is_set()
 
+    def save(self, step: int, tree: Any, counters: Mapping[str, Any], *, wait: bool = False) -> None:
+        """Save a state: ``tree`` of arrays (any pytree) and ``counters`` (JSON values), after ``step`` steps.
+
+        Both are copied before this returns; they are written while the training goes on, but only one state at a
+        time. A state that cannot be written is a warning, and tried again when the next is due.
+
+        Parameters
+        ----------
+        wait : return when the state lies on disk. Raises SeqmillError if it cannot be written.
+        """
+        self._settled()
         names, leaves, _ = _leaves(tree)
-        arrays = [np.ascontiguousarray(leaf) for leaf in jax.device_get(leaves)]
-        data = save({str(number): array.reshape(-1).view(np.uint8) for number, array in enumerate(arrays)})
-        body = {
-            "key": self.key,
-            "step": step,
-            "counters": dict(counters),
-            "arrays": [
-                [name, array.dtype.name, list(np.shape(leaf))] for name, array, leaf in zip(names, arrays, leaves)
-            ],
-            "sha256": hashlib.sha256(data).hexdigest(),
-        }
-        with staged_folder(self.folder / f"{step:09d}") as part:
-            atomic_write(part / _ARRAYS, data)
+        arrays, kept = host_copies(leaves), copy.deepcopy(dict(counters))
+        self.last = time.monotonic()
+        self._writer.start(lambda: self._write(step, names, arrays, kept))
+        if wait and (problem := self._settled(warn=False)):
+            raise SeqmillError(f"{self.label}: stopped by a signal after step {step}, and {problem}")
+
+    def _settled(self, *, warn: bool = True) -> str:
+        """Wait for the state that is being written; what went wrong in words, "" if nothing."""
+        try:
+            self._writer.wait()
+        except OSError as error:
+            found = self._found()
+            newest = f"the newest is of step {_step_of(found[0])[0]}" if found else "there is none"
+            problem = f"the state could not be saved ({error.strerror}: {error.filename or self.folder}); {newest}"
+            if warn:
+                self.log.warning("%s: %s", self.label, problem)
+            return problem
+        return ""
+
+    def _write(self, step: int, names: list[str], arrays: list[np.ndarray], counters: dict[str, Any]) -> None:
+        # A step is saved twice where a validation lies between; the older stays until the newer is whole.
+        same = [number for at, number in map(_step_of, self._found()) if at == step]
+        with staged_folder(self.folder / (f"{step:09d}" + (f".{max(same) + 1}" if same else ""))) as part:
+            digest = write_arrays(part / _ARRAYS, arrays)
+            body = {
+                "key": self.key,
+                "step": step,
+                "counters": counters,
+                "arrays": [[name, array.dtype.name, list(array.shape)] for name, array in zip(names, arrays)],
+                "sha256": digest,
+            }
             atomic_write(part / _STATE, seal(body))
         for old in self._found()[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
-        self.last = time.monotonic()
 
     def load(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
         """The newest whole state of this run, as (tree, counters); None if there is none.
@@ -150,26 +199,42 @@ class Checkpoints:
         ----------
         like : tree of the structure, shapes and dtypes that are expected.
 
-        A damaged state is told and the one before is tried; states of another configuration or dataset are deleted.
+        A damaged state is told and the one before is tried; states of another configuration are deleted.
+
+        Raises
+        ------
+        InputError
+            The dataset or the thread count is another one: with it the training would end with other bits.
         """
+        self._settled()
         self._sweep()
         for place in self._found():
             try:
                 body = unseal(place / _STATE)
                 if body["key"] != self.key:
-                    different = changes(body["key"], self.key)
-                    more = f" and {len(different) - 3} more" if len(different) > 3 else ""
-                    self.log.warning(
-                        "%s: the unfinished training (step %d) is of another run and is discarded: %s%s",
-                        self.label, body["step"], "; ".join(different[:3]), more,
-                    )  # fmt: skip
-                    self.delete()
+                    self._refuse_or_discard(body)
                     return None
                 return self._restore(place, body, like), body["counters"]
             except DamageError as error:
                 self.log.warning("%s: a saved state is damaged and left out: %s", self.label, error)
                 shutil.rmtree(place, ignore_errors=True)
         return None
+
+    def _refuse_or_discard(self, body: Mapping[str, Any]) -> None:
+        different = _differences(body["key"], self.key)
+        if moved := [f"{what} changed ({different[path]})" for path, what in _MUST_STAY.items() if path in different]:
+            raise InputError(
+                self.folder,
+                f"{self.label} stopped after step {body['step']} and cannot go on to the same result, because "
+                f"{' and '.join(moved)}; set it back as it was, or delete this folder to start the training over",
+            )
+        words = changes(body["key"], self.key)
+        more = f" and {len(words) - 3} more" if len(words) > 3 else ""
+        self.log.warning(
+            "%s: the unfinished training (step %d) is of another run and is discarded: %s%s",
+            self.label, body["step"], "; ".join(words[:3]), more,
+        )  # fmt: skip
+        self.delete()
 
     def _restore(self, place: Path, body: Mapping[str, Any], like: Any) -> Any:
         from safetensors.numpy import load
@@ -194,7 +259,8 @@ class Checkpoints:
 
     def _found(self) -> list[Path]:
         """Folders of the saved states, newest first."""
-        return sorted((path for path in self.folder.glob("*") if path.name.isdigit()), reverse=True)
+        found = [path for path in self.folder.glob("*") if re.fullmatch(r"\d{9,}(\.\d+)?", path.name)]
+        return sorted(found, key=_step_of, reverse=True)
 
     def _sweep(self) -> None:
         """Delete what killed writers left."""
@@ -204,7 +270,34 @@ class Checkpoints:
 
     def delete(self) -> None:
         """Delete all saved states."""
+        self._settled()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def give_up(self, reason: str) -> None:
+        """Delete all saved states and keep the reason why this run has no result: it would end so each time."""
+        self.delete()
+        with suppress(OSError):  # then it is found out again
+            atomic_write(self.folder / _DIVERGED, seal({"key": self.key, "reason": reason}))
+
+    def given_up(self) -> str | None:
+        """Why this very run ended without a result before; None if it did not."""
+        path = self.folder / _DIVERGED
+        if not path.exists():
+            return None
+        try:
+            body = unseal(path)
+            if body["key"] == self.key:
+                return f"{body['reason']} (so it ended before, and would again; to try all the same delete {path})"
+        except DamageError:
+            pass  # then it is tried again
+        path.unlink(missing_ok=True)
+        return None
+
+
+def _step_of(place: Path) -> tuple[int, int]:
+    """Step of a saved state, and its number among those of that step."""
+    step, _, number = place.name.partition(".")
+    return int(step), int(number or 0)
 
 
 def _first_difference(saved: list, expected: list) -> str:

@@ -65,7 +65,7 @@ slurm-demo: env ## Run the demo through a real one-node Slurm on this machine (r
 bench-%: env ## One benchmark: ingest, memory-ingest, dataset, graph, verify, step, loader, memory, gpu, variants, refresh, download, reads; writes benchmarks/results/NAME.json
 	@python benchmarks/bench_$(subst -,_,$*).py
 
-real-%: env ## One run on real data (SEQMILL_TEST_DATA): datasets, modalities, hg38_mini, hg19_chr1, tasks, yeast, qtl, satmut, reports, atac, methylation
+real-%: env ## One run on real data (SEQMILL_TEST_DATA): datasets, modalities, hg38_mini, ensemble, hg19_chr1, tasks, yeast, qtl, satmut, reports, atac, methylation
 	@python benchmarks/real_$(subst -,_,$*).py
 
 faults-%: env ## One fault campaign: demo, download

@@ -1,11 +1,15 @@
 """Scores over the size of the training data: values by hand, means over runs, the sections and their refusals."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from tests.unit import evaluation_toys as toys
 from tests.unit.cli_world import config, write_world
 
+from seqmill.cli.command import main
 from seqmill.config.project import Project
 from seqmill.config.search import Search, lay, name_of_fraction, one_fraction
 from seqmill.curve_steps import fraction_scope, places_of
@@ -170,3 +174,25 @@ def test_settings_are_laid_into_a_section():
         {"model": "small", "space": {"training.batch_size": {"low": 8, "high": 64, "step": 8}}}
     )
     assert search.space["training.batch_size"].whole and search.trials == 50
+
+
+COMMANDS = {
+    "search of another name": (["search", "deep"], "search 'deep' is not configured; known: wide"),
+    "fold": (["search", "wide", "--fold", "3"], "wide: fold '3' is none of 0"),
+    "worker without data": (
+        ["search", "wide", "--worker"],
+        "results/datasets/peaks.zarr: is not built; build it first: seqmill dataset peaks",
+    ),
+    "curve of another name": (["curve", "deep"], "curve 'deep' is not configured; known: none"),
+}
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_what_the_verbs_refuse(case, tmp_path, capsys):
+    arguments, message = COMMANDS[case]
+    path = tmp_path / "searches.yaml"
+    path.write_text(json.dumps({"searches": {"wide": {"model": "small", "space": RATE}}}))
+    files = ["--configfile", "config/config.yaml", "--configfile", str(path)]
+    assert main([arguments[0], *files, *arguments[1:]]) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("results").exists()

@@ -150,7 +150,7 @@ class Study:
         self.folder, self.search = folder, search
         folder.mkdir(parents=True, exist_ok=True)
         journal = folder / JOURNAL
-        with artefact_lock(folder):
+        with artefact_lock(folder, wait_s=WAIT_S):
             cut_unfinished_line(journal)
             storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=_JournalLock(journal)))
             self.study = optuna.create_study(
@@ -172,7 +172,7 @@ class Study:
 
     def claim(self) -> Claim | None:
         """A trial whose worker died, else a new one; None when all that are wanted ended or have a living worker."""
-        with artefact_lock(self.folder):
+        with artefact_lock(self.folder, wait_s=WAIT_S):
             trials = self.trials()
             for trial in trials:
                 if trial.state not in ENDED and (lock := self._lock(trial.number)):
@@ -181,10 +181,10 @@ class Study:
                     return self._claimed(Trial(self.study, found), lock)
             if len(trials) >= self.search.trials:
                 return None
-            trial = self.study.ask()
-            lock = self._lock(trial.number)
+            asked = self.study.ask()
+            lock = self._lock(asked.number)
             assert lock is not None  # nobody else knows of this trial yet
-            return self._claimed(trial, lock)
+            return self._claimed(asked, lock)
 
     def _lock(self, number: int) -> Lock | None:
         """The lock of a trial, None if a living worker holds it."""

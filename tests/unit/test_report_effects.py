@@ -14,11 +14,11 @@ from tests.unit.report_effects import TRACKS, write_map, write_world
 from tests.unit.report_examples import gather_example, variant_table
 from tests.unit.report_payloads import PAYLOADS, contrast
 
-from seqmill.config.models import Report
+from seqmill.config.models import Report, Training
 from seqmill.evaluation.truth import COLUMNS
 from seqmill.report.logo import COLOURS
 from seqmill.report.maps import gather_map, pack
-from seqmill.report.methods import PAPERS, _baseline
+from seqmill.report.methods import PAPERS, _baseline, _step
 from seqmill.report.page import render, safe_json, write_report
 from seqmill.report.truth import gather_truth
 from seqmill.report.variants import columns_of
@@ -155,6 +155,18 @@ def test_methods_say_what_the_records_say(context):
     assert "Map sites: in 12 regions of sim1" in said["Mutagenesis"]
     assert "numpy" in said["Software"]
     assert not re.search(r"None|nan|\{|: \.", " ".join(said.values()))
+
+
+def test_methods_say_what_a_step_did():
+    plain = Training().model_dump(mode="json")
+    assert _step(plain) == _step({}) == []
+    other = plain | {"precision": "bfloat16", "accumulate": 4, "ema_decay": 0.999, "skip_spikes": 6.0}
+    assert _step(other) == [
+        "Steps were computed in bfloat16, with parameters and losses in float32.",
+        "Batches were computed in 4 parts, their gradients added up.",
+        "Moving averages of the parameters (decay 0.999) were validated and kept.",
+        "Steps with a loss or gradient norm above 6 times its running median were skipped.",
+    ]
 
 
 def test_letters_and_texts_of_the_map_stand_out_from_white():

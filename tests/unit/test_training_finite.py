@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from seqmill.training.checkpoint import Checkpoints
-from seqmill.training.finite import bad_arrays, watched_layers
+from seqmill.training.finite import bad_arrays, bad_rows, watched_layers
 from seqmill.training.loop import DivergedError, fit
 from seqmill.training.objectives import split_module
 
@@ -160,3 +160,29 @@ def test_classes_are_left_as_they_were_also_after_an_error():
     with pytest.raises(ZeroDivisionError):
         fail()
     assert nnx.Linear.__call__ is before
+
+
+class Piece(NamedTuple):
+    index: tuple
+    data: np.ndarray
+
+
+class Shared:
+    """An array of 8 examples of which this process holds 4 to 8, in pieces of 2 examples and 3 positions."""
+
+    is_fully_addressable = False
+
+    def __init__(self, mine):
+        self.dtype, rows, columns = mine.dtype, (slice(4, 6), slice(6, 8)), (slice(0, 3), slice(3, 6))
+        self.addressable_shards = [
+            Piece((row, column), mine[row.start - 4 : row.stop - 4, column]) for row in rows[::-1] for column in columns
+        ]
+
+
+def test_rows_of_a_shared_batch_are_those_of_this_process():
+    x = np.zeros((4, 6), np.float32)
+    x[3, 4], x[1, 0] = np.inf, np.nan
+    row = np.array([7, 5, 3, 1])
+    assert bad_rows({"inputs/x": Shared(x), "row": row}).tolist() == [False, True, False, True]
+    assert bad_rows({"targets/y": Shared(x), "row": row}).tolist() == [False, False, False, True]
+    assert bad_rows({"inputs/x": x, "row": row}).tolist() == [False, True, False, True]

@@ -179,3 +179,10 @@ def test_an_objective_with_its_own_step_must_say_what_it_follows(setting, value)
 def test_parts_must_divide_the_batch():
     with pytest.raises(ValueError, match="accumulate 3 does not divide batch_size 128"):
         Training(accumulate=3)
+
+
+def test_the_step_of_an_accelerator_can_be_lowered():
+    half, state = objective_of("basset", BASSET, {"x": BASES}, precision="bfloat16", accumulate=2)
+    exported = jax.export.export(jax.jit(half.step), platforms=["cuda", "tpu"])(state, bases(), jax.random.key(0))
+    assert exported.platforms == ("cuda", "tpu")
+    assert "bf16" in exported.mlir_module()

@@ -36,7 +36,7 @@ def bad_rows(batch: Mapping[str, Any]) -> np.ndarray:
 
 def _pieces(array: Any) -> list[tuple[int, np.ndarray]]:
     """The array, or its pieces that lie on devices of this process, each with its first example among them."""
-    if not isinstance(array, jax.Array) or array.is_fully_addressable:
+    if getattr(array, "is_fully_addressable", True):
         return [(0, np.asarray(array))]
     found = [(shard.index[0].start or 0, np.asarray(shard.data)) for shard in array.addressable_shards]
     lowest = min(start for start, _ in found)

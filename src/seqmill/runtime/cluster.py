@@ -31,7 +31,8 @@ SAVE_S = 120.0  # when one has stopped after saving
 _POLL_S = 0.05
 _SAVED = 75
 _LOST = 5  # exit code of one that lost the others
-_LINE = re.compile(r"(DEBUG|INFO|WARNING|ERROR) (.*)", re.DOTALL)
+_LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
+_LINE = re.compile(rf"({'|'.join(_LEVELS)}) (.*)")
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class _Worker:
                 if known and known[1] == "ERROR":
                     self.errors.append(known[2])
                 elif known:
-                    log.log(logging.getLevelName(known[1]), "%s", known[2])
+                    log.log(_LEVELS[known[1]], "%s", known[2])
                 elif line:
                     self.others.append(line)
 

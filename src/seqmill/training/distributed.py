@@ -113,7 +113,8 @@ def tell(data: bytes | None) -> bytes:
         return data or b""
     length = len(data or b"")
     high, low = multihost_utils.broadcast_one_to_all(np.array([length >> 24, length & 0xFFFFFF], np.int32))
-    pieces, left = [], (int(high) << 24) + int(low)
+    pieces: list[bytes] = []
+    left = (int(high) << 24) + int(low)
     while left:
         size = min(left, PIECE)
         done = PIECE * len(pieces)

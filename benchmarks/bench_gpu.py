@@ -104,6 +104,8 @@ def measure(name: str, options: argparse.Namespace, python: Path, scratch: str) 
                 for side, worker in sides.items():
                     step = median(raw[side]) / n[side]
                     kernels = worker.ask("profile", n=profiled)
+                    if not kernels.get("busy_s"):
+                        raise SystemExit(f"the profiler of {side} saw no work on the device: {kernels}")
                     row |= {
                         f"{side}_examples_per_s": examples / step,
                         f"{side}_kernel_over_wall": kernels["busy_s"] / profiled / step,

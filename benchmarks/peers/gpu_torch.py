@@ -21,13 +21,11 @@ def allow_tf32(allowed: bool) -> None:
 class GpuSide(step_torch.Side):
     """One network at a time, in one variant and precision."""
 
-    precision = "float32"
+    precision, device = "float32", DEVICE
 
     def __init__(self, folder: Path, network: str, shape: dict, threads: int):
-        torch.set_default_device(DEVICE)
         torch.backends.cudnn.benchmark = True
         super().__init__(folder, network, shape, threads)
-        self.batch = {key: value.to(DEVICE) for key, value in self.batch.items()}
 
     def build(self, variant: str, dropout: bool, precision: str = "float32") -> None:
         self.precision = precision

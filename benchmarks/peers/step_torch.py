@@ -151,7 +151,7 @@ NETWORKS = {"basset": Basset, "deepsea": DeepSEA, "danq": DanQ, "bpnet": BPNet, 
 
 def loss_of(outputs: dict[str, torch.Tensor], batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Sum over targets of the mean loss: cross-entropy of peaks, Poisson of profile and count."""
-    total = torch.zeros(())
+    total = torch.zeros((), device=next(iter(outputs.values())).device)
     for name, raw in outputs.items():
         truth = batch[f"targets/{name}"].float()
         if name == "peaks":
@@ -164,9 +164,10 @@ def loss_of(outputs: dict[str, torch.Tensor], batch: dict[str, torch.Tensor]) ->
 
 def one_hot(codes: torch.Tensor, flat: bool) -> torch.Tensor:
     """Codes (example, bp) to (example, 4, bp), or to (example, 4, 1, bp) with channels last."""
+    bases = torch.arange(4, dtype=codes.dtype, device=codes.device)
     if flat:
-        return (codes[:, None, :] == torch.arange(4, dtype=codes.dtype)[:, None]).float()
-    hot = (codes[:, :, None] == torch.arange(4, dtype=codes.dtype)).float()
+        return (codes[:, None, :] == bases[:, None]).float()
+    hot = (codes[:, :, None] == bases).float()
     return hot[:, None].permute(0, 3, 1, 2)
 
 
@@ -208,11 +209,15 @@ LSTM = {"lstm.kernel": "weight_ih_l0", "lstm.recurrent": "weight_hh_l0", "lstm.b
 class Side:
     """One network at a time, in one variant."""
 
+    device = "cpu"
+
     def __init__(self, folder: Path, network: str, shape: dict, threads: int):
         torch.set_num_threads(threads)
         torch.set_flush_denormal(True)
         self.folder, self.network, self.shape = folder, network, shape
-        self.batch = {key: torch.from_numpy(value) for key, value in np.load(folder / "batch.npz").items()}
+        self.batch = {
+            key: torch.from_numpy(value).to(self.device) for key, value in np.load(folder / "batch.npz").items()
+        }
         # Channels of what the first dense layer flattens; the outputs of an LSTM lie as ours do.
         self.flattened = {"basset": "denses.0.kernel", "deepsea": "hidden.kernel"}.get(network)
         self.channels = shape["filters"][-1] if self.flattened else None
@@ -227,7 +232,7 @@ class Side:
         if not dropout:
             zero = {key: 0.0 if np.isscalar(v) else [0.0] * len(v) for key, v in shape.items() if "dropout" in key}
             shape.update(zero)
-        self.model = NETWORKS[self.network](shape, self.flat)
+        self.model = NETWORKS[self.network](shape, self.flat).to(self.device)
         self._load()
         if not self.flat:
             self.model = self.model.to(memory_format=torch.channels_last)

@@ -14,11 +14,12 @@ from tests.unit.report_effects import TRACKS, write_map, write_world
 from tests.unit.report_examples import gather_example, variant_table
 from tests.unit.report_payloads import PAYLOADS, contrast
 
+from seqmill.config.augment import Augment
 from seqmill.config.models import Report, Training
 from seqmill.evaluation.truth import COLUMNS
 from seqmill.report.logo import COLOURS
 from seqmill.report.maps import gather_map, pack
-from seqmill.report.methods import PAPERS, _baseline, _step
+from seqmill.report.methods import PAPERS, _baseline, _changes, _step
 from seqmill.report.page import render, safe_json, write_report
 from seqmill.report.truth import gather_truth
 from seqmill.report.variants import columns_of
@@ -167,6 +168,15 @@ def test_methods_say_what_a_step_did():
         "Moving averages of the parameters (decay 0.999) were validated and kept.",
         "Steps with a loss or gradient norm above 6 times its running median were skipped.",
     ]
+
+
+def test_methods_say_how_sequences_were_changed():
+    augment = {"max_deletion_bp": 20, "mutation_fraction": 0.05, "noise_std": 0.2}
+    source = "In training, sequences were changed at random (EvoAug, Lee et al., Genome Biology 24:105, 2023): "
+    kinds = "deletion (up to 20 bp), mutation (5.0 % of bases), noise (of 0.2)"
+    assert _changes(Augment(**augment)) == f"{source}{kinds}."
+    some = Augment(**augment, max_augs=2, hard=False, plain_epochs=1)
+    assert _changes(some) == f"{source}{kinds}, up to 2 of these an example; the last 1 pass without changes."
 
 
 def test_letters_and_texts_of_the_map_stand_out_from_white():

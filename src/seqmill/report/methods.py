@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from seqmill.config.augment import Augment
 from seqmill.report.words import human_bp, number, percent, plural
 
 # As the file of each network names its source.
@@ -157,6 +158,8 @@ def _network(name: str, info: Mapping[str, Any], settings: Mapping[str, Any]) ->
         said += _step(training)
         if training.get("max_jitter_bp"):
             said.append(f"Windows were moved by up to {training['max_jitter_bp']} bp at random.")
+        if training.get("augment"):
+            said.append(_changes(Augment.model_validate(training["augment"])))
     said.append(f"There {'was' if info['runs'] == 1 else 'were'} {plural(info['runs'], 'run')} (folds and seeds).")
     applied = settings["predictions"].get(name, {})
     if applied.get("both_strands"):
@@ -164,6 +167,19 @@ def _network(name: str, info: Mapping[str, Any], settings: Mapping[str, Any]) ->
     if len(applied.get("shifts_bp", [0])) > 1:
         said.append(f"Predictions are means over shifts of {_list(applied['shifts_bp'])} bp.")
     return " ".join(said)
+
+
+def _changes(augment: Augment) -> str:
+    """How sequences were changed at random."""
+    amounts = {"mutation": f"{percent(augment.mutation_fraction)} of bases", "noise": f"of {augment.noise_std:g}"}
+    kinds = [f"{kind} ({amounts.get(kind) or f'up to {augment.largest_bp(kind)} bp'})" for kind in augment.kinds()]
+    paper = "EvoAug, Lee et al., Genome Biology 24:105, 2023"
+    text = f"In training, sequences were changed at random ({paper}): {', '.join(kinds)}"
+    if augment.most() < len(kinds):
+        text += f", {'' if augment.hard else 'up to '}{augment.most()} of these an example"
+    return text + (
+        f"; the last {plural(augment.plain_epochs, 'pass')} without changes." if augment.plain_epochs else "."
+    )
 
 
 def _step(training: Mapping[str, Any]) -> list[str]:

@@ -264,6 +264,9 @@ assert shared.due(pass_ended=True) and not shared.due(pass_ended=True)
 if not first:
     stop.set()
 assert shared.stop_asked(stop)
+own = np.array([3, 2**40]) if first else np.array([5, 6])
+rows, marked = d.of_all_processes(own, np.array([False, first]))
+assert rows.tolist() == [3, 2**40, 5, 6] and marked.tolist() == [False, True, False, False]
 print("all is well", file=sys.stderr)
 print("INFO all is well", file=sys.stderr)
 """

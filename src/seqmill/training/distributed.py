@@ -124,6 +124,15 @@ def tell(data: bytes | None) -> bytes:
     return b"".join(pieces)
 
 
+def of_all_processes(rows: np.ndarray, marked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers (int64) of the whole batch, and which are marked (bool), from those of each process; all call it."""
+    if jax.process_count() == 1:
+        return rows, marked
+    words = np.stack([*np.ascontiguousarray(rows).view(np.uint32).reshape(-1, 2).T, marked.astype(np.uint32)], axis=1)
+    found = np.asarray(multihost_utils.process_allgather(words, tiled=True))
+    return np.ascontiguousarray(found[:, :2]).view(np.int64).reshape(-1), found[:, 2].astype(bool)
+
+
 def tell_arrays(tree: Any, like: Any) -> Any:
     """Arrays of process 0 (``tree`` there) in every process, bit for bit; ``like`` has their structure."""
 

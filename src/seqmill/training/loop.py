@@ -14,6 +14,7 @@ import numpy as np
 from seqmill.runtime.errors import SeqmillError
 from seqmill.runtime.progress import Progress
 from seqmill.training.checkpoint import Checkpoints, StoppedError, stop_signal
+from seqmill.training.distributed import of_all_processes
 from seqmill.training.finite import bad_arrays, bad_rows, locate, named
 from seqmill.training.stepper import IN_A_ROW
 from seqmill.training.telemetry import Telemetry
@@ -121,8 +122,8 @@ def fit(
         pending = None
 
     def diverged(number: int, value: float, in_a_row: int | None, batch: Mapping[str, Any]) -> str:
-        bad = bad_rows(batch)
-        text = _diverged(label, number, value, in_a_row, run.losses, batch, bad)
+        rows, bad = of_all_processes(np.asarray(batch["row"]), bad_rows(batch))
+        text = _diverged(label, number, value, in_a_row, run.losses, rows, bad)
         if bad.any():
             return text
         layer = locate(objective, step_function, earlier, batches, number, key, label)
@@ -144,7 +145,7 @@ def fit(
             checkpoints.save(run.steps, run.arrays(), run.counters(), wait=wait)
 
     def stop_if_asked() -> None:
-        if checkpoints is not None and stop.is_set():
+        if checkpoints is not None and checkpoints.stop_asked(stop):
             save(wait=True)
             raise StoppedError(
                 f"{label}: stopped by a signal after step {run.steps} of {steps}; the state is saved, "
@@ -241,11 +242,10 @@ def _diverged(
     value: float,
     in_a_row: int | None,
     losses: list[float],
-    batch: Mapping[str, Any],
+    rows: np.ndarray,
     bad: np.ndarray,
 ) -> str:
     """Name the step, and either the rows that hold infinite numbers or the likely cause."""
-    rows = np.asarray(batch["row"])
     text = f"{label}: the loss is {value} at step {step}"
     if in_a_row is not None:
         text += f", the {in_a_row}th in a row to be skipped (training.skip_spikes)"

@@ -6,12 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.unit import training_toys as toys
 
-from seqmill.config.models import Training
+from seqmill.config.models import Model, Training
 from seqmill.runtime.errors import InputError
+from seqmill.stores.model import ModelReader
 from seqmill.training.checkpoint import Checkpoints
 from seqmill.training.loop import DivergedError, fit
 from seqmill.training.stepper import LEAST, WINDOW, Stepper, spike_note, with_rules
+from seqmill.training.train import train_model
 
 
 class State(NamedTuple):
@@ -202,3 +205,18 @@ def test_a_note_where_many_are_skipped():
     assert spike_note([{"step": 500, "skipped": 4}, {"step": 1000, "skipped": 2}])[0].startswith(
         "6 of 1000 steps were skipped as spikes (0.6%): a lower learning_rate"
     )
+
+
+def test_all_of_it_together_learns_a_motif(tmp_path):
+    """bfloat16, two parts, averages and skipped spikes; ln 2 is the loss of not knowing."""
+    training = {"batch_size": 64, "max_epochs": 6, "optimizer": {"learning_rate": 0.01}, "precision": "bfloat16"}
+    training |= {"accumulate": 2, "ema_decay": 0.95, "skip_spikes": 10.0}
+    settings = {"filters": [24], "widths": [8], "pools": [6], "hidden": [16], "dropout": 0.0}
+    section = {"architecture": "basset", "dataset": "toy", "settings": settings, "training": training}
+    dataset, model = toys.motif_dataset(tmp_path / "toy.zarr"), Model.model_validate(section)
+    train_model(tmp_path / "m" / "0.0", name="m", model=model, dataset=dataset, fold="0", seed=0)
+    reader = ModelReader(tmp_path / "m" / "0.0")
+    assert reader.info["valid_loss"] < 0.5 < np.log(2)
+    assert {x.dtype.name for x in reader.tensors().values()} == {"float32"}
+    assert all(entry["skipped"] == 0 for entry in reader.history)
+    assert reader.info["training"]["ema_decay"] == 0.95

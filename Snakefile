@@ -13,6 +13,7 @@ if not workflow.overwrite_configfiles:
 include: "rules/common.smk"
 include: "rules/fetched.smk"
 include: "rules/libraries.smk"
+include: "rules/tuning.smk"
 include: "rules/simulation.smk"
 include: "rules/sources.smk"
 include: "rules/genome.smk"

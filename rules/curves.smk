@@ -2,47 +2,6 @@
 # Writes: results/models/{curve}@{fraction}/{fold}.{seed}, results/predictions/{curve}@{fraction}/{fold}.{seed}.zarr,
 #         results/curves/{curve}
 
-from seqmill.curve_steps import fraction_scope, places_of
-
-
-def curved_model(wildcards):
-    name = CURVES[wildcards.curve]
-    return PROJECT.config.models[PROJECT.config.curves[name].model]
-
-
-def curved_dataset(wildcards):
-    return f"results/datasets/{slug(curved_model(wildcards).dataset)}.zarr/marker.json"
-
-
-def fraction_section(wildcards):
-    name = CURVES[wildcards.curve]
-    place = "{0.curve}@{0.fraction}/{0.fold}.{0.seed}".format(wildcards)
-    fraction = places_of(PROJECT, name)[place][0]
-    return fraction_scope(PROJECT, name, fraction).model_dump_json()
-
-
-def curve_settings(wildcards):
-    """What the search that the model takes its settings from chose in the fold."""
-    search = curved_model(wildcards).search
-    place = f"results/searches/{slug(search)}/{wildcards.fold}" if search else ""
-    return [f"{place}/marker.json"] if search else []
-
-
-def point_markers(wildcards):
-    places = places_of(PROJECT, CURVES[wildcards.curve])
-    return [f"results/predictions/{place}.zarr/marker.json" for place in places]
-
-
-def point_fractions(wildcards):
-    return [
-        fraction
-        for fraction, *_ in places_of(PROJECT, CURVES[wildcards.curve]).values()
-    ]
-
-
-def curve_markers():
-    return [f"results/curves/{key}/marker.json" for key in CURVES]
-
 
 rule curve_train:
     """One network of a curve, on a part of the training rows."""

@@ -16,7 +16,8 @@ from seqmill.config.project import Project
 from seqmill.config.sheet import Track
 from seqmill.formats.bigwig_out import Piece, averaged
 from seqmill.runtime.marker import MARKER
-from seqmill.steps import Step, Steps
+from seqmill.step import Step
+from seqmill.steps import Steps
 from seqmill.stores.genome import GenomeReader
 from seqmill.stores.layout import open_noun
 from seqmill.stores.predictions import PredictionsReader

@@ -10,7 +10,8 @@ from seqmill.config.search import name_of_fraction, one_fraction
 from seqmill.prediction_steps import predict_run
 from seqmill.runtime.child import in_child
 from seqmill.runtime.errors import InputError
-from seqmill.steps import Step, Steps
+from seqmill.step import Step
+from seqmill.steps import Steps
 from seqmill.stores.versions import FORMATS
 
 Place = tuple[float, str, int]

@@ -10,7 +10,8 @@ from seqmill.config.scope import map_scope, prediction_scope
 from seqmill.prediction_steps import start_process
 from seqmill.runtime.child import in_child
 from seqmill.runtime.marker import MARKER
-from seqmill.steps import Step, Steps
+from seqmill.step import Step
+from seqmill.steps import Steps
 from seqmill.stores.versions import FORMATS
 
 

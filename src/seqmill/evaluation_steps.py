@@ -4,7 +4,8 @@ from seqmill.config.names import slug
 from seqmill.config.scope import run_scope
 from seqmill.prediction_steps import of_run
 from seqmill.runtime.errors import InputError
-from seqmill.steps import Step, Steps
+from seqmill.step import Step
+from seqmill.steps import Steps
 from seqmill.stores.versions import FORMATS
 
 

@@ -10,7 +10,8 @@ from seqmill.config.scope import prediction_scope, run_scope
 from seqmill.runtime.child import in_child
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import MARKER
-from seqmill.steps import Step, Steps
+from seqmill.step import Step
+from seqmill.steps import Steps
 from seqmill.stores.versions import FORMATS
 
 SETTINGS = {"format": FORMATS["predictions"]}

@@ -17,7 +17,8 @@ from seqmill.reads_jobs import (
     run_job,
     table_job,
 )
-from seqmill.steps import Step, Steps
+from seqmill.step import Step
+from seqmill.steps import Steps
 from seqmill.stores.versions import FORMATS
 
 MOST_THREADS = 8

@@ -6,7 +6,8 @@ from pathlib import Path
 from seqmill import effects_steps, evaluation_steps, prediction_steps, reads_steps
 from seqmill.config.written import written_sources
 from seqmill.runtime.errors import InputError
-from seqmill.steps import Step, Steps
+from seqmill.step import Step
+from seqmill.steps import Steps
 
 
 @dataclass

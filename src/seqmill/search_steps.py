@@ -15,7 +15,8 @@ from seqmill.config.search import Search, lay, search_scope
 from seqmill.runtime.child import in_child
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import MARKER
-from seqmill.steps import Step, Steps
+from seqmill.step import Step
+from seqmill.steps import Steps
 from seqmill.stores.versions import FORMATS
 
 WORK = ".search"  # hidden: what searches work with is no result

@@ -1,15 +1,10 @@
 """The stages one after another, without Snakemake: what each noun needs, and whether it must be built again.
 
-The functions called here are those of ``workflow/scripts``. A noun is left as it is when a note beside the results says
-that it was made from the same settings, source files and nouns. A noun without note (built by Snakemake) is left as
-it is when it was made from the nouns now there and is newer than its source files, the configuration and the sheet.
+The functions called here are those of ``workflow/scripts``.
 """
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,33 +25,10 @@ from seqmill.config.scope import (
     track_scope,
 )
 from seqmill.runtime.child import in_child
-from seqmill.runtime.errors import DamageError, InputError
-from seqmill.runtime.files import atomic_write
-from seqmill.runtime.marker import MARKER, check_sizes, read_marker
+from seqmill.runtime.errors import InputError
+from seqmill.step import Notes, Step
 from seqmill.stores.versions import FORMATS
 from seqmill.training_steps import train_run
-
-NOTES = ".notes"
-
-
-@dataclass
-class Step:
-    """One noun.
-
-    Attributes
-    ----------
-    folder : of the noun. what : the noun in words.
-    settings : everything of the configuration that decides its content.
-    sources : files of the user that it reads. needs : steps whose nouns it reads.
-    build : writes it.
-    """
-
-    folder: Path
-    what: str
-    settings: dict[str, Any]
-    build: Callable[[], Any]
-    sources: list[Path] = field(default_factory=list)
-    needs: list["Step"] = field(default_factory=list)
 
 
 class Steps:
@@ -69,6 +41,7 @@ class Steps:
 
     def __init__(self, project: Project, results: str | Path = "results"):
         self.project, self.results = project, Path(results)
+        self.notes = Notes(self.results)
         self._made: dict[Path, Step] = {}
 
     def step(self, place: str, what: str, settings: dict[str, Any], build: Callable[[], Any], **more: Any) -> Step:
@@ -354,58 +327,18 @@ class Steps:
             for source in step.sources:
                 if not source.is_file():
                     raise InputError(source, f"does not exist or is not a file; {step.what} needs it")
-            if self._current(step, configuration):
+            if self.notes.current(step, configuration):
                 log.info("%s: up to date", step.what)
                 continue
             log.info("%s: building", step.what)
             step.build()
-            self._write_note(step)
+            self.notes.write(step)
             built += 1
         return built
 
-    def _note(self, step: Step) -> Path:
-        return self.results / NOTES / f"{step.folder.relative_to(self.results)}.json"
-
-    def _key(self, step: Step) -> str:
-        """Digest of all that decides the content of a noun."""
-        stats = [path.stat() for path in step.sources if self.results not in path.parents]
-        parts = {
-            "settings": step.settings,
-            "sources": [f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats],
-            "needs": [read_marker(need.folder).digest for need in step.needs],
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
-
-    def _write_note(self, step: Step) -> None:
-        note = {"key": self._key(step), "digest": read_marker(step.folder).digest}
-        atomic_write(self._note(step), json.dumps(note) + "\n")
-
     def is_current(self, step: Step) -> bool:
         """Whether a noun is there as the configuration and what it needs say."""
-        return self._current(step, None)
-
-    def _current(self, step: Step, configuration: list[Path] | None) -> bool:
-        try:
-            marker = read_marker(step.folder)
-            check_sizes(step.folder, marker)
-        except DamageError:
-            return False
-        try:
-            note = json.loads(self._note(step).read_text())
-            if note["digest"] == marker.digest:
-                return note["key"] == self._key(step)
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # no note, or a torn one
-        return configuration is not None and self._newer(step, marker.attrs.get("inputs", {}), configuration)
-
-    def _newer(self, step: Step, inputs: dict[str, str], configuration: list[Path]) -> bool:
-        """Whether a noun without note was made from the nouns now there, after its files were last changed."""
-        for label, digest in inputs.items():
-            if (self.results / label / MARKER).exists() and read_marker(self.results / label).digest != digest:
-                return False
-        needs = [need.folder / MARKER for need in step.needs]
-        made = (step.folder / MARKER).stat().st_mtime_ns
-        return all(path.stat().st_mtime_ns <= made for path in [*step.sources, *configuration, *needs])
+        return self.notes.current(step, None)
 
 
 def _some(names: Any) -> str:

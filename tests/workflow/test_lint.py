@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.workflow
 # Rules whose programs come from an environment of --sdm conda: they start `seqmill.reads_jobs`, not a script.
+SHARED = {"curve_predict": "predict"}  # rules whose adapter is another rule's
 RULES_OF_READS = ("aligner", "library", "experiment", "quality", "call_quality", "quality_table")
 JOBS = {name: name.replace("_", "-") for name in RULES_OF_READS}
 
@@ -41,8 +42,9 @@ def test_every_rule_has_log_benchmark_threads_resources_and_its_adapter():
         if name in JOBS:
             assert re.search(rf"-m seqmill.reads_jobs {JOBS[name]} \{{output:q\}} \{{params.job\}}", text), name
             continue
-        assert f'"../workflow/scripts/{name}.py"' in text
-        assert (ROOT / "workflow" / "scripts" / f"{name}.py").is_file()
+        script = SHARED.get(name, name)
+        assert f'"../workflow/scripts/{script}.py"' in text
+        assert (ROOT / "workflow" / "scripts" / f"{script}.py").is_file()
 
 
 def test_jobs_of_reads_are_those_that_the_program_knows():
@@ -55,7 +57,7 @@ def test_adapters_use_only_what_their_rule_gives():
     for name, text in rules().items():
         if name in JOBS:
             continue
-        script = (ROOT / "workflow" / "scripts" / f"{name}.py").read_text()
+        script = (ROOT / "workflow" / "scripts" / f"{SHARED.get(name, name)}.py").read_text()
         for section in ("input", "params"):
             for key in re.findall(rf"snakemake\.{section}\.(\w+)", script):
                 assert re.search(rf"^\s+{key}=", text, flags=re.MULTILINE), f"{name}.py reads {section}.{key}"

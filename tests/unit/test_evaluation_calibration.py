@@ -7,8 +7,9 @@ from seqmill.evaluation.calibration import (
     calibration_error,
     coverage,
     fit_isotonic,
-    fit_spread,
     fit_temperature,
+    gaussian_factors,
+    interval_factors,
     judge,
     log_loss,
     logit,
@@ -88,17 +89,25 @@ def test_values_that_are_bent_are_set_straight():
     assert found.plain > 0.5 > 0.05 > found.isotonic
 
 
-def test_spreads_and_intervals():
+def test_intervals_hold_what_they_promise():
     rng = np.random.default_rng(3)
-    mean, spread = rng.normal(size=50_000), rng.uniform(0.5, 2, 50_000)
-    truth = mean + 3 * spread * rng.normal(size=50_000)
-    factor = fit_spread(truth, mean, spread)
-    assert factor == pytest.approx(3, rel=0.02)
-    for level, share in coverage(truth, mean, factor * spread).items():
-        assert share == pytest.approx(level, abs=0.01)
-    assert coverage(truth, mean, spread)[0.95] < 0.55
-    assert fit_spread(np.array([1.0, 3.0]), np.array([0.0, 0.0]), np.array([1.0, 1.0])) == pytest.approx(np.sqrt(5))
-    with pytest.raises(ValueError, match="spread above 0"):
-        fit_spread(np.ones(2), np.ones(2), np.zeros(2))
+    mean, spread = rng.normal(size=20_000), rng.uniform(0.5, 2, 20_000)
+    truth = mean + 3 * spread * rng.standard_t(4, size=20_000)  # too narrow, and not Gaussian
+    fit, other = slice(0, 10_000), slice(10_000, None)
+    plain = gaussian_factors()
+    assert plain[0.95] == pytest.approx(1.959964, abs=1e-6) and plain[0.5] == pytest.approx(0.674490, abs=1e-6)
+    assert coverage(truth[other], mean[other], spread[other], plain)[0.95] < 0.55
+    factors = interval_factors(truth[fit], mean[fit], spread[fit])
+    for level, share in coverage(truth[other], mean[other], spread[other], factors).items():
+        assert share == pytest.approx(level, abs=0.012)
+
+
+def test_interval_factors_by_hand():
+    truth, zero, one = np.array([1.0, -4.0, 2.0, 3.0, np.nan]), np.zeros(5), np.ones(5)
+    # of 4 values the 3rd (5 * 0.5 rounded up), the 4th (5 * 0.8), and none for 5 * 0.9
+    assert interval_factors(truth, zero, one, (0.5, 0.8, 0.9)) == {0.5: 3.0, 0.8: 4.0, 0.9: np.inf}
+    spread = np.array([1.0, 0.0, 1.0, 1.0, 1.0])  # a member that never differs gives no interval
+    assert interval_factors(truth, zero, spread, (0.5, 0.8)) == {0.5: 3.0, 0.8: np.inf}
+    assert coverage(truth, zero, one, {0.5: 2.0}) == {0.5: 0.5}
     with pytest.raises(ValueError, match="different sizes"):
-        fit_spread(np.ones(2), np.ones(3), np.ones(2))
+        interval_factors(np.ones(2), np.ones(3), np.ones(2))

@@ -1,12 +1,12 @@
 """Whether predictions mean what they say: probabilities, values and the spread of an ensemble; and how to mend them.
 
-What mends them (a temperature, a rising curve, a factor of the spread) is fitted to the rows of an inner validation
+What mends them (a temperature, a rising curve, factors of the spread) is fitted to the rows of an inner validation
 part and applied to others; rows that it is judged on must not be among those it was fitted to.
 
 Reliability and expected calibration error: Guo et al. 2017, ICML, "On Calibration of Modern Neural Networks" (bins of
 equal numbers of values, as of Nixon et al. 2019). Temperature: section 4.2 there. Isotonic regression: Zadrozny & Elkan
-2002, KDD. Coverage of intervals and their recalibration: Kuleshov et al. 2018, ICML, section 3; the factor is that of
-Laves et al. 2020, MIDL, equation 9.
+2002, KDD. Intervals: split conformal prediction with distances in units of the spread (Lei et al. 2018, JASA 113:1094,
+section 5.2; Angelopoulos & Bates 2021, arXiv:2107.07511, section 2.3).
 """
 
 from collections.abc import Callable
@@ -133,27 +133,35 @@ def fit_isotonic(truth: np.ndarray, predicted: np.ndarray) -> Isotonic:
     return Isotonic(np.asarray(fitted.X_thresholds_), np.asarray(fitted.y_thresholds_))
 
 
-def fit_spread(truth: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> float:
-    """Factor by which a predicted standard deviation must be larger, of largest Gaussian likelihood.
+def interval_factors(
+    truth: np.ndarray, mean: np.ndarray, spread: np.ndarray, levels: tuple[float, ...] = LEVELS
+) -> dict[float, float]:
+    """How many spreads an interval around the mean must reach on each side to hold the truth in a share ``level``.
 
-    Raises ValueError without values whose spread is above 0.
+    Split conformal prediction: the ceil((n + 1) level)-th smallest distance in spreads, infinite if there is none.
+    Other rows that are like these are inside at least as often. A Gaussian would have 1.96 for 0.95.
     """
     truth, mean, spread = _known(truth, mean, spread)
-    keep = spread > 0
-    if not keep.any():
-        raise ValueError("a factor needs values with a spread above 0")
-    return float(np.sqrt(np.mean(np.square((truth - mean)[keep] / spread[keep]))))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = np.sort(np.nan_to_num(np.abs(truth - mean) / spread, nan=0.0, posinf=np.inf))
+    ranks = {level: int(np.ceil((len(distance) + 1) * level)) for level in levels}
+    return {level: float(distance[rank - 1]) if rank <= len(distance) else np.inf for level, rank in ranks.items()}
+
+
+def gaussian_factors(levels: tuple[float, ...] = LEVELS) -> dict[float, float]:
+    """The same for errors that are Gaussian with the spread as their standard deviation."""
+    from scipy.special import ndtri
+
+    return {level: float(ndtri((1 + level) / 2)) for level in levels}
 
 
 def coverage(
-    truth: np.ndarray, mean: np.ndarray, spread: np.ndarray, levels: tuple[float, ...] = LEVELS
+    truth: np.ndarray, mean: np.ndarray, spread: np.ndarray, factors: dict[float, float]
 ) -> dict[float, float]:
-    """Share of the truth inside central Gaussian intervals of each level; calibrated: the level itself."""
-    from scipy.special import ndtri
-
+    """Share of the truth within so many spreads of the mean, for each level; calibrated: the level itself."""
     truth, mean, spread = _known(truth, mean, spread)
     distance = np.abs(truth - mean)
-    return {level: float(np.mean(distance <= ndtri((1 + level) / 2) * spread)) for level in levels}
+    return {level: float(np.mean(distance <= factor * spread)) for level, factor in factors.items()}
 
 
 @dataclass(frozen=True)

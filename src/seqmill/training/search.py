@@ -112,7 +112,6 @@ def work_on(
                 study.tell(claim, value)
                 log.info("%s: %.6g", label, value)
             shutil.rmtree(claim.folder, ignore_errors=True)
-        jax.clear_caches()  # each trial has compiled steps of its own
     return study
 
 

@@ -47,7 +47,7 @@ def kill_at(child, resume, step, kind):
         done = os.waitpid(child, os.WNOHANG)
         if done[0]:
             return os.waitstatus_to_exitcode(done[1])
-        if any(int(path.name) >= step for path in resume.glob("0*")):
+        if any(int(path.name.partition(".")[0]) >= step for path in resume.glob("0*")):
             time.sleep(draw.random() / 50)
             os.kill(child, kind)
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -76,7 +76,14 @@ def test_a_killed_training_ends_with_the_same_bits(tmp_path):
         [sys.executable, "-c", TRIALS, str(dataset), str(tmp_path)], capture_output=True, text=True, timeout=300
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith(("plain", "killed", "last", "left"))]
-    assert lines == ["plain 0", "killed -9", "killed 75", "killed -9", "last 0", "left ['0.3']"], done.stderr
+    assert lines == [
+        "plain 0",
+        "killed -9",
+        "killed 75",
+        "killed -9",
+        "last 0",
+        "left ['.0.3.progress.jsonl', '0.3']",
+    ], done.stderr
     assert "stopped by a signal after step" in done.stdout
     assert done.stderr.count("goes on after step") == 3
     for name in FILES:

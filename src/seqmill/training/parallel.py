@@ -77,7 +77,8 @@ class Layout:
 
         def one(leaf: Any) -> Array:
             value = np.asarray(leaf)
-            return jax.make_array_from_callback(value.shape, self.of_state(value), lambda part: value[part])
+            # a copy for each device: the step takes the buffers it is given
+            return jax.make_array_from_callback(value.shape, self.of_state(value), lambda part: np.array(value[part]))
 
         return jax.tree.map(one, tree)
 

@@ -68,7 +68,7 @@ bench-%: env ## One benchmark: ingest, memory-ingest, dataset, graph, verify, st
 real-%: env ## One run on real data (SEQMILL_TEST_DATA): datasets, modalities, hg38_mini, ensemble, hg19_chr1, tasks, yeast, qtl, satmut, reports, atac, methylation
 	@python benchmarks/real_$(subst -,_,$*).py
 
-faults-%: env ## One fault campaign: demo, download
+faults-%: env ## One fault campaign: demo, download, training
 	@python benchmarks/faults_$(subst -,_,$*).py
 
 .PHONY: generated

@@ -22,6 +22,7 @@ rule train:
         mem_mb=lambda wildcards: 8000 * model_of(wildcards).training.processes,
         runtime=1440,
         gpu=lambda wildcards: train_gpus(wildcards),
+    retries: 3  # each goes on from the state that the one before has saved
     params:
         name=lambda wildcards: MODELS[wildcards.model],
         section=lambda wildcards: run_section(wildcards),

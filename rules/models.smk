@@ -17,12 +17,12 @@ rule train:
         "results/benchmarks/models/{model}/{fold}.{seed}.tsv"
     wildcard_constraints:
         model=one_of(MODELS),
+    retries: 3  # each goes on from the state that the one before has saved
     threads: lambda wildcards: train_threads(wildcards)
     resources:
         mem_mb=lambda wildcards: 8000 * model_of(wildcards).training.processes,
         runtime=1440,
         gpu=lambda wildcards: train_gpus(wildcards),
-    retries: 3  # each goes on from the state that the one before has saved
     params:
         name=lambda wildcards: MODELS[wildcards.model],
         section=lambda wildcards: run_section(wildcards),

@@ -170,7 +170,7 @@ def test_files_of_sections_come_from_the_lock(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["fastq.gz", "sra"])
-def test_reads_have_no_signal_yet(tmp_path, ending):
+def test_reads_of_no_known_assay_have_no_signal(tmp_path, ending):
     asked, file = "SRR139146; assembly=hg38", f"SRR139146.{ending}"
     row = dataclasses.replace(ROW, asked=asked, file=file, format="sra" if ending == "sra" else "fastq", role="single")
     sheet(tmp_path, "atac\tSRR139146")
@@ -179,7 +179,7 @@ def test_reads_have_no_signal_yet(tmp_path, ending):
         "genomes": ["hg38"], "windows": {"kind": "tiles", "window_bp": 256}, "split": {"kind": "folds", "k": 2},
         "targets": {"signal": {"kind": "profile", "tracks": ["atac"], "bin_bp": 128}},
     }  # fmt: skip
-    with pytest.raises(InputError, match=rf"track atac is reads \({file}\), which have no signal yet"):
+    with pytest.raises(InputError, match="track atac is reads of assay '', of which no signal is made"):
         Project.of(config(tmp_path, datasets={"d": dataset}), "my.yaml")
 
 

@@ -181,6 +181,8 @@ def test_a_rate_that_explodes_says_so(dataset, tmp_path):
     with pytest.raises(DivergedError, match=cause):
         train_model(tmp_path / "m", name="m", model=model, dataset=dataset, fold="0", seed=0)
     assert not (tmp_path / "m").exists()
+    with pytest.raises(DivergedError, match=r"^m/0\.0: the loss is .* \(so it ended before, and would again; "):
+        train_model(tmp_path / "m", name="m", model=model, dataset=dataset, fold="0", seed=0)
 
 
 def test_messages_of_what_does_not_fit(dataset, tmp_path):

@@ -201,14 +201,15 @@ def batch_of(rows: int = 64) -> dict[str, np.ndarray]:
 def test_a_view_changes_sequences_only_in_training_and_draws_the_same_shift_and_strand():
     batch, key = batch_of(), jax.random.key(3)
     changed = replace(PLAIN, changes=Augmentation(Augment(mutation_fraction=0.2)))
-    plain, found = PLAIN.show(batch, key), changed.show(batch, key)
+    show = jax.jit(changed.show)
+    plain, found = jax.jit(PLAIN.show)(batch, key), show(batch, key)
     assert np.array_equal(found["targets/labels"], batch["targets/labels"])
     same = np.asarray(found["inputs/sequence"] == plain["inputs/sequence"]).all(axis=-1)
     known = np.asarray(plain["inputs/sequence"]).sum(axis=-1) > 0
     assert same[~known].all()
     assert 0.7 < same[known].mean() < 0.9
-    assert np.array_equal(changed.show(batch)["inputs/sequence"], PLAIN.show(batch)["inputs/sequence"])
-    off = changed.show(batch | {evoaug.ROWS: np.zeros(64, bool)}, key)
+    assert np.array_equal(show(batch)["inputs/sequence"], one_hot(batch["inputs/sequence"][:, 8:40]))
+    off = show(batch | {evoaug.ROWS: np.zeros(64, bool)}, key)
     assert np.array_equal(off["inputs/sequence"], plain["inputs/sequence"])
 
 
@@ -286,14 +287,14 @@ def train(out: Path, dataset: Path, **training) -> tuple[str, list[dict]]:
     return hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest(), history
 
 
-def test_training_with_changes_is_reproducible_and_waits_for_its_plain_passes(tmp_path):
+def test_a_training_with_changes_waits_for_its_plain_passes(tmp_path):
+    """With a rate of nothing the validation loss does not fall: early stopping alone would end it after two passes."""
     dataset = toys.motif_dataset(tmp_path / "toy.zarr")
-    augment = {**ALL, "max_augs": 2, "plain_epochs": 1}
-    first, history = train(tmp_path / "a", dataset, max_epochs=2, augment=augment)
-    assert train(tmp_path / "b", dataset, max_epochs=2, augment=augment) == (first, history)
-    _, plain = train(tmp_path / "c", dataset, max_epochs=1)
-    assert history[0]["train_loss"] > plain[0]["train_loss"]
     stuck = {"max_epochs": 4, "patience": 1, "optimizer": {"name": "sgd", "learning_rate": 1e-30}}
-    _, history = train(tmp_path / "d", dataset, **stuck, augment=augment)
+    augment = {"max_deletion_bp": 3, "mutation_fraction": 0.3, "max_augs": 1, "plain_epochs": 1}
+    first, history = train(tmp_path / "a", dataset, **stuck, augment=augment)
+    other, plain = train(tmp_path / "b", dataset, **stuck)
+    assert first != other
     assert [entry["epoch"] for entry in history] == [1, 2, 3, 4]
-    assert history[-1]["valid_loss"] >= history[0]["valid_loss"]
+    assert [entry["epoch"] for entry in plain] == [1, 2]
+    assert history[0]["train_loss"] != plain[0]["train_loss"]

@@ -82,7 +82,7 @@ def resume_folder(out: str | Path) -> Path:
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """What differs between two keys: its path, and how it differs in words."""
-    found = {}
+    found: dict[str, str] = {}
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
         if isinstance(old, Mapping) and isinstance(new, Mapping):

@@ -42,8 +42,9 @@ def write_arrays(path: Path, arrays: Sequence[np.ndarray]) -> str:
     text += b" " * (-len(text) % 8)
     digest = hashlib.sha256()
     with atomic_path(path) as part, open(part, "wb") as handle:
-        data = (array.reshape(-1).view(np.uint8).data for array in arrays)
-        for piece in (len(text).to_bytes(8, "little"), text, *data):
+        pieces: list[bytes | memoryview] = [len(text).to_bytes(8, "little"), text]
+        pieces += [array.reshape(-1).view(np.uint8).data for array in arrays]
+        for piece in pieces:
             handle.write(piece)
             digest.update(piece)
     return digest.hexdigest()

@@ -202,9 +202,7 @@ def _sentence(found: Sequence[Item]) -> str:
     by_verdict = {verdict: [item["name"] for item in found if item["verdict"] == verdict] for verdict in _ORDER}
     words = {"poor": "poor", "warning": "usable with a warning", "good": "good", "not judged": "not judged"}
     if len(found) == 1:
-        return (
-            f"By ENCODE’s limits, the quality of the one experiment is: {words[found[0]['verdict']]}."
-        )
+        return f"By ENCODE’s limits, the quality of the one experiment is: {words[found[0]['verdict']]}."
     counts = [(len(names), words[verdict]) for verdict, names in by_verdict.items() if names]
     parts = [f"{count} {'is' if count == 1 else 'are'} {how}" for count, how in counts]
     return f"By ENCODE’s limits, of {len(found)} experiments {', '.join(parts)}."

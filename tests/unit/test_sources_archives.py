@@ -238,6 +238,7 @@ def test_a_gzip_cut_between_its_members(tmp_path, assert_refused):
         (b"PK\x03\x04 cut", "is no whole zip file: its directory is missing"),
         (gzip.compress(bytes(10240)), "holds no files"),
     ],
+    ids=["nothing", "a page", "a gzip of something", "a cut zip", "zeros"],  # the bytes hold the time
 )
 def test_no_archive(tmp_path, assert_refused, content, said):
     (tmp_path / "x.tar.gz").write_bytes(content)

@@ -67,10 +67,17 @@ def children(launcher: subprocess.Popen) -> list[int]:
     return sorted(found)
 
 
+def newest(out: Path) -> int:
+    """Step of the newest saved state, 0 if there is none."""
+    resume = out.with_name(f".{out.name}.resume")
+    return max((int(path.name.partition(".")[0]) for path in resume.glob("0*")), default=0)
+
+
 def at_step(launcher: subprocess.Popen, out: Path, step: int) -> list[int]:
-    """The workers, once a state of that step or a later one is saved."""
-    resume, end = out.with_name(f".{out.name}.resume"), time.monotonic() + 120
-    while not any(int(path.name.partition(".")[0]) >= step for path in resume.glob("0*")):
+    """The workers, once they have saved a state of that step or a later one (not one that they found)."""
+    end = time.monotonic() + 120
+    step = max(step, newest(out) + 1)
+    while newest(out) < step:
         assert launcher.poll() is None and time.monotonic() < end, launcher.communicate()
         time.sleep(0.002)
     return children(launcher)

@@ -208,7 +208,10 @@ def on_terminal(path: Path, then, **environment) -> tuple[int, str]:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "seqmill.cli", "watch", "--every", "0.05", str(path)]
     settings = {"TERM": "xterm", "COLUMNS": "70", "LINES": "20", "PYTHONIOENCODING": "utf-8"} | environment
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | settings) as process:
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | settings,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # jobs in the background ignore it
+    ) as process:  # fmt: skip
         os.close(theirs)
         text, drawn, end = b"", False, time.monotonic() + 60
         while time.monotonic() < end:

@@ -128,7 +128,8 @@ def test_long_words_are_cut(tmp_path, script):
 def test_a_signal_to_the_parent_kills_all_children(tmp_path, number):
     """Also in a process that handles SIGTERM by dying at once."""
     program = (
-        "import sys\nfrom seqmill.reads.programs import pipeline\n"
+        "import signal, sys\nfrom seqmill.reads.programs import pipeline\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it\n"
         "try:\n"
         "    pipeline([['sh', '-c', 'echo $$ > pids; sleep 300 & echo $! >> pids; wait'], ['sleep', '301']],\n"
         f"             cwd={str(tmp_path)!r}, what='x', stdout='half')\n"

@@ -174,7 +174,7 @@ def test_the_recorded_metadata(test_data):
     assert len(everything) == 194
     rows = sheet_rows(everything)
     assert Counter(row["format"] for row in rows) == {
-        **{"bigwig": 44, "fastq": 37, "bam": 34, "bed": 7},
+        **{"bigwig": 44, "fastq": 37, "bam": 34, "bed": 6, "bedmethyl": 1},
         **{"narrowpeak": 3, "hic": 5, "fragments": 2},
     }
 

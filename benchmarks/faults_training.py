@@ -274,8 +274,11 @@ def schedule(
 ) -> dict[str, Any]:
     """One training with its stops; the row of the result."""
     work.mkdir()
-    attempts = [attempt(work, dataset, stop, draw) for stop in stops]
-    attempts.append(attempt(work, dataset, "", draw))
+    attempts: list[dict[str, Any]] = []
+    for stop in [*stops, ""]:
+        attempts.append(attempt(work, dataset, stop, draw))
+        if attempts[-1]["exit_code"] == 0:  # it was done before the stop came; one more would train anew
+            break
     row: dict[str, Any] = {"attempts": attempts}
     found = judged(work / "log", plain[1])
     row |= {key: value for key, value in found.items() if key != "rows"}

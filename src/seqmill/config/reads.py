@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from seqmill.config.base import File, Section, expand
 from seqmill.config.names import check_collisions, check_label
 from seqmill.config.remote import source_of
-from seqmill.config.textfile import numbered_lines
+from seqmill.config.tsv import Optional, read_tsv
 from seqmill.runtime.errors import InputError
 
 ReadsFormat = Literal["fastq", "bam", "fragments"]
@@ -39,13 +39,6 @@ OUTPUTS: dict[str, tuple[str, tuple[Assay, ...]]] = {
     "peaks": ("peaks", ("atac", "dnase", "chip")),
     "reproducible_peaks": ("reproducible peaks", ("atac", "dnase", "chip")),
 }
-
-
-def _blank_is_default(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-Optional = BeforeValidator(_blank_is_default)
 
 
 class Library(Section):
@@ -226,25 +219,17 @@ def check_row(row: Library) -> None:
 def read_reads_sheet(path: str | Path) -> list[Library]:
     """Rows of a sheet of reads, in file order. Raises InputError that names the line."""
     path = Path(path)
-    lines = [(number, line.split("\t")) for number, line in numbered_lines(path, "sheet of reads")]
-    lines = [(number, cells) for number, cells in lines if any(cells) and not cells[0].startswith("# ")]
-    header = lines[0][1] if lines else []
+    header, lines = read_tsv(path, "sheet of reads")
     for column in ("experiment", "location", "assay"):
         if column not in header:
-            found = ", ".join(header)[:120] or "nothing"
+            found = ", ".join(header)[:120]
             raise InputError(path, f"column '{column}' missing; found: {found}; is it tab-separated?", record=1)
     for column in header:
         try:
             Library.check_key(column)
         except ValueError as error:
             raise InputError(path, str(error).replace("key", "column"), record=1) from None
-        if header.count(column) > 1:
-            raise InputError(path, f"column '{column}' given twice", record=1)
-    rows = []
-    for number, cells in lines[1:]:
-        if len(cells) != len(header):
-            raise InputError(path, f"{len(cells)} columns, the header has {len(header)}; use tabs", record=number)
-        rows.append(_row(dict(zip(header, cells)), path, number))
+    rows = [_row(cells, path, number) for number, cells in lines]
     if not rows:
         raise InputError(path, "0 rows; expected at least one below the header")
     return rows

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from seqmill.config.base import Section, expand
 from seqmill.config.names import check_collisions, check_label
 from seqmill.config.remote import source_of
 from seqmill.config.targets import is_targets, read_targets, write_targets
-from seqmill.config.textfile import numbered_lines
+from seqmill.config.tsv import Optional, read_tsv
 from seqmill.runtime.errors import InputError
 
 FORMATS = {
@@ -47,13 +47,6 @@ _COLUMNS_OF = {
     "min_coverage": ("methylation calls", CALL_FORMATS),
 }
 _NAN_ASSAYS = ("wgbs", "rrbs", "methyl", "bisulfite")
-
-
-def _blank_is_default(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-Optional = BeforeValidator(_blank_is_default)
 
 
 class Track(Section):
@@ -157,23 +150,6 @@ def guess_format(location: str) -> str:
     return next((kind for kind, endings in FORMATS.items() if name.endswith(endings)), "")
 
 
-def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    lines = [(number, line.split("\t")) for number, line in numbered_lines(path, "track sheet")]
-    lines = [(number, cells) for number, cells in lines if any(cells) and not cells[0].startswith("# ")]
-    if not lines:
-        raise InputError(path, "is empty; expected a header line and one line a track")
-    header = lines[0][1]
-    for column in header:
-        if header.count(column) > 1:
-            raise InputError(path, f"column '{column}' given twice", record=1)
-    rows = []
-    for number, cells in lines[1:]:
-        if len(cells) != len(header):
-            raise InputError(path, f"{len(cells)} columns, the header has {len(header)}; use tabs", record=number)
-        rows.append((number, dict(zip(header, cells))))
-    return header, rows
-
-
 def _check_columns(header: list[str], path: Path) -> None:
     known = set(Track.model_fields) | {"index"}
     for needed in ("track", "location"):
@@ -262,7 +238,7 @@ def read_sheet(path: str | Path) -> list[Track]:
     path = Path(path)
     if is_targets(path):
         return _from_targets(path)
-    header, rows = _read_rows(path)
+    header, rows = read_tsv(path, "track sheet")
     _check_columns(header, path)
     tracks = [_make({k: v for k, v in row.items() if k != "index"}, path, number) for number, row in rows]
     if not tracks:

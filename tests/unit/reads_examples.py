@@ -9,8 +9,11 @@ from typing import NamedTuple
 import pysam
 import pytest
 
+from seqmill.config.reads import Library, Reads
 from seqmill.config.sources import Genome
+from seqmill.reads.fragments import FragmentTable
 from seqmill.reads.index import build_index
+from seqmill.reads.library import Run, build_library
 from seqmill.stores.genome import build_genome
 
 PROGRAMS = ("bowtie2", "bowtie2-build", "bwa", "hisat2", "hisat2-build", "samtools")
@@ -144,3 +147,27 @@ def slow_complexity(bam, excluded=()):
         "once": seen[1],
         "twice": seen[2],
     }
+
+
+def library_row(location, assay="DNase-seq", **cells):
+    return Library(experiment="toy", location=str(location), assay=assay, **cells)
+
+
+def build_toy(folder, genome, rows, runs, *, index=None, partial=False, threads=1, **settings):
+    return build_library(
+        folder,
+        name="toy.1",
+        rows=rows,
+        runs=[Run(*run) for run in runs],
+        settings=Reads(**settings),
+        genome=genome,
+        index=index,
+        partial=partial,
+        threads=threads,
+    )
+
+
+def table_rows(folder):
+    """Rows (contig, start, end, strand of read 1)."""
+    table = FragmentTable(folder / "fragments.parquet")
+    return sorted((contig, *one) for contig, found in table for one in zip(*(column.tolist() for column in found)))

@@ -106,6 +106,14 @@ BODY = "import os, sys, time; first = os.environ['SEQMILL_PROCESS'] == '1'; "
             "(time.sleep(.5), os.abort()) if first else (print('ERROR gone', file=sys.stderr), os._exit(5))",
             WorkerError, 5, "process 1 of 3 of the work was killed by SIGABRT",
         ),
+        (  # jax aborts the others
+            "os.kill(os.getpid(), 9) if first else (time.sleep(.3), os.abort())",
+            WorkerError, 5, "process 1 of 3 of the work was killed by SIGKILL",
+        ),
+        (
+            "(print('ERROR saved', file=sys.stderr, flush=True), os._exit(75)) if first else os.abort()",
+            SeqmillError, 75, "saved",
+        ),
         ("os._exit(7) if first else None", WorkerError, 5, "process 1 of 3 of the work ended with exit code 7"),
     ],
 )  # fmt: skip

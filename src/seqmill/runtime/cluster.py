@@ -212,12 +212,22 @@ def _wait(workers: Sequence[_Worker]) -> None:
         time.sleep(_POLL_S)
 
 
+def _rank(code: int) -> int:
+    """What tells most of why all stopped: a kill, an error of its own, an abort, the loss of the others.
+
+    jax aborts a process too when it finds another one gone.
+    """
+    if code == -signal.SIGABRT:
+        return 2
+    return 0 if code < 0 else 3 if code == _LOST else 1
+
+
 def _judge(workers: Sequence[_Worker], count: int, what: str) -> None:
-    """Raise what the processes ended with: a kill first, then an error of its own, then the loss of the others."""
+    """Raise what the processes ended with (`_rank`: of the one that tells most)."""
     failed = [worker for worker in workers if worker.process.returncode and not worker.killed]
     if not failed:
         return
-    first = min(failed, key=lambda worker: (worker.process.returncode > 0, worker.process.returncode == _LOST))
+    first = min(failed, key=lambda worker: _rank(worker.process.returncode))
     code = first.process.returncode
     if code in (1, 128 + signal.SIGKILL, -signal.SIGABRT) and first.others:
         logging.getLogger("seqmill").error("process %d wrote:\n%s", first.number, "\n".join(first.others))

@@ -239,15 +239,19 @@ def model_of(wildcards):
     return PROJECT.config.models[MODELS[wildcards.model]]
 
 
-def train_threads(wildcards):
+def train_threads(model):
     """Threads of a training, all its processes together."""
-    training = model_of(wildcards).training
-    return training.processes * training.xla_threads
+    return model.training.processes * model.training.xla_threads
 
 
-def train_gpus(wildcards):
+def train_memory_mb(model):
+    """Memory of a training, all its processes together."""
+    return 8000 * model.training.processes
+
+
+def train_gpus(model):
     """GPUs of a training, all its processes together; at least one where it takes all that it finds."""
-    training = model_of(wildcards).training
+    training = model.training
     if training.device != "gpu":
         return 0
     return training.processes * (1 if training.devices == "all" else training.devices)

@@ -17,11 +17,12 @@ rule curve_train:
     wildcard_constraints:
         curve=one_of(CURVES),
         fraction="[0-9p]+",
-    threads: lambda wildcards: curved_model(wildcards).training.xla_threads
+    retries: 3  # each goes on from the state that the one before has saved
+    threads: lambda wildcards: train_threads(curved_model(wildcards))
     resources:
-        mem_mb=8000,
+        mem_mb=lambda wildcards: train_memory_mb(curved_model(wildcards)),
         runtime=1440,
-        gpu=lambda wildcards: int(curved_model(wildcards).training.device == "gpu"),
+        gpu=lambda wildcards: train_gpus(curved_model(wildcards)),
     params:
         name=lambda wildcards: CURVES[wildcards.curve],
         section=lambda wildcards: fraction_section(wildcards),

@@ -18,11 +18,11 @@ rule train:
     wildcard_constraints:
         model=one_of(MODELS),
     retries: 3  # each goes on from the state that the one before has saved
-    threads: lambda wildcards: train_threads(wildcards)
+    threads: lambda wildcards: train_threads(model_of(wildcards))
     resources:
-        mem_mb=lambda wildcards: 8000 * model_of(wildcards).training.processes,
+        mem_mb=lambda wildcards: train_memory_mb(model_of(wildcards)),
         runtime=1440,
-        gpu=lambda wildcards: train_gpus(wildcards),
+        gpu=lambda wildcards: train_gpus(model_of(wildcards)),
     params:
         name=lambda wildcards: MODELS[wildcards.model],
         section=lambda wildcards: run_section(wildcards),

@@ -15,11 +15,12 @@ rule search_worker:
         "results/benchmarks/searches/{search}/{fold}.worker{worker}.tsv"
     wildcard_constraints:
         search=one_of(SEARCHES),
-    threads: lambda wildcards: searched_model(wildcards).training.xla_threads
+    retries: 3  # each goes on from the state that the one before has saved
+    threads: lambda wildcards: train_threads(trial_model(wildcards))
     resources:
-        mem_mb=8000,
+        mem_mb=lambda wildcards: train_memory_mb(trial_model(wildcards)),
         runtime=1440,
-        gpu=lambda wildcards: int(searched_model(wildcards).training.device == "gpu"),
+        gpu=lambda wildcards: train_gpus(trial_model(wildcards)),
     params:
         name=lambda wildcards: SEARCHES[wildcards.search],
         model=lambda wildcards: searched_section(wildcards),
@@ -43,11 +44,12 @@ rule search:
         "results/benchmarks/searches/{search}/{fold}.tsv"
     wildcard_constraints:
         search=one_of(SEARCHES),
-    threads: lambda wildcards: searched_model(wildcards).training.xla_threads
+    retries: 3  # each goes on from the state that the one before has saved
+    threads: lambda wildcards: train_threads(trial_model(wildcards))
     resources:
-        mem_mb=8000,
+        mem_mb=lambda wildcards: train_memory_mb(trial_model(wildcards)),
         runtime=1440,
-        gpu=lambda wildcards: int(searched_model(wildcards).training.device == "gpu"),
+        gpu=lambda wildcards: train_gpus(trial_model(wildcards)),
     params:
         name=lambda wildcards: SEARCHES[wildcards.search],
         model=lambda wildcards: searched_section(wildcards),
@@ -71,11 +73,12 @@ rule search_model:
         "results/benchmarks/models/{search}@best/{fold}.{seed}.tsv"
     wildcard_constraints:
         search=one_of(SEARCHES),
-    threads: lambda wildcards: searched_model(wildcards).training.xla_threads
+    retries: 3  # each goes on from the state that the one before has saved
+    threads: lambda wildcards: train_threads(searched_model(wildcards))
     resources:
-        mem_mb=8000,
+        mem_mb=lambda wildcards: train_memory_mb(searched_model(wildcards)),
         runtime=1440,
-        gpu=lambda wildcards: int(searched_model(wildcards).training.device == "gpu"),
+        gpu=lambda wildcards: train_gpus(searched_model(wildcards)),
     params:
         name=lambda wildcards: SEARCHES[wildcards.search],
         model=lambda wildcards: searched_section(wildcards),

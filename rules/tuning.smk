@@ -12,6 +12,14 @@ def searched_model(wildcards):
     return PROJECT.config.models[search_of(wildcards).model]
 
 
+def trial_model(wildcards):
+    """The model of a search as its trials are trained: in one process."""
+    model = searched_model(wildcards)
+    return model.model_copy(
+        update={"training": model.training.model_copy(update={"processes": 1})}
+    )
+
+
 def searched_section(wildcards):
     section = run_scope(searched_model(wildcards))
     return section.model_copy(update={"search": None}).model_dump_json()

@@ -35,6 +35,11 @@ def rules() -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2]))
 
 
+def adapter(rule: str) -> str:
+    """Text of the script of a rule; empty for a job of a program."""
+    return "" if rule in JOBS else (ROOT / "workflow" / "scripts" / f"{SHARED.get(rule, rule)}.py").read_text()
+
+
 def test_every_rule_has_log_benchmark_threads_resources_and_its_adapter():
     for name, text in rules().items():
         for key in ("log:", "benchmark:", "threads:", "mem_mb", "runtime", "format="):
@@ -47,6 +52,13 @@ def test_every_rule_has_log_benchmark_threads_resources_and_its_adapter():
         assert (ROOT / "workflow" / "scripts" / f"{script}.py").is_file()
 
 
+def test_every_rule_that_trains_is_started_again_and_goes_on():
+    """A job that is stopped ends with code 75, its state saved; Snakemake starts it again in the same run."""
+    trains = {name for name in rules() if re.search(r"\b(train_here|work_on|choose_settings)\(", adapter(name))}
+    assert trains == {"train", "search", "search_worker", "search_model", "curve_train"}
+    assert trains == {name for name, text in rules().items() if "\n    retries: 3 " in text}
+
+
 def test_jobs_of_reads_are_those_that_the_program_knows():
     from seqmill.reads_jobs import KINDS
 
@@ -55,11 +67,8 @@ def test_jobs_of_reads_are_those_that_the_program_knows():
 
 def test_adapters_use_only_what_their_rule_gives():
     for name, text in rules().items():
-        if name in JOBS:
-            continue
-        script = (ROOT / "workflow" / "scripts" / f"{SHARED.get(name, name)}.py").read_text()
         for section in ("input", "params"):
-            for key in re.findall(rf"snakemake\.{section}\.(\w+)", script):
+            for key in re.findall(rf"snakemake\.{section}\.(\w+)", adapter(name)):
                 assert re.search(rf"^\s+{key}=", text, flags=re.MULTILINE), f"{name}.py reads {section}.{key}"
 
 

@@ -11,7 +11,8 @@ with job(snakemake):
     from seqmill.search_steps import choose_settings
 
     model = Model.model_validate_json(snakemake.params.model)
-    choose_device(model.training.device, model.training.xla_threads)  # before jax is imported
+    training = model.training
+    choose_device(training.device, training.xla_threads, training.devices)  # before jax is imported
     choose_settings(
         noun(snakemake.output[0]),
         Path(snakemake.input.workers[0]).parent,

@@ -11,7 +11,8 @@ with job(snakemake):
     from seqmill.runtime.files import atomic_write
 
     model = Model.model_validate_json(snakemake.params.model)
-    choose_device(model.training.device, model.training.xla_threads)  # before jax is imported
+    training = model.training
+    choose_device(training.device, training.xla_threads, training.devices)  # before jax is imported
 
     from seqmill.training.search import work_on
 

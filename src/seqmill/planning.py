@@ -20,6 +20,7 @@ from seqmill.planning_effects import effect_amounts
 from seqmill.planning_reads import RATES as READS_RATES
 from seqmill.planning_reads import reads_amounts
 from seqmill.planning_rerun import many, rerun_lines
+from seqmill.planning_searches import search_amounts, search_lines
 from seqmill.runtime.errors import DamageError
 from seqmill.runtime.marker import MARKER, read_marker
 from seqmill.runtime.progress import human_bytes, human_seconds
@@ -40,9 +41,11 @@ RATES = {
 }
 NOUN_BYTES = 50_000  # headers, marker and run record
 # start of a job; jax compiles the network
-JOB_SECONDS = {"model": 20.0, "predictions": 8.0, "map": 15.0, "variants": 8.0}
+JOB_SECONDS = {"model": 20.0, "predictions": 8.0, "search": 8.0, "scores": 15.0, "map": 15.0, "variants": 8.0}
 OTHER_JOB_SECONDS = 4.0
+TRIAL_SECONDS = 12.0  # jax compiles the network of each trial
 PARAMETER_BYTES = 20e6  # of a network; nothing is asked of jax here
+FIGURES_BYTES = 150_000  # tables and figures of a search or a curve
 HEAD_BYTES = 65_536
 TEST_SHARE = 0.2
 
@@ -220,6 +223,19 @@ def _run_entries(project: Project, results: Path, shapes: dict[str, Any]) -> lis
     return entries
 
 
+def _search_entries(project: Project, results: Path, shapes: dict[str, Any]) -> list[dict[str, Any]]:
+    entries = []
+    for amount in search_amounts(project, TEST_SHARE):
+        n, width, values, item = shapes[project.config.models[amount.model].dataset]
+        kept = TEST_SHARE * n * values * PACKED["predictions"] * (5 + item)
+        size = {"model": PARAMETER_BYTES, "predictions": kept}.get(amount.noun, FIGURES_BYTES)
+        seconds = amount.passes * n * (1 - TEST_SHARE) * width / _rate("training")
+        seconds += amount.predicted * n * width / _rate("prediction")
+        seconds += amount.trials * TRIAL_SECONDS
+        entries.append(_entry(amount.noun, amount.name, results / amount.place, size, seconds, **amount.more))
+    return entries
+
+
 def _effect_entries(project: Project, results: Path, shapes: dict[str, Any]) -> list[dict[str, Any]]:
     entries = []
     for amount in effect_amounts(project):
@@ -237,8 +253,9 @@ def make_plan(project: Project, results: Path) -> dict[str, Any]:
     Returns
     -------
     ``nouns``: each with noun, name, bytes and seconds (estimates), built (already there); datasets with examples (at
-    most) and partial (records outside a piece of a genome are still among them), maps and variants with places
-    (regions or variants, from the size of their file). ``to_build``, ``bytes``,
+    most) and partial (records outside a piece of a genome are still among them), searches (one entry a fold) with
+    trials, trainings (at most) and jobs, maps and variants with places (regions or variants, from the size of their
+    file). ``to_build``, ``bytes``,
     ``seconds``: of those that are not there. ``free_bytes`` where results lie, ``enough`` (with a fifth to spare),
     ``rates`` that the times assume.
     """
@@ -263,7 +280,8 @@ def make_plan(project: Project, results: Path) -> dict[str, Any]:
         amount = _track(track, lengths[track.assembly], size)
         nouns.append(_entry("track", name, results / f"tracks/{slug(name)}.zarr", *amount))
     datasets, shapes = _dataset_entries(project, results, lengths)
-    nouns += datasets + _run_entries(project, results, shapes) + _effect_entries(project, results, shapes)
+    nouns += datasets + _run_entries(project, results, shapes) + _search_entries(project, results, shapes)
+    nouns += _effect_entries(project, results, shapes)
     missing = [noun for noun in nouns if not noun["built"]]
     size = sum(noun["bytes"] for noun in missing)
     rates = RATES | (READS_RATES if project.experiments else {})
@@ -302,6 +320,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
             lines.append(
                 f"dataset {entry['name']}: {bound}{entry['examples']:,} examples{piece}, {human_bytes(entry['bytes'])}"
             )
+    lines += search_lines(plan["nouns"])
     need, free = human_bytes(plan["bytes"]), human_bytes(plan["free_bytes"])
     time = human_seconds(plan["seconds"])
     lines.append(f"to build: {many(plan['to_build'], 'thing')}, about {need} and {time} on one core; {free} free")

@@ -265,6 +265,58 @@ def test_maps_and_variants_are_counted_in_sequences_to_predict(folder):
     assert [e["noun"] for e in plan["nouns"]][-3:] == ["map", "map", "variants"]
 
 
+def search_values(**split):
+    values = config(
+        searches={
+            "wide": {
+                "model": "small",
+                "trials": 10,
+                "workers": 3,
+                "space": {"settings.hidden": {"choices": [[4], [8]]}},
+            }
+        },
+        curves={"size": {"model": "small", "fractions": [0.25, 1.0], "seeds": [5]}},
+    )
+    values["datasets"]["peaks"]["split"] |= split
+    return values
+
+
+def test_searches_and_curves_are_counted_in_passes_over_training_rows(folder):
+    project = Project.of(search_values(), "config.yaml")
+    plan = planning.make_plan(project, Path("results"))
+    one_pass = 0.8 * 1200 * 100 / planning.RATES["training"][0]  # rows of 100 bp
+    search = entry(plan, "search", "wide 0")
+    assert (search["trials"], search["trainings"], search["jobs"]) == (10, 10, 4)
+    assert search["seconds"] == pytest.approx(8 + 10 * (planning.TRIAL_SECONDS + one_pass), abs=0.1)
+    assert entry(plan, "model", "wide@best 0.0")["seconds"] == entry(plan, "model", "small 0.0")["seconds"]
+    quarter, whole = (entry(plan, "model", f"size@{name} 0.5")["seconds"] for name in ("0p25", "1"))
+    assert (quarter, whole) == (pytest.approx(20 + one_pass / 4, abs=0.1), pytest.approx(20 + one_pass, abs=0.1))
+    assert entry(plan, "predictions", "size@1 0.5")["bytes"] == entry(plan, "predictions", "small 0.0")["bytes"]
+    said = "search wide: 1 fold of 10 trials each, at most 10 trainings in 4 jobs"
+    assert said in planning.plan_lines(plan)
+    for place in ("searches/wide/0", "search_scores/wide", "models/wide@best/0.0", "models/size@0p25/0.5"):
+        Path("results", place).mkdir(parents=True)
+        write_marker(Path("results", place), noun="x", name="x", format=1)
+    after = planning.make_plan(project, Path("results"))
+    there = {(e["noun"], e["name"]) for e in after["nouns"] if e["built"]}
+    assert there == {("search", "wide 0"), ("scores", "wide"), ("model", "wide@best 0.0"), ("model", "size@0p25 0.5")}
+    assert said not in planning.plan_lines(after)
+    assert after["to_build"] == plan["to_build"] - 4
+
+
+def test_a_search_over_inner_folds_trains_once_for_each_and_at_most_as_long_as_it_may(folder):
+    values = search_values(kind="folds", k=5, test=None, valid=None)
+    values["searches"]["wide"] |= {"inner": "folds", "folds": ["1", "3"]}
+    values["searches"]["wide"]["space"]["training.max_epochs"] = {"low": 2, "high": 7}
+    plan = planning.make_plan(Project.of(values, "config.yaml"), Path("results"))
+    found = [e for e in plan["nouns"] if e["noun"] == "search"]
+    assert [(e["name"], e["trainings"]) for e in found] == [("wide 1", 40), ("wide 3", 40)]  # of four training folds
+    one_pass = 0.8 * 1200 * 100 / planning.RATES["training"][0]
+    passes = 40 * 7 * 3 / 4  # one of the four is left out
+    assert found[0]["seconds"] == pytest.approx(8 + 40 * planning.TRIAL_SECONDS + passes * one_pass, abs=0.1)
+    assert "search wide: 2 folds of 10 trials each, at most 80 trainings in 8 jobs" in planning.plan_lines(plan)
+
+
 def test_sequences_of_tables_are_counted_by_the_beginning_of_the_file(tmp_path):
     lines = ["name\tsequence\n", *(f"s{i:05d}\t{'ACGT' * 12}\n" for i in range(5000))]
     (tmp_path / "few.tsv").write_text("".join(lines[:101]))

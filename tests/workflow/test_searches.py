@@ -1,10 +1,15 @@
 """A network that takes its settings from a search waits for it; scores and curves wait for their networks."""
 
 import json
+from collections import Counter
+from pathlib import Path
 
 import pytest
 from tests.unit.cli_world import config, write_world
 from tests.workflow.runs import planned
+
+from seqmill.config.project import Project
+from seqmill.planning import make_plan
 
 pytestmark = pytest.mark.workflow
 
@@ -58,3 +63,23 @@ def test_a_curve_has_a_network_for_each_size(folder):
         ),
         *SEARCH,
     ]
+
+
+# What the plan calls the work of rules.
+NOUNS = {
+    "model": ("train", "search_model", "curve_train"),
+    "predictions": ("predict", "ensemble", "curve_predict"),
+    "search": ("search",),
+    "scores": ("search_scores",),
+    "curve": ("curve",),
+}
+
+
+def test_the_plan_counts_what_snakemake_would_run(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    jobs = Counter(job.partition(" ")[0] for job in planned(folder))
+    plan = make_plan(Project.load(["config.yaml"]), Path("results"))
+    found = Counter(entry["noun"] for entry in plan["nouns"])
+    assert {noun: found[noun] for noun in NOUNS} == {noun: sum(jobs[r] for r in rules) for noun, rules in NOUNS.items()}
+    assert sum(entry.get("jobs", 0) for entry in plan["nouns"]) == jobs["search"] + jobs["search_worker"] == 3
+    assert {jobs["curve_train"], jobs["search_model"], jobs["curve"]} == {2, 1}

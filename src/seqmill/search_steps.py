@@ -4,6 +4,7 @@ The rules of ``rules/searches.smk`` and the steps below call the same functions.
 their own, or are the job of a script that has chosen the device before.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +137,9 @@ def of_search(steps: Steps, name: str, fold: str) -> Step:
     place = f"searches/{slug(name)}/{fold}"
 
     def build() -> None:
-        work = steps.results / WORK / slug(name) / fold
-        texts = model.model_dump_json(), search.model_dump_json()
-        what = f"search {name}, fold {fold}"
-        in_child(_choose, steps.results / place, work, name, *texts, dataset.folder, fold, seed, what=what)
+        work, what = steps.results / WORK / slug(name) / fold, f"search {name}, fold {fold}"
+        asked = {"work": work, "dataset": dataset.folder, "fold": fold, "seed": seed}
+        _in_child(choose_settings, steps.results / place, name, model, search, asked, what=what)
 
     settings = {**search_settings(model, search), "fold": fold, "seed": seed, "format": FORMATS["search"]}
     return steps.step(place, f"search {name}, fold {fold}", settings, build, needs=[dataset])
@@ -156,10 +156,9 @@ def of_scores(steps: Steps, name: str) -> Step:
     place = f"search_scores/{slug(name)}"
 
     def build() -> None:
-        texts = model.model_dump_json(), search.model_dump_json()
-        folders = [[step.folder for step in group] for group in (chosen, trained)]
-        what = f"scores of search {name}"
-        in_child(_score, steps.results / place, name, *texts, dataset.folder, *folders, what=what)
+        folders = {"chosen": [step.folder for step in chosen], "trained": [step.folder for step in trained]}
+        asked, what = {"dataset": dataset.folder, **folders}, f"scores of search {name}"
+        _in_child(score_search, steps.results / place, name, model, search, asked, what=what)
 
     settings = {**search_settings(model, search), "folds": folds, "format": FORMATS["search"]}
     return steps.step(place, f"scores of search {name}", settings, build, needs=[dataset, *chosen, *trained])
@@ -192,11 +191,9 @@ def take_part(project: Project, results: Path, name: str, fold: str) -> int:
     dataset = results / f"datasets/{slug(model.dataset)}.zarr"
     if not (dataset / MARKER).is_file():
         raise InputError(dataset, f"is not built; build it first: seqmill dataset {model.dataset}")
-    work = results / WORK / slug(name) / fold
-    what = f"search {name}, fold {fold}"
-    return in_child(
-        _take_part, work, name, model.model_dump_json(), search.model_dump_json(), dataset, fold, seed, what=what
-    )
+    work, what = results / WORK / slug(name) / fold, f"search {name}, fold {fold}"
+    asked = {"dataset": dataset, "fold": fold, "seed": seed}
+    return _in_child(_ended_trials, work, name, model, search, asked, what=what)
 
 
 def _search(steps: Steps, name: str) -> Search:
@@ -207,51 +204,29 @@ def _search(steps: Steps, name: str) -> Search:
     return searches[name]
 
 
-def _start(model: Model) -> None:
-    """Logging, watch and device of a process that trains."""
+def _ended_trials(work: Path, **asked: Any) -> int:
+    """Trials of a fold that have ended, after this process has taken part in them."""
+    from seqmill.training.search import work_on
+
+    return len(work_on(work, **asked).ended())
+
+
+def _in_child(
+    body: Callable[..., Any], place: Path, name: str, model: Model, search: Search, asked: dict[str, Any], *, what: str
+) -> Any:
+    """What ``body(place, name=, model=, search=, **asked)`` returns, from a process of its own."""
+    texts = model.model_dump_json(), search.model_dump_json()
+    return in_child(_with_jax, body, place, name, *texts, asked, what=what)
+
+
+def _with_jax(body: Callable[..., Any], place: Path, name: str, model: str, search: str, asked: dict[str, Any]) -> Any:
+    """In the new process: logging, watch and device, then the work; sections are JSON."""
     from seqmill.runtime.device import choose_device
     from seqmill.runtime.job import start_logging, watch_driver
 
+    section = Model.model_validate_json(model)
+    training = section.training
     start_logging()
     watch_driver()
-    choose_device(model.training.device, model.training.xla_threads, model.training.devices)
-
-
-def _choose(out: Path, work: Path, name: str, model: str, search: str, dataset: Path, fold: str, seed: int) -> None:
-    section = Model.model_validate_json(model)
-    _start(section)
-    choose_settings(
-        out,
-        work,
-        name=name,
-        model=section,
-        search=Search.model_validate_json(search),
-        dataset=dataset,
-        fold=fold,
-        seed=seed,
-    )
-
-
-def _take_part(work: Path, name: str, model: str, search: str, dataset: Path, fold: str, seed: int) -> int:
-    section, searched = Model.model_validate_json(model), Search.model_validate_json(search)
-    _start(section)
-
-    from seqmill.training.search import work_on
-
-    return len(work_on(work, name=name, model=section, search=searched, dataset=dataset, fold=fold, seed=seed).ended())
-
-
-def _score(
-    out: Path, name: str, model: str, search: str, dataset: Path, chosen: list[Path], trained: list[Path]
-) -> None:
-    section = Model.model_validate_json(model)
-    _start(section)
-    score_search(
-        out,
-        name=name,
-        model=section,
-        search=Search.model_validate_json(search),
-        dataset=dataset,
-        chosen=chosen,
-        trained=trained,
-    )
+    choose_device(training.device, training.xla_threads, training.devices)
+    return body(place, name=name, model=section, search=Search.model_validate_json(search), **asked)

@@ -1,5 +1,5 @@
 # Reads:  results/predictions, results/models, results/datasets, results/maps, results/variants,
-#         results/quality, results/experiments, results/libraries
+#         results/searches, results/search_scores, results/curves, results/quality, results/experiments, results/libraries
 # Writes: results/evaluation/{dataset}, results/report/index.html, results/report/truth.tsv
 
 
@@ -25,7 +25,7 @@ rule evaluate:
 
 
 rule report:
-    """One HTML page: data, training curves, metrics with intervals, network beside baselines, maps, variants."""
+    """One HTML page: data, training curves, searches, metrics with intervals, network beside baselines, maps, variants."""
     input:
         evaluations=evaluation_markers(),
         datasets=[
@@ -40,6 +40,9 @@ rule report:
         ],
         maps=map_markers(),
         variants=variant_markers(),
+        searches=[marker for key in SEARCHES for marker in search_markers(key)],
+        scores=score_markers(),
+        curves=curve_markers(),
         qualities=quality_markers(),
         experiments=experiment_markers(),
         libraries=[

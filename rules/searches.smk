@@ -91,7 +91,7 @@ rule search_scores:
     """Nested scores of a search, on test parts that no trial has read, beside the optimistic ones."""
     input:
         dataset=lambda wildcards: search_dataset(wildcards),
-        chosen=lambda wildcards: search_markers(wildcards),
+        chosen=lambda wildcards: search_markers(wildcards.search),
         trained=lambda wildcards: search_model_markers(wildcards),
     output:
         "results/search_scores/{search}/marker.json",

@@ -52,10 +52,10 @@ def search_workers(wildcards):
     ]
 
 
-def search_markers(wildcards):
+def search_markers(key):
     """What a search chose, in each of its folds."""
-    folds = PROJECT.search_folds(SEARCHES[wildcards.search])
-    return [f"results/searches/{wildcards.search}/{fold}/marker.json" for fold in folds]
+    folds = PROJECT.search_folds(SEARCHES[key])
+    return [f"results/searches/{key}/{fold}/marker.json" for fold in folds]
 
 
 def search_model_markers(wildcards):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqmill import effects_steps, evaluation_steps, prediction_steps, reads_steps
+from seqmill import curve_steps, effects_steps, evaluation_steps, prediction_steps, reads_steps, search_steps
 from seqmill.config.written import written_sources
 from seqmill.runtime.errors import InputError
 from seqmill.step import Step
@@ -16,8 +16,8 @@ class Page:
 
     Attributes
     ----------
-    evaluations, datasets, models, predictions, maps, map_files, variants, qualities, experiments, libraries : steps of
-        the nouns that it tells of.
+    evaluations, datasets, models, predictions, searches, scores, curves, maps, map_files, variants, qualities,
+        experiments, libraries : steps of the nouns that it tells of.
     """
 
     steps: Steps
@@ -25,6 +25,9 @@ class Page:
     datasets: list[Step]
     models: list[Step]
     predictions: list[Step]
+    searches: list[Step]
+    scores: list[Step]
+    curves: list[Step]
     maps: list[Step]
     map_files: list[Step]
     variants: list[Step]
@@ -35,8 +38,10 @@ class Page:
     @property
     def needs(self) -> list[Step]:
         groups = (self.evaluations, self.datasets, self.models, self.predictions)
+        tuned = (self.searches, self.scores, self.curves)
+        effects = (self.maps, self.map_files, self.variants)
         reads = (self.qualities, self.experiments, self.libraries)
-        return [step for group in (*groups, self.maps, self.map_files, self.variants, *reads) for step in group]
+        return [step for group in (*groups, *tuned, *effects, *reads) for step in group]
 
     def write(self, path: Path) -> Path:
         """Write the page, whole or not at all; its nouns must be there."""
@@ -53,6 +58,9 @@ class Page:
             datasets=folders(self.datasets),
             models=folders(self.models),
             predictions=folders(self.predictions),
+            searches=folders(self.searches),
+            scores=folders(self.scores),
+            curves=folders(self.curves),
             maps=folders(self.maps),
             variants=folders(self.variants),
             qualities=folders(self.qualities),
@@ -94,6 +102,11 @@ def page_of(steps: Steps) -> Page:
             for seed in seeds
         ],
         predictions=predictions,
+        searches=[
+            search_steps.of_search(steps, name, fold) for name in config.searches for fold in project.search_folds(name)
+        ],
+        scores=[search_steps.of_scores(steps, name) for name in config.searches],
+        curves=[curve_steps.of_curve(steps, name) for name in config.curves],
         maps=[made for made, _ in maps],
         map_files=[files for _, files in maps],
         variants=[effects_steps.of_variants(steps, name) for name in config.variants],

@@ -9,6 +9,9 @@ from tests.unit.report_effects import write_map, write_world
 from tests.unit.store_examples import write_toy_results
 
 from seqmill.config.models import Report
+from seqmill.config.search import name_of_fraction
+from seqmill.evaluation.learning_curves import Point, write_curve
+from seqmill.evaluation.searches import draw_trials, write_scores
 from seqmill.evaluation.tables import evaluate
 from seqmill.report.page import gather
 from seqmill.report.variants import effects, facts
@@ -16,9 +19,11 @@ from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.layout import upstream
 from seqmill.stores.model import write_model
 from seqmill.stores.predictions import PredictionsWriter
+from seqmill.stores.search import write_search
 from seqmill.stores.specs import TargetSpec
 
 ROWS = 1200
+RATE = "training.optimizer.learning_rate"
 
 
 def test_rows() -> pd.DataFrame:
@@ -117,6 +122,63 @@ def write_results(folder: Path, networks=("basset",), baselines=("kmer",)) -> di
     }
 
 
+def write_searches(folder: Path, folds: tuple[str, ...] = ("0", "1"), trials: int = 24) -> dict[str, list[Path]]:
+    """A search of three settings: loss falls towards a learning rate of 0.01; one trial failed, some were stopped."""
+    dataset, made = folder / "datasets/toy.zarr", []
+    space = {
+        RATE: {"low": 1e-5, "high": 1.0, "log": True},
+        "training.batch_size": {"low": 16, "high": 128, "step": 16},
+        "settings.hidden": {"choices": [[64], [128, 64]]},
+    }
+    for fold in folds:
+        rng, lines = np.random.default_rng(int(fold)), []
+        for number in range(trials):
+            rate = float(10 ** rng.uniform(-5, 0))
+            hidden = [[64], [128, 64]][rng.integers(2)]
+            state = "fail" if number == 5 else "pruned" if number % 6 == 4 else "complete"
+            value = 0.3 + 0.08 * (np.log10(rate) + 2) ** 2 + 0.02 * rng.random() if state != "fail" else None
+            settings = {RATE: rate, "training.batch_size": int(16 * rng.integers(1, 9)), "settings.hidden": hidden}
+            reason = "settings of basset: too large for 20 bp" if state == "fail" else ""
+            line = {"number": number, "state": state, "value": value, "passes": 3 if state == "pruned" else 12}
+            lines.append({**line, "settings": settings, "reason": reason})
+        best = min((line for line in lines if line["state"] == "complete"), key=lambda line: line["value"])
+        out = folder / "searches/wide" / fold
+        write_search(
+            out,
+            name="wide",
+            fold=fold,
+            trials=lines,
+            keys=list(space),
+            best={"settings": best["settings"], "trial": best["number"], "value": best["value"], "inner": "valid"},
+            importance={RATE: 0.9, "training.batch_size": 0.04, "settings.hidden": 0.06},
+            dataset=dataset,
+            parameters={"search": {"model": "basset", "sampler": "tpe", "space": space, "trials": trials}},
+            draw=draw_trials,
+        )
+        made.append((out, fold, best["value"]))
+    rows = [
+        {
+            "fold": fold, "trials": trials, "best_trial": 1, "optimistic_loss": value, "optimistic_mean_loss": 0.6,
+            "nested_loss": value + 0.06, "nested_mean_loss": 0.6, "settings": "",
+        }
+        for _, fold, value in made
+    ]  # fmt: skip
+    write_scores(folder / "search_scores/wide", name="wide", rows=rows, inputs={}, parameters={})
+    return {"searches": [out for out, *_ in made], "scores": [folder / "search_scores/wide"]}
+
+
+def write_size_curve(folder: Path) -> Path:
+    """A curve of three sizes, each with the predictions of the two folds of a better network."""
+    dataset, points = folder / "datasets/toy.zarr", []
+    for fraction, rows, skill in ((0.05, 400, 0.3), (0.25, 2000, 0.9), (1.0, 8000, 1.6)):
+        for fold in ("0", "1"):
+            model = {"model": f"size@{name_of_fraction(fraction)}", "kind": "network"}
+            path = write_predictions(folder, **model, fold=fold, skill=skill, dataset=dataset)
+            points.append(Point(fraction, rows, path))
+    write_curve(folder / "curves/size", name="size", points=points, parameters={})
+    return folder / "curves/size"
+
+
 def variant_table(n: int = 400) -> pd.DataFrame:
     """Scores of variants on two tracks; the largest effect is at row 7."""
     rng = np.random.default_rng(4)
@@ -158,11 +220,12 @@ def gather_variant_example() -> dict:
 
 
 def gather_example(folder: Path) -> dict:
-    """What the template shows of `write_results`, of reads, of a map beside the truth, and of variants."""
+    """What the template shows of `write_results`, of reads, searches, a map beside the truth, and variants."""
     nouns = write_results(folder)
     qualities = [write_quality(folder / "quality/CTCF", "CTCF", chip())]
     world = folder.with_name("world")
     write_world(world)
     maps = [write_map(world), write_map(world, name="more", count=3, edits=("substitutions", "deletions"))]
-    context = gather(Report(title="Open chromatin of a toy"), **nouns, maps=maps, qualities=qualities)
+    tuned = {**write_searches(folder), "curves": [write_size_curve(folder)]}
+    context = gather(Report(title="Open chromatin of a toy"), **nouns, **tuned, maps=maps, qualities=qualities)
     return context | {"variants": [gather_variant_example()]}

@@ -65,6 +65,11 @@ def test_a_curve_has_a_network_for_each_size(folder):
     ]
 
 
+def test_the_report_comes_after_searches_scores_and_curves(folder):
+    jobs = planned(folder, "results/report/index.html")
+    assert {"search search=wide, fold=0", "search_scores search=wide", "curve curve=size", "report"} <= set(jobs)
+
+
 # What the plan calls the work of rules.
 NOUNS = {
     "model": ("train", "search_model", "curve_train"),

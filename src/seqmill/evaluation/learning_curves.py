@@ -10,7 +10,7 @@ import pandas as pd
 
 from seqmill.config.names import slug
 from seqmill.evaluation.runs import Run, open_runs
-from seqmill.formats.drawing import BLUE, GREY, WIDTH, new_figure, save, say, style
+from seqmill.formats.drawing import BLUE, GREY, WIDTH, log_axis, new_figure, save, say, style
 from seqmill.metrics.catalogue import describe
 from seqmill.stores.layout import noun_folder, upstream
 from seqmill.stores.search import write_tsv
@@ -99,7 +99,7 @@ def write_curve(
 def _draw(path: Path, name: str, points: pd.DataFrame, summary: pd.DataFrame) -> None:
     """A panel for each metric: every network a dot, the mean a line; rows on a logarithmic axis."""
     metrics = list(dict.fromkeys(zip(summary["over"], summary["metric"])))[:MAX_PANELS]
-    columns = min(3, len(metrics))
+    columns = min(2, len(metrics))
     rows = -(-len(metrics) // columns)
     figure = new_figure(WIDTH, 2.5 * rows + 0.2)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -109,7 +109,7 @@ def _draw(path: Path, name: str, points: pd.DataFrame, summary: pd.DataFrame) ->
         style(axes)
         axes.plot(each["rows"], each["value"], ".", color=GREY)
         axes.plot(mean["rows"], mean["mean"], "-", color=BLUE, linewidth=1.8)
-        axes.set_xscale("log")
+        log_axis(axes, list(mean["rows"]))
         say(axes, x="training rows", y=describe(metric).label, title=over)
     for axes in panels[len(metrics) :]:
         axes.set_visible(False)

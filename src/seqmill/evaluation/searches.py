@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seqmill.formats.drawing import BLUE, GREY, ORANGE, WIDTH, legend, new_figure, save, say, style
+from seqmill.formats.drawing import BLUE, GREY, ORANGE, WIDTH, legend, log_axis, new_figure, plain, save, say, style
 from seqmill.stores.layout import noun_folder
 from seqmill.stores.search import write_tsv
 
@@ -22,41 +22,59 @@ MAX_PANELS = 9
 def draw_trials(path: Path, table: pd.DataFrame, keys: Sequence[str], importance: Mapping[str, float]) -> None:
     """Draw the values of all trials over their numbers, and over each setting (the most important first).
 
+    Bad values would leave no room for the good ones: those far above the median are triangles at the upper edge.
+
     Parameters
     ----------
     table : as `seqmill.stores.search.write_search` writes it. keys : of the settings. importance : their shares.
     """
     shown = sorted(keys, key=lambda key: (-importance.get(key, 0.0), list(keys).index(key)))[: MAX_PANELS - 1]
-    columns = min(3, 1 + len(shown))
+    columns = min(2, 1 + len(shown))
     rows = -(-(1 + len(shown)) // columns)
     figure = new_figure(WIDTH, 2.5 * rows + 0.2)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     whole = table[table["state"] == "complete"]
-    axes = style(panels[0])
+    axes, top = style(panels[0]), _top(whole["value"])
     pruned = table[table["state"] == "pruned"].dropna(subset=["value"])
-    axes.plot(pruned["number"], pruned["value"], ".", color=GREY, label="stopped early")
-    axes.plot(whole["number"], whole["value"], ".", color=BLUE, label="whole")
+    _dots(axes, pruned["number"], pruned["value"], top, color=GREY, label="stopped early")
+    _dots(axes, whole["number"], whole["value"], top, color=BLUE, label="whole")
     if len(whole):
         axes.step(whole["number"], np.minimum.accumulate(whole["value"]), where="post", color=ORANGE, label="best")
     say(axes, x="trial", y="validation loss")
     legend(axes)
     for axes, key in zip(panels[1:], shown):
-        _draw_setting(style(axes), key, whole, importance.get(key))
+        _draw_setting(style(axes), key, whole, top, importance.get(key))
     for axes in panels[1 + len(shown) :]:
         axes.set_visible(False)
     save(figure, path)
 
 
-def _draw_setting(axes: Any, key: str, whole: pd.DataFrame, share: float | None) -> None:
+def _top(values: pd.Series) -> float:
+    """Upper edge of the values that are drawn where they lie: three times as far from the best as the median is."""
+    if values.nunique() < 2:
+        return float("inf")
+    best, middle, worst = float(values.min()), float(values.median()), float(values.max())
+    return min(worst, best + 3 * (middle - best)) if middle > best else worst
+
+
+def _dots(axes: Any, x: Any, values: pd.Series, top: float, **look: Any) -> None:
+    inside = (values <= top).to_numpy()
+    x = np.asarray(x)
+    axes.plot(x[inside], values[inside], ".", **look)
+    axes.plot(x[~inside], np.full((~inside).sum(), top), "^", color=look["color"], markersize=5)
+
+
+def _draw_setting(axes: Any, key: str, whole: pd.DataFrame, top: float, share: float | None) -> None:
     values = whole[key]
     if pd.api.types.is_numeric_dtype(values):
-        axes.plot(values, whole["value"], ".", color=BLUE)
+        _dots(axes, values, whole["value"], top, color=BLUE)
         if len(values) and values.min() > 0 and values.max() / values.min() > 20:
-            axes.set_xscale("log")
+            log_axis(axes)
     else:
         names = sorted(set(values.astype(str)))
-        axes.plot([names.index(str(value)) for value in values], whole["value"], ".", color=BLUE)
-        axes.set_xticks(range(len(names)), names)
+        _dots(axes, [names.index(str(value)) for value in values], whole["value"], top, color=BLUE)
+        axes.set_xticks(range(len(names)), [plain(name, 16) for name in names])
+        axes.margins(x=0.2)
     say(axes, x=key, title="" if share is None else f"{share:.0%} of the spread")
 
 
@@ -99,7 +117,7 @@ def write_scores(
 
 def _draw_scores(path: Path, table: pd.DataFrame) -> None:
     what = "score" if table["nested_score"].notna().all() else "loss"
-    figure = new_figure(WIDTH / 2 + 0.6, 3)
+    figure = new_figure(5.6, 2.6)
     axes = style(figure.subplots(1, 1), grid="y")
     for place, column in enumerate((f"optimistic_{what}", f"nested_{what}")):
         axes.plot(np.full(len(table), place), table[column], "o", color=(ORANGE, BLUE)[place])
@@ -107,5 +125,9 @@ def _draw_scores(path: Path, table: pd.DataFrame) -> None:
         axes.plot([0, 1], [row[f"optimistic_{what}"], row[f"nested_{what}"]], color=GREY, linewidth=0.8, zorder=1)
     axes.set_xticks([0, 1], ["best trial, on the rows\nit was chosen by", "nested: test part,\nread by no trial"])
     axes.set_xlim(-0.4, 1.4)
-    say(axes, y="1 − loss / loss of the mean" if what == "score" else "loss", title=f"{len(table)} folds")
+    say(
+        axes,
+        y="1 − loss / loss of the mean" if what == "score" else "loss",
+        title="1 fold" if len(table) == 1 else f"{len(table)} folds",
+    )
     save(figure, path)

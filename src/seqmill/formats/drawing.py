@@ -1,8 +1,9 @@
 """The look of all figures, and how they are written: the same bytes for the same numbers."""
 
 import io
+import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,45 @@ def say(axes: Any, *, x: str = "", y: str = "", title: str = "") -> None:
         axes.set_title(plain(title), color=INK, fontsize=9, loc="left")
     as_written([axes.xaxis.label, axes.yaxis.label, axes.title, axes._left_title, *axes.get_xticklabels()])
     as_written(axes.get_yticklabels())
+
+
+def log_axis(axes: Any, places: Sequence[float] | None = None) -> None:
+    """A logarithmic x axis with plain numbers: at ``places`` as far as there is room, else where they fall.
+
+    matplotlib's own labels are mathematics, which `say` turns off.
+    """
+    from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if places is not None:
+        axes.xaxis.set_major_locator(FixedLocator(_apart(sorted(places))))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.xaxis.set_major_locator(LogLocator(numticks=6))
+    axes.xaxis.set_major_formatter(lambda value, _: short_number(value))
+
+
+def _apart(places: Sequence[float]) -> list[float]:
+    """The last of ``places`` and those before it that lie at least an eighth of the logarithmic range apart."""
+    room = math.log(places[-1] / places[0]) / 8
+    kept: list[float] = []
+    for place in reversed(places):
+        if not kept or math.log(kept[-1] / place) >= room:
+            kept.append(place)
+    return kept[::-1]
+
+
+def short_number(value: float) -> str:
+    """A number short enough for an axis.
+
+    >>> short_number(0.00001), short_number(950), short_number(12000), short_number(2.5e6)
+    ('1e-5', '950', '12k', '2.5M')
+    """
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}".replace("e-0", "e-")
 
 
 def as_written(texts: Iterable[Any]) -> None:

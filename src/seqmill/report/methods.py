@@ -48,6 +48,7 @@ def methods(found: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Parag
         ("Reads", _reads(found["reads"])),
         ("Examples", " ".join(examples)),
         ("Networks", " ".join(_network(name, info, settings) for name, info in settings["networks"].items())),
+        ("Searches", " ".join([*map(_search, found["searches"]), *map(_curve, found["curves"])])),
         ("Baselines", " ".join(filter(None, (_baseline(*item) for item in settings["baselines"].items())))),
         ("Evaluation", " ".join(map(_evaluation, found["evaluations"]))),
         ("Mutagenesis", " ".join(map(_map, found["maps"]))),
@@ -218,6 +219,29 @@ def _evaluation(item: Mapping[str, Any]) -> str:
     return (
         f"{judged} Intervals are 95 % percentile intervals of {number(item['resamples'])} resamples of blocks "
         f"(a block is a {' or a '.join(item['block_units'])}); all were compared on the same resamples."
+    )
+
+
+def _search(item: Mapping[str, Any]) -> str:
+    drawn = f", drawn by {item['sampler']} (optuna)" if item["sampler"] else ""
+    keys = _list(line["key"] for line in item["settings"])
+    said = (
+        f"Settings of {item['model'] or 'a network'} ({keys}) were searched in each fold apart: "
+        f"{plural(item['trials'], 'trial')}{drawn}, compared by their validation loss on {item['inner']}."
+    )
+    if not item["scores"]:
+        return said
+    return (
+        f"{said} Networks with the chosen settings were then judged on the test parts, which no trial had read (nested "
+        "cross-validation; Varma and Simon, BMC Bioinformatics 7:91, 2006)."
+    )
+
+
+def _curve(item: Mapping[str, Any]) -> str:
+    sizes = [line["share"] for line in item["targets"][0]["metrics"][0]["sizes"]]
+    return (
+        f"For the curve {item['name']}, networks were trained on {_list(sizes)} of the training rows, each part "
+        f"holding the smaller ones, in {plural(item['folds'], 'fold')} with {plural(item['seeds'], 'seed')}."
     )
 
 

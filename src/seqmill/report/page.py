@@ -22,6 +22,7 @@ from seqmill.report.logo import GLYPHS
 from seqmill.report.maps import gather_map
 from seqmill.report.methods import methods
 from seqmill.report.reads import gather_reads
+from seqmill.report.searches import gather_curves, gather_searches
 from seqmill.report.truth import gather_truth, write_truth
 from seqmill.report.variants import gather_variants
 from seqmill.runtime.files import atomic_write
@@ -67,6 +68,9 @@ def gather(
     variants: Sequence[Path] = (),
     written: Written | None = None,
     *,
+    searches: Sequence[Path] = (),
+    scores: Sequence[Path] = (),
+    curves: Sequence[Path] = (),
     qualities: Sequence[Path] = (),
     experiments: Sequence[Path] = (),
     libraries: Sequence[Path] = (),
@@ -78,6 +82,7 @@ def gather(
         item["comparisons"] = comparisons_of(item.pop("comparison"))
     upstream = list(collect.upstream_folders(datasets))
     reads = [*libraries, *experiments, *qualities]
+    tuned = [*searches, *scores, *curves]
     parts = [folder / part for folder in datasets for part in collect.read_marker(folder).parts]
     found = {
         "title": report.title,
@@ -87,11 +92,13 @@ def gather(
         "reads": gather_reads(qualities, experiments, libraries),
         "datasets": [collect.dataset(folder) for folder in datasets],
         "networks": _networks(models),
+        "searches": gather_searches(searches, scores),
+        "curves": gather_curves(curves),
         "evaluations": judged,
         "maps": [gather_map(folder) for folder in maps],
         "truths": [truth for folder in maps if (truth := gather_truth(folder))],
         "variants": [gather_variants(folder) for folder in variants],
-        "record": _records([*reads, *upstream, *parts, *models, *predictions, *evaluations, *maps, *variants]),
+        "record": _records([*reads, *upstream, *parts, *models, *predictions, *evaluations, *tuned, *maps, *variants]),
         "max_lines": MAX_LINES,
     }
     return found | {"methods": methods(found, collect.settings_of(datasets, models, predictions))}
@@ -156,6 +163,9 @@ def write_report(
     predictions: Sequence[Path],
     maps: Sequence[Path] = (),
     variants: Sequence[Path] = (),
+    searches: Sequence[Path] = (),
+    scores: Sequence[Path] = (),
+    curves: Sequence[Path] = (),
     qualities: Sequence[Path] = (),
     experiments: Sequence[Path] = (),
     libraries: Sequence[Path] = (),
@@ -170,6 +180,7 @@ def write_report(
     report : section of the configuration.
     evaluations, datasets, models, predictions, maps, variants : folders of the nouns to report on. Genome and track
         stores, and the simulated world, are found beside them.
+    searches, scores, curves : of searches the choice in each fold and the nested scores; curves over the size of data.
     qualities, experiments, libraries : of reads; the first are the section on reads, the others its methods text.
     written : `seqmill.config.written.written_sources`; without it files are named without their folders, and licences
         are not stated.
@@ -179,9 +190,10 @@ def write_report(
     """
     groups = (evaluations, datasets, models, predictions, maps, variants)
     judged, examples, networks, predicted, drawn, scored = ([Path(folder) for folder in group] for group in groups)
-    reads = {"qualities": qualities, "experiments": experiments, "libraries": libraries}
-    of_reads = {key: [Path(folder) for folder in folders] for key, folders in reads.items()}
-    context = gather(report, judged, examples, networks, predicted, drawn, scored, written, **of_reads)
+    more = {"searches": searches, "scores": scores, "curves": curves}
+    more |= {"qualities": qualities, "experiments": experiments, "libraries": libraries}
+    others = {key: [Path(folder) for folder in folders] for key, folders in more.items()}
+    context = gather(report, judged, examples, networks, predicted, drawn, scored, written, **others)
     page = render(context)
     if truth_table is not None:
         write_truth(truth_table, context["truths"])

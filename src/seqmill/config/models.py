@@ -8,6 +8,7 @@ from pydantic_core import CoreSchema
 from seqmill.config.augment import Augment
 from seqmill.config.base import Section
 from seqmill.config.heads import Head
+from seqmill.config.transfer import Initial
 
 
 class Optimizer(Section):
@@ -146,13 +147,6 @@ class Prediction(Section):
         return self
 
 
-class Initial(Section):
-    """A trained model to start from: the run of the same fold, and of the same seed or its only one."""
-
-    model: str = Field(description="Another model of this configuration.")
-    parts: Literal["trunk", "all"] = Field("trunk", description="Everything but the heads, or the heads too.")
-
-
 class Model(Section):
     """One network on one dataset. Folds and seeds are separate jobs."""
 
@@ -171,6 +165,12 @@ class Model(Section):
     )
     prediction: Prediction = Prediction()
     folds: list[str] | None = Field(None, description="Folds to train; all if none.")
+
+    @model_validator(mode="after")
+    def _lora(self):
+        if self.initial is not None and self.initial.lora is not None and self.training.optimizer.max_weight_norm:
+            raise ValueError("optimizer.max_weight_norm limits kernels, which initial.lora keeps fixed; leave one out")
+        return self
 
 
 class Report(Section):

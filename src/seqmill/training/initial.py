@@ -14,11 +14,12 @@ from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.model import ModelReader
 from seqmill.stores.parts import folds_of
 from seqmill.training.artefact import names_of
+from seqmill.training.freeze import is_head
 from seqmill.training.seen import first_place, rows_of, rows_seen, training_of
 
 
 def copy_tensors(
-    params: Any, rest: Any, tensors: Mapping[str, np.ndarray], *, heads: bool
+    params: Any, rest: Any, tensors: Mapping[str, np.ndarray], *, heads: bool, trunk: bool = True
 ) -> tuple[Any, Any, list[str], list[str]]:
     """Put tensors of the same name and shape into a fresh network.
 
@@ -26,6 +27,7 @@ def copy_tensors(
     ----------
     params, rest : of the fresh network. tensors : of the trained one, by name (`artefact.tensors_of`).
     heads : copy heads too: what lies in an attribute of the network whose name ends with "heads".
+    trunk : copy what lies elsewhere.
 
     Returns
     -------
@@ -40,7 +42,7 @@ def copy_tensors(
         for name, leaf in zip(names, leaves):
             full = f"{prefix}.{name}"
             fits = full in tensors and tensors[full].shape == leaf.shape and tensors[full].dtype == leaf.dtype
-            if fits and (heads or not name.partition(".")[0].endswith("heads")):
+            if fits and (heads if is_head(name) else trunk):
                 copied.append(full)
                 filled.append(jnp.asarray(tensors[full]))
             else:
@@ -58,6 +60,7 @@ def start_from(
     rest: Any,
     *,
     heads: bool,
+    trunk: bool = True,
     reader: Any,
     fold: str,
     label: str,
@@ -67,7 +70,7 @@ def start_from(
     Parameters
     ----------
     trained : folder of the model. datasets : those that it, and the models it started from itself, were trained on.
-    params, rest : of the fresh network. heads : see `copy_tensors`.
+    params, rest : of the fresh network. heads, trunk : see `copy_tensors`.
     reader, fold : dataset and run of the training that starts. label : of it, for messages.
 
     Returns
@@ -83,7 +86,7 @@ def start_from(
     name = f"{model.info['name']}/{model.info['fold']}.{model.info['seed']}"
     seen = training_of(model.info)
     check_unseen(reader, fold, seen, datasets, label)
-    params, rest, copied, fresh = copy_tensors(params, rest, model.tensors(), heads=heads)
+    params, rest, copied, fresh = copy_tensors(params, rest, model.tensors(), heads=heads, trunk=trunk)
     if not any(tensor.startswith("params.") for tensor in copied):
         raise InputError(
             label,

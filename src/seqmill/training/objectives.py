@@ -34,6 +34,7 @@ from seqmill.config.problems import check_settings
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.plugins import load_named
 from seqmill.training.augment import View
+from seqmill.training.freeze import Fixed
 from seqmill.training.heads import FittedHead, TargetLoss, predictions_of
 from seqmill.training.step import halve_norms, halved, summed_gradient, whole
 
@@ -148,7 +149,10 @@ class Supervised:
         module = nnx.merge(self.graph, params, rest, copy=True)  # without copy flax 0.12 raises inside a transformation
         if half:
             halve_norms(module)
+            nnx.update(module, halved(nnx.filter_state(rest, Fixed)))
         outputs = module(inputs, train=train, key=key)
+        if half:
+            nnx.update(module, nnx.filter_state(rest, Fixed))
         return whole(outputs) if half else outputs, split_module(module)[2]
 
     def _weight(self, name: str) -> float:

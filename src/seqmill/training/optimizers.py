@@ -12,13 +12,16 @@ from seqmill.config.models import Optimizer
 from seqmill.runtime.errors import InputError
 
 
-def make_optimizer(section: Optimizer, steps: int) -> optax.GradientTransformation:
+def make_optimizer(
+    section: Optimizer, steps: int, rates: optax.GradientTransformation | None = None
+) -> optax.GradientTransformation:
     """The optax transformation of a configuration section.
 
     Parameters
     ----------
     section : name, learning rate, schedule, further arguments.
     steps : length of the schedule.
+    rates : factors of the learning rate (`seqmill.training.transfer.layer_rates`).
 
     Raises InputError for a name that optax does not have and for arguments that it does not take.
     """
@@ -35,7 +38,8 @@ def make_optimizer(section: Optimizer, steps: int) -> optax.GradientTransformati
         raise InputError(where, f"settings {section.settings} do not fit optax.{section.name}: {error}") from None
     before = [optax.clip_by_global_norm(section.global_clipnorm)] if section.global_clipnorm else []
     before += [optax.add_decayed_weights(section.weight_decay)] if section.weight_decay else []
-    after = [limit_weight_norm(section.max_weight_norm)] if section.max_weight_norm else []
+    after = [rates] if rates else []
+    after += [limit_weight_norm(section.max_weight_norm)] if section.max_weight_norm else []
     return optax.chain(*before, optimizer, *after) if before or after else optimizer
 
 

@@ -43,6 +43,7 @@ from seqmill.training.parallel import Layout, Parallel, make_layout
 from seqmill.training.step import set_step
 from seqmill.training.stepper import spike_note, with_rules
 from seqmill.training.telemetry import Telemetry, progress_file
+from seqmill.training.transfer import layer_rates, transfer
 
 # Settings that change no bit of a trained model: a stopped training goes on when they change.
 _NO_MATTER: Any = {"folds": True, "prediction": True, "training": {"seeds", "checkpoint_seconds"}}
@@ -171,19 +172,26 @@ def train_model(
     check_valid_labels(reader, targets, valid, fold)
     module = build(model.architecture, model.settings, view.network_inputs(), view.network_targets(), seed)
     graph, params, rest = split_module(module)
-    start = None
+    start: dict[str, Any] | None = None
+    change = rates = None
     if model.initial is not None:
         if initial is None:
             raise ValueError(f"{label}: the folder of model {model.initial.model} is not given")
-        heads_too = model.initial.parts == "all"
         params, rest, start = start_from(
-            initial, initial_datasets, params, rest, heads=heads_too, reader=reader, fold=fold, label=label
-        )
+            initial, initial_datasets, params, rest,
+            heads=model.initial.parts != "trunk", trunk=model.initial.parts != "heads",
+            reader=reader, fold=fold, label=label,
+        )  # fmt: skip
+        change = transfer(graph, params, rest, model.initial, copied=start["copied"], seed=seed, label=label)
+        if change is not None:
+            graph, params, rest = change.graph, change.params, change.rest
+            start |= change.info
+            rates = layer_rates(model.initial.learning_rates) if model.initial.learning_rates else None
     keys, resume = batch_keys(reader, targets), resume_folder(out)
     key = run_key(model, reader.digest, start["digest"] if start else None, fold, seed, kind)
 
     def make_objective(steps: int) -> Any:
-        made = objective_class(graph, view, heads, make_optimizer(training.optimizer, steps), objective_settings)
+        made = objective_class(graph, view, heads, make_optimizer(training.optimizer, steps, rates), objective_settings)
         set_step(made, training, model.objective.name)
         return made
 
@@ -291,7 +299,7 @@ def train_model(
         write_model(
             out,
             name=name,
-            tensors=tensors_of(*best),
+            tensors=change.tensors(*best) if change else tensors_of(*best),
             info=info,
             history=result.history,
             inputs=upstream(dataset, *([initial] if initial else [])),

@@ -76,6 +76,7 @@ def choose_settings(
         importance=study.importance(),
         dataset=dataset,
         parameters={**search_settings(model, search), "fold": fold, "seed": seed},
+        seconds=sum(trial.duration.total_seconds() for trial in study.ended() if trial.duration is not None),
         draw=draw_trials,
     )
     forget_others(study)

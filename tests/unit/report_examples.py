@@ -153,6 +153,7 @@ def write_searches(folder: Path, folds: tuple[str, ...] = ("0", "1"), trials: in
             importance={RATE: 0.9, "training.batch_size": 0.04, "settings.hidden": 0.06},
             dataset=dataset,
             parameters={"search": {"model": "basset", "sampler": "tpe", "space": space, "trials": trials}},
+            seconds=600.0,
             draw=draw_trials,
         )
         made.append((out, fold, best["value"]))

@@ -109,6 +109,11 @@ def test_curves_have_sizes_runs_and_spreads(results, context):
         assert f"fold {fold}, seed 0 {values}" in text
 
 
+def test_trials_are_part_of_the_time_that_was_spent(context):
+    assert context["record"]["seconds"] == pytest.approx(1200, abs=60)  # two folds of ten minutes, and little else
+    assert "and the networks of searches’ scores and of curves" in section(context, "record")
+
+
 def test_methods_say_how_it_was_done(context):
     text = section(context, "methods")
     assert f"Settings of basset ({RATE}, settings.hidden, training.batch_size) were searched in each fold apart" in text

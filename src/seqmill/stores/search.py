@@ -34,6 +34,7 @@ def write_search(
     importance: Mapping[str, float],
     dataset: str | Path,
     parameters: dict[str, Any],
+    seconds: float,
     draw: Callable[[Path, pd.DataFrame, Sequence[str], Mapping[str, float]], None],
 ) -> Marker:
     """Write what a search chose in one fold.
@@ -43,7 +44,8 @@ def write_search(
     folder : ``…/searches/{search}/{fold}``. name : of the search.
     trials : each with number, state, value (None without one), passes, reason and "settings" by dotted key.
     keys : of the settings. best : "settings", "trial", "value". importance : by key; empty if it cannot be told.
-    dataset : folder of the dataset. parameters : for the run record.
+    dataset : folder of the dataset. parameters : for the run record. seconds : from start to end of each trial,
+        together.
     draw : writes the figure to a path, given the table of trials, the keys and the importance.
     """
     rows = [
@@ -56,13 +58,14 @@ def write_search(
     ]
     table = pd.DataFrame(rows, columns=["number", "state", "value", "passes", *keys, "reason"])
     inputs = upstream(dataset)
-    with noun_folder(folder, noun="search", label=name, inputs=inputs, parameters=parameters) as (part, attrs, _):
+    with noun_folder(folder, noun="search", label=name, inputs=inputs, parameters=parameters) as (part, attrs, record):
         write_tsv(part / TRIALS, table)
         shares = pd.DataFrame({"setting": list(importance), "share": list(importance.values())})
         write_tsv(part / IMPORTANCE, shares)
         atomic_write(part / BEST, seal({**best, "search": name, "fold": fold, "format": version("search")}))
         draw(part / FIGURE, table, keys, importance)
         attrs |= {"fold": fold, "trials": len(rows)}
+        record["training_seconds"] = round(seconds, 3)
     return read_marker(folder)
 
 

@@ -13,6 +13,8 @@ NOUNS = {
     "datasets": "datasets/*",
     "models": "models/*/*",
     "predictions": "predictions/*/*",
+    "searches": "searches/*/*",
+    "curves": "curves/*",
     "maps": "maps/*.zarr",
     "variants": "variants/*",
 }

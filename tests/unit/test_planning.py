@@ -222,6 +222,9 @@ def test_summary_names_the_report_or_its_absence(folder, capsys):
 
 def test_summary_tells_of_maps_variants_and_planted_motifs(tmp_path, capsys):
     for place, noun, attrs in (
+        ("searches/wide/0", "search", {}),
+        ("searches/wide/1", "search", {}),
+        ("curves/size", "curve", {}),
         ("maps/a.zarr", "map", {}),
         ("maps/a.files", "map-files", {}),
         ("variants/v", "variants", {"set": "v", "records": 9, "scored": 1200, "dropped": {"seen": 7}}),
@@ -235,6 +238,8 @@ def test_summary_tells_of_maps_variants_and_planted_motifs(tmp_path, capsys):
     )
     assert main(["summary", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines()[:-1] == [
+        "searches     2",
+        "curves       1",
         "maps         1",
         "variants     1",
         "map a: bound: AUROC 0.975 of planted motif bases against all other bases",

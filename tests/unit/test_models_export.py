@@ -33,6 +33,7 @@ NETWORKS: dict[str, tuple[dict[str, Any], Mapping[str, Any], str]] = {
     "deepsea": ({"filters": [8, 8], "width": 5, "pools": [4, 1], "dropout": [0.2, 0.2]}, PEAKS, "supervised"),
     "dense": ({"hidden": [16], "dropout": 0.1}, PEAKS, "supervised"),
     "factorized_basset": ({"filters": [[8, 8], [8]], "widths": [[3, 5], [3]], "pools": [4, 2]}, PEAKS, "supervised"),
+    "mmsplice": ({}, PEAKS, "supervised"),
     "primer_cnn": ({"filters": 8, "width": 9}, PEAKS, "supervised"),
     "profile_cnn": ({"channels": 8, "dilated_layers": 2}, PROFILE, "supervised"),
 }

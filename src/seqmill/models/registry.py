@@ -26,6 +26,7 @@ _BUILT_IN = (
     "deepsea",
     "dense",
     "factorized_basset",
+    "mmsplice",
     "primer_cnn",
     "profile_cnn",
 )

@@ -14,6 +14,7 @@ PAPERS = {
     "deepbind": "DeepBind (Alipanahi et al., Nature Biotechnology 33:831, 2015)",
     "deepsea": "DeepSEA (Zhou and Troyanskaya, Nature Methods 12:931, 2015)",
     "factorized_basset": "Factorized Basset (Wnuk et al., bioRxiv 229385, 2017)",
+    "mmsplice": "a module of MMSplice (Cheng et al., Genome Biology 20:48, 2019)",
     "primer_cnn": "the tutorial network of Zou et al. (Nature Genetics 51:12, 2019)",
 }
 FEATURES = {

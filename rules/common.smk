@@ -10,7 +10,12 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from seqmill.config.along import networks_along, prediction_places, spans_bp
-from seqmill.config.lineage import initial_seed, lineage
+from seqmill.config.lineage import (
+    given_datasets,
+    given_folder,
+    initial_seed,
+    lineage,
+)
 from seqmill.config.names import label_of, slug
 from seqmill.config.project import Project
 from seqmill.config.scope import (
@@ -278,18 +283,22 @@ def models_before(wildcards):
 def initial_markers(wildcards):
     """The run that a model starts from, if any."""
     name, models = MODELS[wildcards.model], PROJECT.config.models
-    before = models_before(wildcards)
+    before, fold, seed = models_before(wildcards), wildcards.fold, int(wildcards.seed)
+    given = given_folder(models, name, fold, seed, PROJECT.where)
+    if given:
+        return [f"{given}/marker.json"]
     if not before:
         return []
-    seed = initial_seed(models, name, int(wildcards.seed), PROJECT.where)
-    return [f"results/models/{slug(before[0])}/{wildcards.fold}.{seed}/marker.json"]
+    seed = initial_seed(models, name, seed, PROJECT.where)
+    return [f"results/models/{slug(before[0])}/{fold}.{seed}/marker.json"]
 
 
 def initial_dataset_markers(wildcards):
-    return [
-        f"results/datasets/{slug(PROJECT.config.models[name].dataset)}.zarr/marker.json"
-        for name in models_before(wildcards)
-    ]
+    """Datasets that the models were trained on that a model starts from."""
+    models, before = PROJECT.config.models, models_before(wildcards)
+    places = [f"results/datasets/{slug(models[name].dataset)}.zarr" for name in before]
+    places += given_datasets(models, [MODELS[wildcards.model], *before])
+    return [f"{place}/marker.json" for place in places]
 
 
 def run_names(models):

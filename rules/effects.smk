@@ -36,7 +36,8 @@ def effect_datasets(section):
     models = PROJECT.config.models
     names = [section.model, *lineage(models, section.model, PROJECT.where)]
     datasets = dict.fromkeys(models[name].dataset for name in names)
-    return [f"results/datasets/{slug(name)}.zarr/marker.json" for name in datasets]
+    own = [f"results/datasets/{slug(name)}.zarr/marker.json" for name in datasets]
+    return own + [f"{path}/marker.json" for path in given_datasets(models, names)]
 
 
 def effect_training(section):

@@ -26,6 +26,7 @@ rule train:
     params:
         name=lambda wildcards: MODELS[wildcards.model],
         section=lambda wildcards: run_section(wildcards),
+        stamps=lambda wildcards: stamps(initial_markers(wildcards)),
         format=FORMATS["model"],
     script:
         "../workflow/scripts/train.py"

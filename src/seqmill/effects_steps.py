@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from seqmill.config.effects import Map, VariantSet, genome_of, map_genome
-from seqmill.config.lineage import lineage
+from seqmill.config.lineage import given_datasets, lineage
 from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.scope import map_scope, prediction_scope
@@ -29,6 +29,12 @@ def _network(steps: Steps, section: Map | VariantSet) -> tuple[list[Step], list[
     return runs, [steps.dataset(dataset) for dataset in names]
 
 
+def _given(project: Project, section: Map | VariantSet) -> list[Path]:
+    """Folders of datasets outside of the configuration that the network was trained on before."""
+    models = project.config.models
+    return given_datasets(models, [section.model, *lineage(models, section.model, project.where)])
+
+
 def _genomes(steps: Steps, section: Map) -> list[Step]:
     """The genome of a map's regions, if they lie on one."""
     name = map_genome(steps.project.config, section, steps.project.where)
@@ -46,7 +52,7 @@ def of_map(steps: Steps, name: str) -> list[Step]:
     genomes, (runs, datasets) = _genomes(steps, section), _network(steps, section)
     prediction = prediction_scope(config.models[section.model])
     rows_of = datasets[0].folder if section.windows is not None else None
-    folders = [run.folder for run in runs], [dataset.folder for dataset in datasets]
+    folders = [run.folder for run in runs], [*[dataset.folder for dataset in datasets], *_given(steps.project, section)]
 
     def build() -> None:
         texts = map_scope(section).model_dump_json(), prediction.model_dump_json()
@@ -80,7 +86,7 @@ def of_variants(steps: Steps, name: str) -> Step:
     genome = steps.genome(genome_of(config, section, steps.project.where))
     runs, datasets = _network(steps, section)
     prediction = prediction_scope(config.models[section.model])
-    folders = [run.folder for run in runs], [dataset.folder for dataset in datasets]
+    folders = [run.folder for run in runs], [*[dataset.folder for dataset in datasets], *_given(steps.project, section)]
 
     def build() -> None:
         texts = section.model_dump_json(), prediction.model_dump_json()
@@ -99,6 +105,7 @@ def _at_hand(project: Project, results: Path, section: Map | VariantSet) -> tupl
     names = dict.fromkeys(project.config.models[model].dataset for model in models)
     places = [results / f"datasets/{slug(name)}.zarr" for name in names]
     genome = results / f"genome/{slug(genome_of(project.config, section, project.where))}.zarr"
+    places += _given(project, section)
     return genome, [place for place in places if (place / MARKER).is_file()]
 
 

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from seqmill.config.lineage import lineage
+from seqmill.config.lineage import given_datasets, lineage
 from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.scope import prediction_scope, run_scope
@@ -113,6 +113,7 @@ def across(
     models_before = lineage(config.models, name, project.where)
     names = dict.fromkeys(config.models[other].dataset for other in [name, *models_before])
     places = [results / f"datasets/{slug(other)}.zarr" for other in names]
+    places += given_datasets(config.models, [name, *models_before])
     places = [place for place in places if (place / MARKER).is_file()]
     settings = prediction_scope(config.models[name]).model_dump_json()
     rows = results / f"datasets/{slug(dataset)}.zarr"

@@ -10,7 +10,7 @@ from typing import Any
 
 from seqmill.config.datasets import Dataset
 from seqmill.config.experiments import EXPERIMENTS
-from seqmill.config.lineage import initial_seed, lineage
+from seqmill.config.lineage import given_datasets, given_folder, initial_seed, lineage
 from seqmill.config.names import label_of, slug
 from seqmill.config.project import Project
 from seqmill.config.remote import FETCHED
@@ -26,6 +26,7 @@ from seqmill.config.scope import (
 )
 from seqmill.runtime.child import in_child
 from seqmill.runtime.errors import InputError
+from seqmill.runtime.marker import MARKER, read_marker
 from seqmill.step import Notes, Step
 from seqmill.stores.versions import FORMATS
 from seqmill.training_steps import train_run
@@ -288,7 +289,10 @@ class Steps:
         before = lineage(models, name, self.project.where)
         seen = [self.dataset(models[earlier].dataset) for earlier in before]
         initial = self.train(before[0], fold, initial_seed(models, name, seed, self.project.where)) if before else None
-        start = (initial.folder, [step.folder for step in seen]) if initial else None
+        given = given_folder(models, name, fold, seed, self.project.where)
+        folder = initial.folder if initial else given
+        known = [*[step.folder for step in seen], *given_datasets(models, [name, *before])]
+        start = (folder, known) if folder else None
         chosen = of_search(self, model.search, fold) if model.search else None
 
         def build() -> None:
@@ -297,8 +301,10 @@ class Steps:
             in_child(train_run, self.results / place, name, text, dataset.folder, fold, seed, start, what=what)
 
         settings = {"model": model.model_dump(mode="json"), "fold": fold, "seed": seed, "format": FORMATS["model"]}
+        settings |= {"initial": read_marker(given).digest} if given else {}
         needs = [dataset, *([initial] if initial else []), *seen, *([chosen] if chosen else [])]
-        return self.step(place, f"model {name}, fold {fold}, seed {seed}", settings, build, needs=needs)
+        what, sources = f"model {name}, fold {fold}, seed {seed}", [given / MARKER] if given else []
+        return self.step(place, what, settings, build, sources=sources, needs=needs)
 
     def in_order(self, wanted: list[Step]) -> list[Step]:
         """``wanted`` and all they need, each once, needs first."""

@@ -13,10 +13,10 @@ MOTIF = np.array([1, 0, 1, 2, 3, 2], np.uint8)  # CACGTG
 RUNS = {"0": {"train": ["train"], "valid": ["valid"], "test": ["test"]}}
 
 
-def toy_rows(parts: list[tuple[str, str, int]], first_bp: int = 0) -> pd.DataFrame:
+def toy_rows(parts: list[tuple[str, str, int]]) -> pd.DataFrame:
     """Rows of (pool, fold, size) parts on one contig."""
     n = sum(size for *_, size in parts)
-    start = first_bp + np.arange(n) * 1000
+    start = np.arange(n) * 1000
     return pd.DataFrame(
         {
             "genome": "toy",
@@ -45,11 +45,12 @@ def write_dataset(
     first_bp: int = 0,
 ) -> Path:
     """A dataset of given arrays ("inputs/x", "targets/y/group", "mask/y/group") in ``folder``."""
-    name = folder.name
+    name, rows = folder.name, toy_rows(parts)
+    rows[["start", "end"]] += first_bp
     write_rows(
         folder / "rows",
         name=f"{name}/rows",
-        rows=toy_rows(parts, first_bp),
+        rows=rows,
         dropped=pd.DataFrame({"reason": ["N"], "count": [0]}),
         runs=runs,
         window_bp=60,

@@ -12,7 +12,7 @@ from seqmill.config.datasets import Control, Dataset, Selector, Target
 from seqmill.config.effects import check_effects
 from seqmill.config.experiments import EXPERIMENTS, Libraries, resolve_track
 from seqmill.config.heads import check_heads
-from seqmill.config.lineage import initial_seed, lineage
+from seqmill.config.lineage import given_folder, initial_seed, lineage
 from seqmill.config.lock import LockRow
 from seqmill.config.locked import Locked, lock_path
 from seqmill.config.models import Model
@@ -285,6 +285,10 @@ class Project:
             if not made and not path.is_file():
                 what = "is not a regular readable file" if path.exists() else f"does not exist (looked in {Path.cwd()})"
                 raise InputError(place, f"{path} {what}")
+        for name in self.config.models:
+            for fold in self.folds(name):
+                for seed in self.seeds(name):
+                    given_folder(self.config.models, name, fold, seed, self.where)
 
     def _check_dataset(self, name: str, dataset: Dataset) -> None:
         where = f"{self.where}: datasets.{name}"
@@ -353,7 +357,9 @@ class Project:
             self._check_initial(where, name)
 
     def _check_initial(self, where: str, name: str) -> None:
-        before = lineage(self.config.models, name, where)[0]
+        before = next(iter(lineage(self.config.models, name, where)), None)
+        if before is None:  # it starts from a folder, which `check_sources` looks at
+            return
         for fold in self.folds(name):
             if fold not in self.folds(before):
                 raise InputError(

@@ -15,7 +15,12 @@ from seqmill.stores.model import ModelReader
 from seqmill.stores.parts import folds_of
 from seqmill.training.artefact import names_of
 from seqmill.training.freeze import is_head
-from seqmill.training.seen import first_place, rows_of, rows_seen, training_of
+from seqmill.training.seen import first_place, not_at_hand, rows_of, rows_seen, training_of
+
+_OUTSIDE = (
+    "for a model from elsewhere name the folder of that dataset in initial.datasets, or accept with "
+    "'initial.unchecked: true' that it may have seen test rows"
+)
 
 
 def copy_tensors(
@@ -61,6 +66,7 @@ def start_from(
     *,
     heads: bool,
     trunk: bool = True,
+    unchecked: bool = False,
     reader: Any,
     fold: str,
     label: str,
@@ -71,6 +77,7 @@ def start_from(
     ----------
     trained : folder of the model. datasets : those that it, and the models it started from itself, were trained on.
     params, rest : of the fresh network. heads, trunk : see `copy_tensors`.
+    unchecked : see `check_unseen`.
     reader, fold : dataset and run of the training that starts. label : of it, for messages.
 
     Returns
@@ -84,8 +91,7 @@ def start_from(
     """
     model = ModelReader(trained)
     name = f"{model.info['name']}/{model.info['fold']}.{model.info['seed']}"
-    seen = training_of(model.info)
-    check_unseen(reader, fold, seen, datasets, label)
+    seen = check_unseen(reader, fold, training_of(model.info), datasets, label, unchecked=unchecked)
     params, rest, copied, fresh = copy_tensors(params, rest, model.tensors(), heads=heads, trunk=trunk)
     if not any(tensor.startswith("params.") for tensor in copied):
         raise InputError(
@@ -102,18 +108,41 @@ def start_from(
 
 
 def check_unseen(
-    reader: Any, fold: str, seen: Sequence[Mapping[str, Any]], datasets: Sequence[str | Path], label: str
-) -> None:
+    reader: Any,
+    fold: str,
+    seen: Sequence[Mapping[str, Any]],
+    datasets: Sequence[str | Path],
+    label: str,
+    *,
+    unchecked: bool = False,
+) -> list[dict[str, Any]]:
     """Raise InputError if a row that this run is tested on was in the training or validation part of an earlier one.
 
     Windows are compared by their extents (margins included) on genomes of the same name, table rows by their
     sequences (both strands, where both datasets have them).
+
+    Parameters
+    ----------
+    seen : as of `seqmill.training.seen.training_of`. datasets : folders of their datasets.
+    unchecked : accept runs whose dataset is not among them.
+
+    Returns
+    -------
+    ``seen``; what could not be checked has "unchecked", true.
     """
     test = rows_of(reader, folds_of(reader, fold, "test"))
     readers = {other.digest: other for other in map(DatasetReader, datasets)}
-    for link in seen:
+    checked: list[dict[str, Any]] = []
+    for entry in seen:
+        link = {key: value for key, value in entry.items() if key != "unchecked"}
+        checked.append(link)
         if (link["dataset_digest"], link["fold"]) == (reader.digest, fold):
             continue  # the folds of one run are disjoint by the way the dataset was made
+        if link["dataset_digest"] not in (reader.digest, *readers):
+            if not unchecked:
+                raise InputError(label, f"{not_at_hand(link)}; {_OUTSIDE}")
+            link["unchecked"] = True
+            continue
         shared = rows_seen(reader, test, link, readers, label)
         if shared.any():
             raise InputError(
@@ -122,3 +151,13 @@ def check_unseen(
                 f"overlap rows that model {link['model']} was trained on (dataset {link['dataset']}); split both "
                 "datasets alike",
             )
+    return checked
+
+
+def unchecked_notes(seen: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sentences on the earlier models that could not be compared with the test part."""
+    return [
+        f"whether model {link['model']}, which this one started from, has seen test rows was not checked"
+        for link in seen
+        if link.get("unchecked")
+    ]

@@ -30,7 +30,7 @@ from seqmill.training.checkpoint import Checkpoints, resume_folder
 from seqmill.training.devices import device_peak_bytes, device_watch, require_device
 from seqmill.training.distributed import is_first, join, only_first, others_may_die, placed, quiet_others
 from seqmill.training.evoaug import augmentation_of, marked, plain_from
-from seqmill.training.initial import start_from
+from seqmill.training.initial import start_from, unchecked_notes
 from seqmill.training.jitter import jitter_of
 from seqmill.training.labels import check_valid_labels, fit_heads
 from seqmill.training.loader import ahead, batch_keys, part_batches, plain_batches, training_batches
@@ -46,7 +46,12 @@ from seqmill.training.telemetry import Telemetry, progress_file
 from seqmill.training.transfer import layer_rates, transfer
 
 # Settings that change no bit of a trained model: a stopped training goes on when they change.
-_NO_MATTER: Any = {"folds": True, "prediction": True, "training": {"seeds", "checkpoint_seconds"}}
+_NO_MATTER: Any = {
+    "folds": True,
+    "prediction": True,
+    "training": {"seeds", "checkpoint_seconds"},
+    "initial": {"folder", "datasets"},  # where it lies; its digest counts
+}
 
 
 def _to_device(batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -84,6 +89,14 @@ def _view(reader: Any, targets: Sequence[str], training: Training) -> View:
         strands=training.reverse_complement and reader.reverse_complement and reverse_complement_allowed(arrays),
         changes=augmentation_of(training.augment, arrays, reverse_complement=reader.reverse_complement),
     )
+
+
+def _initial_input(model: Model, folder: str | Path | None) -> dict[str, str]:
+    """Label and digest of the initial model; one that is not of these results is not looked for among them."""
+    if folder is None:
+        return {}
+    found = upstream(folder)
+    return found if model.initial is None or model.initial.model else {f"outside/{k}": v for k, v in found.items()}
 
 
 def run_key(model: Model, dataset: str, initial: str | None, fold: str, seed: int, device: str) -> dict[str, Any]:
@@ -176,12 +189,13 @@ def train_model(
     change = rates = None
     if model.initial is not None:
         if initial is None:
-            raise ValueError(f"{label}: the folder of model {model.initial.model} is not given")
+            raise ValueError(f"{label}: the folder of the model that it starts from is not given")
         params, rest, start = start_from(
             initial, initial_datasets, params, rest,
             heads=model.initial.parts != "trunk", trunk=model.initial.parts != "heads",
-            reader=reader, fold=fold, label=label,
+            unchecked=model.initial.unchecked, reader=reader, fold=fold, label=label,
         )  # fmt: skip
+        notes += unchecked_notes(start["seen"])
         change = transfer(graph, params, rest, model.initial, copied=start["copied"], seed=seed, label=label)
         if change is not None:
             graph, params, rest = change.graph, change.params, change.rest
@@ -302,7 +316,7 @@ def train_model(
             tensors=change.tensors(*best) if change else tensors_of(*best),
             info=info,
             history=result.history,
-            inputs=upstream(dataset, *([initial] if initial else [])),
+            inputs=upstream(dataset) | _initial_input(model, initial),
             parameters={"model": model.model_dump(mode="json"), "fold": fold, "seed": seed},
             record={
                 "device": kind,

@@ -189,4 +189,4 @@ def test_released_modules_give_the_published_scores(test_data, scores, tmp_path,
     tolerance = 1e-5 * np.ptp(expected)
     assert len(cases) >= 30
     assert np.abs(nearest - expected).max() < tolerance
-    assert (np.abs(inside - expected) < tolerance).mean() > 0.8  # not the ends of transcripts
+    assert (np.abs(inside - expected) < tolerance).mean() > 0.7  # not the ends of transcripts

@@ -20,7 +20,8 @@ from tests.unit.foreign_weights import (
 )
 
 from seqmill.config.imported import Imported
-from seqmill.models.importing import flattenings, layers_of
+from seqmill.models.importing import layers_of
+from seqmill.models.tensor_layouts import flattenings
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import file_digest
 from seqmill.stores.model import ModelReader
@@ -259,6 +260,17 @@ def test_a_tensor_that_lies_in_another_file_is_refused(tmp_path):
         import_weights(tmp_path / "model", Imported(**NETWORK), tmp_path / "w.h5", "import.yaml")
 
 
+def test_a_layer_that_is_a_link_is_refused(tmp_path):
+    keras_h5(tmp_path / "w.h5", "keras 2")
+    (tmp_path / "w.h5").rename(tmp_path / "other.h5")
+    keras_h5(tmp_path / "w.h5", "keras 2")
+    with h5py.File(tmp_path / "w.h5", "a") as file:
+        del file["model_weights/bn"]
+        file["model_weights/bn"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/model_weights/bn")
+    with pytest.raises(InputError, match=r"cannot be read as HDF5 of Keras \('bn is missing, or a link'\)"):
+        import_weights(tmp_path / "model", Imported(**NETWORK), tmp_path / "w.h5", "import.yaml")
+
+
 def test_layers_are_found_by_the_names_of_their_parts(tmp_path):
     save_file(torch_basset(), tmp_path / "w.safetensors")
     from seqmill.formats.weights import read_weights
@@ -321,3 +333,9 @@ def test_the_published_basset_as_pytorch_computes_it(tmp_path):
     found = outputs(tmp_path / "model", known["codes"].astype(np.uint8))
     assert ModelReader(tmp_path / "model").info["parameters"] == 4_135_064
     assert_same(found, known["logits"])
+
+
+def test_a_keras_archive_is_to_be_unpacked(tmp_path):
+    (tmp_path / "w.keras").write_bytes(b"PK\x03\x04rest of a zip")
+    with pytest.raises(InputError, match=r"is a zip file of Keras 3; unpack it and give the model\.weights\.h5"):
+        import_weights(tmp_path / "model", Imported(**NETWORK), tmp_path / "w.keras", "import.yaml")

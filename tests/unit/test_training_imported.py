@@ -8,8 +8,9 @@ from safetensors.numpy import save_file
 from tests.unit import training_toys as toys
 from tests.unit.foreign_weights import NETWORK, codes_and_one_hot, torch_basset, torch_outputs
 
+from seqmill.cli.command import main
 from seqmill.config.imported import Imported
-from seqmill.config.models import Prediction
+from seqmill.config.models import Model, Prediction
 from seqmill.effects.ensemble import Ensemble
 from seqmill.effects.unseen import Unseen
 from seqmill.models.registry import build
@@ -21,6 +22,7 @@ from seqmill.training.imported import import_weights
 from seqmill.training.initial import start_from
 from seqmill.training.objectives import split_module
 from seqmill.training.predict import predict
+from seqmill.training.train import train_model
 
 BP = 60
 TARGET = {"bound": {"tracks": ["motif", "other"]}}
@@ -69,9 +71,36 @@ def test_it_scores_sequences_as_maps_and_variants_do(model):
 
 def test_what_it_has_seen_is_unknown(model, dataset):
     info, reader = ModelReader(model).info, DatasetReader(dataset)
-    with pytest.raises(InputError, match=r"model/0\.0: .*unknown"):
+    with pytest.raises(InputError, match=r"model/0\.0: what model model/0\.0 was trained on is not known"):
         Unseen([info], [dataset])
     targets = {"bound": reader.targets["bound"]}
     _, params, rest = split_module(build("basset", NETWORK["settings"], reader.inputs, targets, 0))
     with pytest.raises(InputError, match=r"mine/0\.0: what model model/0\.0 was trained on is not known"):
         start_from(model, [], params, rest, heads=True, reader=reader, fold="0", label="mine/0.0")
+
+
+def test_a_training_starts_from_it_where_that_is_accepted(model, dataset, tmp_path):
+    initial = {"folder": model, "parts": "all", "freeze": ["convs"], "unchecked": True}
+    section = Model(
+        architecture="basset",
+        dataset="motifs",
+        settings=NETWORK["settings"],
+        initial=initial,
+        training={"max_steps": 2, "epoch_steps": 2, "batch_size": 32, "optimizer": {"learning_rate": 1e-4}},
+    )
+    out = tmp_path / "mine" / "0.0"
+    train_model(out, name="mine", model=section, dataset=dataset, fold="0", seed=0, initial=model)
+    new, old = ModelReader(out), ModelReader(model)
+    assert new.info["initial"]["fresh"] == []
+    assert [(link["dataset"], link["unchecked"]) for link in new.info["initial"]["seen"]] == [("unknown", True)]
+    assert "model/0.0, which this one started from, has seen test rows was not checked" in new.info["note"]
+    mine, theirs = new.tensors(), old.tensors()
+    same = {name for name in mine if np.array_equal(mine[name], theirs[name])}
+    assert {"params.convs.0.kernel", "params.convs.1.bias"} <= same
+    assert "params.denses.0.kernel" not in same
+
+
+def test_other_verbs_know_what_it_is(model, capsys):
+    assert main(["verify", str(model)]) == 0
+    assert main(["watch", "--once", str(model)]) == 0
+    assert "finished" in capsys.readouterr().out

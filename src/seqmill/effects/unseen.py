@@ -11,7 +11,7 @@ from seqmill.genome.coords import merge
 from seqmill.runtime.errors import InputError
 from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.parts import folds_of
-from seqmill.training.seen import rows_of, training_of
+from seqmill.training.seen import not_at_hand, rows_of, training_of
 
 # (genome, contig) -> starts and ends of the stretches that a training has seen: sorted, apart from one another.
 Covered = dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]
@@ -51,6 +51,8 @@ class Unseen:
         if reader is None and link.get("unchecked"):
             return {}  # accepted when the model was trained; its note says so
         if reader is None:
+            if not link["dataset_digest"]:
+                raise InputError(link["model"], not_at_hand(link))
             raise InputError(
                 link["model"], f"dataset {link['dataset']}, which it was trained on, was rebuilt; train it again"
             )

@@ -74,7 +74,7 @@ def read_hdf5(path: str) -> Weights:
 
     try:
         with h5py.File(path, "r") as file:
-            root = file.get("model_weights", file)
+            root = _inside(file, "model_weights") if "model_weights" in file else file
             names = [_text(name) for name in root.attrs.get("layer_names", [])]
             found: dict[str, Any] = dict(_of_layers(root, names) if names else _of_paths(root))
             size = sum(dataset.size * dataset.dtype.itemsize for dataset in found.values())
@@ -87,6 +87,15 @@ def read_hdf5(path: str) -> Weights:
             return Weights(True, tensors, _epsilons(file.attrs.get("model_config")))
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise InputError(path, f"cannot be read as HDF5 of Keras ({error})") from None
+
+
+def _inside(group: Any, name: str) -> Any:
+    """A group that lies in another. A link may lead to another file, which nobody asked for."""
+    import h5py
+
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise KeyError(f"{name} is missing, or a link")
+    return group[name]
 
 
 def _text(value: Any) -> str:
@@ -105,7 +114,7 @@ def _datasets(group: Any) -> Iterator[tuple[str, Any]]:
 def _of_layers(root: Any, layers: list[str]) -> Iterator[tuple[str, Any]]:
     """Keras 2: "layer/kernel", or with the path between where a layer holds others."""
     for layer in layers:
-        paths = [(path.removesuffix(":0"), dataset) for path, dataset in _datasets(root[layer])]
+        paths = [(path.removesuffix(":0"), dataset) for path, dataset in _datasets(_inside(root, layer))]
         last = [path.rpartition("/")[2] for path, _ in paths]
         for (path, dataset), short in zip(paths, last):
             yield f"{layer}/{short if last.count(short) == 1 else path}", dataset

@@ -11,8 +11,9 @@ from seqmill.config.heads import Head
 from seqmill.config.imported import Imported, ImportedTarget
 from seqmill.formats.weights import Weights, read_weights
 from seqmill.models.blocks import count_parameters
-from seqmill.models.importing import fill, framework_of, side_by_side, slots_of
+from seqmill.models.importing import fill, framework_of, side_by_side
 from seqmill.models.registry import build, source_digest
+from seqmill.models.tensor_layouts import slots_of
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import file_digest
 from seqmill.stores.model import write_model
@@ -104,6 +105,7 @@ def import_weights(out: str | Path, file: Imported, weights: str | Path, where: 
         "dataset_digest": "",
         "fold": "0",
         "seed": 0,
+        "steps": 0,
         "device": "cpu",
         "xla_threads": 1,
         "parameters": count_parameters(module),

@@ -5,6 +5,7 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 from sklearn.metrics import roc_auc_score
@@ -16,6 +17,7 @@ from seqmill.models.registry import build
 from seqmill.runtime.errors import InputError
 from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.model import ModelReader
+from seqmill.training import objectives
 from seqmill.training.artefact import load_network, names_of, tensors_of
 from seqmill.training.objectives import split_module
 from seqmill.training.predict import predictor
@@ -145,8 +147,6 @@ def split_norm(rest) -> nnx.BatchNorm:
 
 
 def test_what_is_frozen_has_no_gradient_and_no_state_of_the_optimiser():
-    import optax
-
     _, change = toy({"freeze": "trunk"})
     assert sorted(names_of(change.params)[0]) == ["heads.a.bias", "heads.a.kernel"]
     state = optax.adam(1e-3).init(change.params)
@@ -252,3 +252,20 @@ def test_a_fresh_network_is_untouched():
     parts = split_module(build("dense", {"hidden": [4]}, {"sequence": toys.sequence_spec(20)},
                                {"bound": toys.label_spec("bound", ["a"])}, 0))  # fmt: skip
     assert transfer(*parts, Initial(model="m", parts="all"), copied=[], seed=0, label="x") is None
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_step_without_frozen_layers_is_the_one_it_was(base, monkeypatch, precision):
+    """The only line in the step that knows of frozen layers leaves nothing in the compiled step of other networks."""
+    network = load_network(base[0])
+    objective = objectives.Supervised(network.graph, network.view, network.heads, optax.sgd(0.1))
+    objective.precision = precision
+    batch = {"inputs/sequence": jnp.zeros((4, 60), jnp.uint8), "targets/bound": jnp.zeros((4, 2), jnp.uint8)}
+    state = objective.init(network.params, network.rest)
+
+    def text() -> str:
+        return jax.jit(objective.step).lower(state, batch, jax.random.key(0)).as_text()
+
+    now = text()
+    monkeypatch.setattr(objectives.nnx, "update", lambda *_: None)
+    assert now == text()

@@ -25,7 +25,8 @@ from seqmill.training.objectives import Supervised, network_inputs
 from seqmill.training.train import train_model
 from seqmill.training.transfer import Transfer, transfer
 
-SMALL = {"filters": [8], "widths": [8], "pools": [6], "hidden": [8], "dropout": 0.1}
+# one kernel large enough to shard
+SMALL = {"filters": [8], "widths": [8], "pools": [6], "hidden": [64], "dropout": 0.1}
 KERNELS = ["params.convs.0.kernel", "params.denses.0.kernel"]
 PARTS = [("all", "train", 96), ("all", "valid", 32), ("all", "test", 32)]
 

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from seqmill.models.convolution import convolve
+
 # The default of torch's Linear and Conv layers: weight and bias uniform in ±1/sqrt(fan_in).
 _TORCH_WEIGHT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
@@ -34,6 +36,7 @@ def conv(
         kernel_dilation=dilation,
         kernel_init=_TORCH_WEIGHT,
         bias_init=torch_bias(inputs * width),
+        conv_general_dilated=convolve,
         rngs=rngs,
     )
 

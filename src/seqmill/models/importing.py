@@ -167,7 +167,7 @@ def fill(
     slots, framework = slots_of(module), framework_of(file, weights)
     pairing = pair(slots, weights, file, wanted)
     _check_all_used(slots, pairing, weights, file, where)
-    flat, epsilons = flattenings(module, inputs), _epsilons(weights)
+    flat = flattenings(module, inputs)
     first = next((slot.name for slot in slots if slot.part == "kernel" and slot.kind in ("conv", "dense")), "")
     tensors: dict[str, np.ndarray] = {}
     mapping: dict[str, str] = {}
@@ -191,7 +191,7 @@ def fill(
             array = in_our_bases(array, slot, file.bases, inputs, wanted)
             said += f", bases {file.bases}"
         if slot.kind == "norm" and slot.part == "var":
-            theirs = file.epsilon or epsilons.get(name.rpartition("/")[0]) or _EPSILON[framework]
+            theirs = file.epsilon or weights.epsilon.get(name.rpartition("/")[0]) or _EPSILON[framework]
             if theirs != slot.epsilon:  # the sum of both is all that counts
                 array = array.astype(np.float64) + (theirs - slot.epsilon)
                 said += f", + {theirs:g} - {slot.epsilon:g} (epsilon)"
@@ -208,10 +208,6 @@ def fill(
         "ignored": sorted(set(weights.tensors) - used),
         "converted": converted,
     }
-
-
-def _epsilons(weights: Weights) -> dict[str, float]:
-    return {key: value for layer, value in weights.epsilon.items() for key in (layer, f"layers/{layer}")}
 
 
 def _check_all_used(slots: list[Slot], pairing: Pairing, weights: Weights, file: Imported, where: str) -> None:

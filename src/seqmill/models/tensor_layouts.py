@@ -36,7 +36,7 @@ def slots_of(module: nnx.Module) -> list[Slot]:
     modules = dict(nnx.iter_modules(module))
 
     def place(path: tuple) -> list[int]:
-        return [list(vars(modules[path[:i]])).index(str(part)) for i, part in enumerate(path)]
+        return [_place(modules[path[:i]], part) for i, part in enumerate(path)]
 
     found = []
     for path, variable in nnx.to_flat_state(nnx.state(module)):
@@ -50,6 +50,11 @@ def slots_of(module: nnx.Module) -> list[Slot]:
     order = ("kernel", "scale", "bias", "mean", "var")
     found.sort(key=lambda item: (item[0], order.index(item[1].part) if item[1].part in order else len(order)))
     return [slot for _, slot in found]
+
+
+def _place(module: nnx.Module, part: str | int) -> int:
+    """Number of an attribute in the order in which they were set; of an element of a list its own."""
+    return part if isinstance(part, int) else list(vars(module)).index(part)
 
 
 def in_our_axes(array: np.ndarray, slot: Slot, framework: str) -> np.ndarray:

@@ -25,7 +25,7 @@ from seqmill.evaluation.calibration import (
     judge,
     reliability,
 )
-from seqmill.prediction_steps import predict_run
+from seqmill.stages.predictions import predict_run
 from seqmill.runtime.child import in_child
 from seqmill.stores.ensemble import average_seeds
 from seqmill.stores.model import ModelReader

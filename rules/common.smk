@@ -37,7 +37,7 @@ from seqmill.runtime.errors import SeqmillError
 from seqmill.runtime.job import announce_driver
 from seqmill.runtime.locks import acquire
 from seqmill.stores.versions import FORMATS
-from seqmill.summary import summarise, summary_lines
+from seqmill.report.summary import summarise, summary_lines
 
 CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles] or [
     "config/config.yaml"

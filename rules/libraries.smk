@@ -4,7 +4,7 @@ import os
 import sys
 
 from seqmill.config.call_samples import quality_place
-from seqmill.reads_jobs import (
+from seqmill.stages.reads_jobs import (
     aligner_job,
     aligner_of,
     experiment_job,

@@ -34,7 +34,7 @@ rule aligner:
         ),
         format=FORMATS["aligner"],
     shell:
-        '"$SEQMILL_PYTHON" -m seqmill.reads_jobs aligner {output:q} {params.job} --log {log:q} --threads {threads}'
+        '"$SEQMILL_PYTHON" -m seqmill.stages.reads_jobs aligner {output:q} {params.job} --log {log:q} --threads {threads}'
 
 
 rule library:
@@ -68,7 +68,7 @@ rule library:
         ),
         format=FORMATS["library"],
     shell:
-        '"$SEQMILL_PYTHON" -m seqmill.reads_jobs library {output:q} {params.job} --log {log:q} --threads {threads}'
+        '"$SEQMILL_PYTHON" -m seqmill.stages.reads_jobs library {output:q} {params.job} --log {log:q} --threads {threads}'
 
 
 rule experiment:
@@ -97,7 +97,7 @@ rule experiment:
         ),
         format=FORMATS["experiment"],
     shell:
-        '"$SEQMILL_PYTHON" -m seqmill.reads_jobs experiment {output:q} {params.job} --log {log:q} --threads {threads}'
+        '"$SEQMILL_PYTHON" -m seqmill.stages.reads_jobs experiment {output:q} {params.job} --log {log:q} --threads {threads}'
 
 
 rule quality:
@@ -125,7 +125,7 @@ rule quality:
         ),
         format=FORMATS["quality"],
     shell:
-        '"$SEQMILL_PYTHON" -m seqmill.reads_jobs quality {output:q} {params.job} --log {log:q}'
+        '"$SEQMILL_PYTHON" -m seqmill.stages.reads_jobs quality {output:q} {params.job} --log {log:q}'
 
 
 rule call_quality:
@@ -150,7 +150,7 @@ rule call_quality:
         stamp=lambda wildcards: stamps(sample_files(wildcards)),
         format=FORMATS["quality"],
     shell:
-        '"$SEQMILL_PYTHON" -m seqmill.reads_jobs call-quality {output:q} {params.job} --log {log:q}'
+        '"$SEQMILL_PYTHON" -m seqmill.stages.reads_jobs call-quality {output:q} {params.job} --log {log:q}'
 
 
 rule quality_table:
@@ -171,4 +171,4 @@ rule quality_table:
         job=packed(table_job(PROJECT)),
         format=FORMATS["quality"],
     shell:
-        '"$SEQMILL_PYTHON" -m seqmill.reads_jobs quality-table {output:q} {params.job} --log {log:q}'
+        '"$SEQMILL_PYTHON" -m seqmill.stages.reads_jobs quality-table {output:q} {params.job} --log {log:q}'

@@ -1,7 +1,7 @@
 # What the rules of searches and of curves ask of the configuration. No rules.
 
 from seqmill.config.search import search_scope
-from seqmill.curve_steps import fraction_scope, places_of
+from seqmill.stages.curves import fraction_scope, places_of
 
 
 def search_of(wildcards):

@@ -26,7 +26,7 @@ LAUNCH = """
 import json, logging, sys
 from pathlib import Path
 from seqmill.runtime.errors import SeqmillError
-from seqmill.training_steps import train_here
+from seqmill.stages.training import train_here
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 logging.getLogger("seqmill").setLevel("INFO")
 out, model, dataset = sys.argv[1:]

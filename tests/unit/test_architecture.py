@@ -28,6 +28,9 @@ ROOMS = [
     "effects",
     "evaluation",
     "report",
+    "exports",
+    "stages",
+    "planning",
     "cli",
 ]
 WITH_JAX = {"models", "training", "effects"}

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seqmill.browser_exports import Signal, write_bigwigs, write_hub, write_igv
-from seqmill.browser_steps import _Columns
+from seqmill.exports.browser import Signal, write_bigwigs, write_hub, write_igv
 from seqmill.runtime.errors import InputError
+from seqmill.stages.browser import _Columns
 from seqmill.stores.specs import TargetSpec
 from seqmill.stores.verify import verify
 

@@ -200,7 +200,7 @@ def test_traceback_only_when_asked_for(folder, capsys, monkeypatch):
     def boom(*_, **__):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("seqmill.steps.Steps.run", boom)
+    monkeypatch.setattr("seqmill.stages.steps.Steps.run", boom)
     assert main(["tracks"]) == 1
     err = capsys.readouterr().err
     assert err.strip() == "ERROR unexpected RuntimeError: a bug (--traceback shows where)"

@@ -8,9 +8,9 @@ from tests.unit.cli_world import config, write_world
 
 from seqmill.cli import main
 from seqmill.config.project import Project
-from seqmill.evaluation_steps import of_dataset
 from seqmill.runtime.marker import read_marker
-from seqmill.steps import Steps
+from seqmill.stages.evaluation import of_evaluation
+from seqmill.stages.steps import Steps
 
 BASELINES = {"words": {"kind": "kmer", "dataset": "peaks", "k": 2}, "content": {"kind": "gc", "dataset": "peaks"}}
 
@@ -24,7 +24,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_everything_that_is_judged_is_needed(folder):
     steps = Steps(Project.load([folder / "config/config.yaml"]))
-    wanted = of_dataset(steps, "peaks")
+    wanted = of_evaluation(steps, "peaks")
     assert [need.folder.relative_to("results/predictions").as_posix() for need in wanted.needs] == [
         "small/0.0.zarr",
         "small/0.1.zarr",

@@ -11,8 +11,8 @@ from seqmill.config.lock import LockRow, write_lock
 from seqmill.config.project import Project
 from seqmill.config.reads import Reads, assay_kind, experiments, outputs_of, read_reads_sheet
 from seqmill.config.scope import EXPERIMENT_KEYS, LIBRARY_KEYS, QUALITY_KEYS, library_row, reads_scope
-from seqmill.reads_jobs import aligner_of, experiment_job, library_job, quality_job
 from seqmill.runtime.errors import InputError
+from seqmill.stages.reads_jobs import aligner_of, experiment_job, library_job, quality_job
 
 
 def sheet(folder: Path, *rows: dict[str, str], name: str = "reads.tsv") -> Path:

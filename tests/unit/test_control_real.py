@@ -5,7 +5,8 @@ import pysam
 import pytest
 
 from seqmill.config.project import Project
-from seqmill.steps import Steps
+from seqmill.stages.datasets import of_dataset
+from seqmill.stages.steps import Steps
 from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.predictions import PredictionsReader
 from seqmill.training.predict import predict
@@ -54,7 +55,7 @@ def made(test_data, tmp_path_factory):
     }
     project = Project.of(values, "atac.yaml")
     steps = Steps(project, folder / "results")
-    steps.run([steps.dataset("atac")])
+    steps.run([of_dataset(steps, "atac")])
     return project, folder / "results", bam
 
 

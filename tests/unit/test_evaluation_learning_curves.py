@@ -12,11 +12,11 @@ from tests.unit.cli_world import config, write_world
 from seqmill.cli.command import main
 from seqmill.config.project import Project
 from seqmill.config.search import Search, lay, name_of_fraction, one_fraction
-from seqmill.curve_steps import fraction_scope, places_of
 from seqmill.evaluation.learning_curves import Point, summary_of, write_curve
 from seqmill.metrics.ranking import auroc
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import verify_folder
+from seqmill.stages.curves import fraction_scope, places_of
 
 
 @pytest.fixture(scope="module")

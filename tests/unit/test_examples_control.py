@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from tests.unit.example_worlds import World, random_sequence, random_signal
 
-from seqmill import planning
 from seqmill.config.datasets import Dataset
 from seqmill.config.project import Project
 from seqmill.config.scope import input_scope, rows_scope, target_scope
 from seqmill.examples.kinds import input_names
 from seqmill.models.registry import build as build_network
+from seqmill.planning import plan as planning
 from seqmill.runtime.errors import InputError
 from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.specs import ArraySpec

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from seqmill.config.project import Project
-from seqmill.exports import export_folds, export_targets
+from seqmill.exports.conventions import export_folds, export_targets
 from seqmill.formats.folds import read_fold
 from seqmill.runtime.errors import InputError
 from seqmill.stores.dataset import write_rows

@@ -11,7 +11,7 @@ from tests.unit.training_toys import sequence_spec
 
 from seqmill.config.project import Project
 from seqmill.models.registry import build
-from seqmill.planning import make_plan
+from seqmill.planning.plan import make_plan
 from seqmill.runtime.errors import InputError
 from seqmill.stores.specs import ArraySpec
 from seqmill.training.check import check_model

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from tests.unit.cli_world import SIZE, config, write_world
 
-from seqmill import planning, planning_rerun
 from seqmill.cli import main
 from seqmill.config.project import Project
 from seqmill.config.sheet import Track
-from seqmill.planning_effects import effect_amounts
+from seqmill.planning import plan as planning
+from seqmill.planning import rerun as planning_rerun
+from seqmill.planning.effects import effect_amounts
 from seqmill.runtime.marker import write_marker
 from seqmill.stores.dataset import DatasetReader
 

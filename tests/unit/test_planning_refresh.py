@@ -1,7 +1,7 @@
 """Jobs that another lock would run, told from two dry runs."""
 
-from seqmill import planning_refresh
 from seqmill.config.lock import LockRow
+from seqmill.planning import refresh as planning_refresh
 
 PRESENT = """\
 localrule all:

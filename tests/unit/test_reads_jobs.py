@@ -9,9 +9,9 @@ import pytest
 
 from seqmill.config.written import packed
 from seqmill.reads.library import Run
-from seqmill.reads_jobs import _runs
 from seqmill.runtime.marker import write_marker
 from seqmill.sources import FORMAT
+from seqmill.stages.reads_jobs import _runs
 
 
 def fetched(folder: Path, files: dict[str, tuple[str, str]]) -> Path:
@@ -54,7 +54,7 @@ def test_single_reads_and_a_file_without_role(tmp_path):
 
 
 def started(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "seqmill.reads_jobs", *arguments]
+    command = [sys.executable, "-m", "seqmill.stages.reads_jobs", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=dict(os.environ), timeout=120)
 
 

@@ -7,7 +7,8 @@ import pytest
 from tests.unit.example_worlds import random_sequence, random_signal
 
 from seqmill.config.project import Project
-from seqmill.steps import Steps
+from seqmill.stages.datasets import of_dataset
+from seqmill.stages.steps import Steps
 from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.predictions import PredictionsReader
 from seqmill.training.predict import predict
@@ -66,7 +67,7 @@ def project(folder) -> Project:
 def test_a_control_that_tells_is_used(folder):
     made, results = project(folder), folder / "results"
     steps = Steps(made, results)
-    steps.run([steps.dataset("bases")])
+    steps.run([of_dataset(steps, "bases")])
     place, run = results / "datasets/bases.zarr", results / "models/bpnet/0.0"
     train_model(run, name="bpnet", model=made.config.models["bpnet"], dataset=place, fold="0", seed=0)
     predict(results / "predictions/bpnet/0.0.zarr", model_folder=run, dataset=place)

@@ -12,11 +12,11 @@ from tests.unit import training_toys as toys
 from seqmill.config.models import Model, Training
 from seqmill.runtime.cluster import Place, find_place, first_host, run_processes
 from seqmill.runtime.errors import InputError, SeqmillError, WorkerError
+from seqmill.stages.training import train_here
 from seqmill.stores.dataset import DatasetReader
 from seqmill.training.distributed import join
 from seqmill.training.loader import batch_keys, part_batches, plain_batches, training_batches
 from seqmill.training.order import make_streams
-from seqmill.training_steps import train_here
 
 SLURM = {
     "SLURM_JOB_ID": "1234",

@@ -16,7 +16,7 @@ from tests.unit import training_toys as toys
 from seqmill.config.models import Model
 from seqmill.config.search import Search, lay
 from seqmill.runtime.errors import InputError
-from seqmill.search_steps import choose_settings, score_search, with_best
+from seqmill.stages.searches import choose_settings, score_search, with_best
 from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.model import write_model
 from seqmill.stores.part_reader import PartReader, inner_parts

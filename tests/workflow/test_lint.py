@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.workflow
-# Rules whose programs come from an environment of --sdm conda: they start `seqmill.reads_jobs`, not a script.
+# Rules whose programs come from an environment of --sdm conda: they start `seqmill.stages.reads_jobs`, not a script.
 SHARED = {"curve_predict": "predict"}  # rules whose adapter is another rule's
 RULES_OF_READS = ("aligner", "library", "experiment", "quality", "call_quality", "quality_table")
 JOBS = {name: name.replace("_", "-") for name in RULES_OF_READS}
@@ -45,7 +45,7 @@ def test_every_rule_has_log_benchmark_threads_resources_and_its_adapter():
         for key in ("log:", "benchmark:", "threads:", "mem_mb", "runtime", "format="):
             assert key in text, f"rule {name} lacks {key}"
         if name in JOBS:
-            assert re.search(rf"-m seqmill.reads_jobs {JOBS[name]} \{{output:q\}} \{{params.job\}}", text), name
+            assert re.search(rf"-m seqmill.stages.reads_jobs {JOBS[name]} \{{output:q\}} \{{params.job\}}", text), name
             continue
         script = SHARED.get(name, name)
         assert f'"../workflow/scripts/{script}.py"' in text
@@ -60,7 +60,7 @@ def test_every_rule_that_trains_is_started_again_and_goes_on():
 
 
 def test_jobs_of_reads_are_those_that_the_program_knows():
-    from seqmill.reads_jobs import KINDS
+    from seqmill.stages.reads_jobs import KINDS
 
     assert set(JOBS.values()) == set(KINDS)
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from seqmill.config.project import Project
-from seqmill.steps import Steps
+from seqmill.stages.datasets import of_dataset
+from seqmill.stages.steps import Steps
 from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.verify import verify
 
@@ -89,7 +90,7 @@ def methylation_config(calls: dict[tuple[str, int], list[str]]) -> dict:
 def build(config: dict, name: str) -> Steps:
     Path("config.yaml").write_text(json.dumps(config))
     steps = Steps(Project.load(["config.yaml"]))
-    steps.run([steps.dataset(name)])
+    steps.run([of_dataset(steps, name)])
     assert verify("results") == []
     return steps
 

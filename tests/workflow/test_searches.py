@@ -9,7 +9,7 @@ from tests.unit.cli_world import config, write_world
 from tests.workflow.runs import planned
 
 from seqmill.config.project import Project
-from seqmill.planning import make_plan
+from seqmill.planning.plan import make_plan
 
 pytestmark = pytest.mark.workflow
 

@@ -9,9 +9,10 @@ from tests.unit.s3_server import s3_server, upload
 from tests.workflow.runs import planned, succeed
 
 from seqmill.config.project import Project
-from seqmill.planning import make_plan
+from seqmill.planning.plan import make_plan
 from seqmill.runtime.marker import read_marker
-from seqmill.steps import Steps
+from seqmill.stages.datasets import of_dataset
+from seqmill.stages.steps import Steps
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def elsewhere(tmp_path, monkeypatch):
     """A folder with configuration and sheet alone; the dataset that they describe lies on S3."""
     monkeypatch.chdir(write_world(tmp_path / "built"))
     steps = Steps(Project.load(["config/config.yaml"]))
-    steps.run([steps.dataset("peaks")])
+    steps.run([of_dataset(steps, "peaks")])
     folder = tmp_path / "elsewhere"
     (folder / "data").mkdir(parents=True)
     shutil.copy("data/tracks.tsv", folder / "data/tracks.tsv")
@@ -45,4 +46,4 @@ def test_the_workflow_and_the_command_read_it(elsewhere):
     assert read_marker(folder / "results/datasets/peaks.zarr").digest == built.digest
     assert planned(folder, marker) == []
     steps = Steps(project)
-    assert steps.run([steps.dataset("peaks")], configuration=[folder / "config.yaml"]) == 0
+    assert steps.run([of_dataset(steps, "peaks")], configuration=[folder / "config.yaml"]) == 0

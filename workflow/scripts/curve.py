@@ -4,7 +4,7 @@ from seqmill.runtime.job import job, noun
 
 with job(snakemake):
     from seqmill.config.models import Model
-    from seqmill.curve_steps import write_points
+    from seqmill.stages.curves import write_points
 
     write_points(
         noun(snakemake.output[0]),

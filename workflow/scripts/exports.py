@@ -5,8 +5,8 @@ import json
 from seqmill.runtime.job import job, noun
 
 with job(snakemake):
-    from seqmill.browser_exports import write_bigwigs
-    from seqmill.browser_steps import network_signals
+    from seqmill.exports.browser import write_bigwigs
+    from seqmill.stages.browser import network_signals
 
     genomes = zip(snakemake.params.genomes, snakemake.input.genomes)
     signals = network_signals(

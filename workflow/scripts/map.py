@@ -4,7 +4,7 @@ from seqmill.runtime.job import job, noun
 
 with job(snakemake):
     from seqmill.config.effects import Map
-    from seqmill.prediction_steps import choose_device_of
+    from seqmill.stages.predictions import choose_device_of
 
     models = [noun(path) for path in snakemake.input.models]
     choose_device_of(models[0])  # before jax is imported

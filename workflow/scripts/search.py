@@ -8,7 +8,7 @@ with job(snakemake):
     from seqmill.config.models import Model
     from seqmill.config.search import Search
     from seqmill.runtime.device import choose_device
-    from seqmill.search_steps import choose_settings
+    from seqmill.stages.searches import choose_settings
 
     model = Model.model_validate_json(snakemake.params.model)
     training = model.training

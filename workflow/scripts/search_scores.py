@@ -6,7 +6,7 @@ with job(snakemake):
     from seqmill.config.models import Model
     from seqmill.config.search import Search
     from seqmill.runtime.device import choose_device
-    from seqmill.search_steps import score_search
+    from seqmill.stages.searches import score_search
 
     model = Model.model_validate_json(snakemake.params.model)
     choose_device(model.training.device, model.training.xla_threads)  # before jax is imported

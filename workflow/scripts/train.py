@@ -4,8 +4,8 @@ from seqmill.runtime.job import job, noun
 
 with job(snakemake):
     from seqmill.config.models import Model
-    from seqmill.search_steps import with_best
-    from seqmill.training_steps import train_here
+    from seqmill.stages.searches import with_best
+    from seqmill.stages.training import train_here
 
     model = Model.model_validate_json(snakemake.params.section)
     if snakemake.input.search:

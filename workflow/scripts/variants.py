@@ -4,8 +4,8 @@ from seqmill.runtime.job import job, noun
 
 with job(snakemake):
     from seqmill.config.effects import VariantSet
-    from seqmill.effects_steps import resume_of
-    from seqmill.prediction_steps import choose_device_of
+    from seqmill.stages.effects import resume_of
+    from seqmill.stages.predictions import choose_device_of
 
     models = [noun(path) for path in snakemake.input.models]
     choose_device_of(models[0])  # before jax is imported

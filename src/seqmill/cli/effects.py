@@ -8,6 +8,7 @@ from typing import Any
 from seqmill.cli.settings import RESULTS, build, project_of
 from seqmill.cli.stages import folds_of, model_of
 from seqmill.runtime.errors import InputError
+from seqmill.stages.sources import of_genome
 
 COMMAND = "the command"
 _SOURCE = {"maps": "regions", "variants": "file"}
@@ -46,7 +47,7 @@ def _configured(arguments: argparse.Namespace, project: Any, section: str, what:
 
 
 def _trained(arguments: argparse.Namespace, project: Any) -> list[Path]:
-    from seqmill.prediction_steps import trained_runs
+    from seqmill.stages.predictions import trained_runs
 
     name = model_of(arguments, project)
     seeds = None if arguments.seed is None else [arguments.seed]
@@ -54,16 +55,16 @@ def _trained(arguments: argparse.Namespace, project: Any) -> list[Path]:
 
 
 def ism(arguments: argparse.Namespace) -> int:
-    from seqmill import effects_steps
     from seqmill.config.effects import Map
+    from seqmill.stages import effects as effects_steps
 
     keys = ("model", "regions", "genome", "targets", "runs", "edits")
     return _score(arguments, Map, "maps", "a map", keys, effects_steps.of_map, effects_steps.map_of_regions)
 
 
 def variants(arguments: argparse.Namespace) -> int:
-    from seqmill import effects_steps
     from seqmill.config.effects import VariantSet
+    from seqmill.stages import effects as effects_steps
 
     def step(steps: Any, name: str) -> list[Any]:
         return [effects_steps.of_variants(steps, name)]
@@ -95,4 +96,4 @@ def _score(
     def then() -> list[Path]:
         return once(project, RESULTS, section, trained, arguments.out)
 
-    return build(arguments, project, lambda steps: [steps.genome(genome)], then)
+    return build(arguments, project, lambda steps: [of_genome(steps, genome)], then)

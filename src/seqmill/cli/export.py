@@ -20,14 +20,14 @@ def _written(arguments: argparse.Namespace, paths: list[Path]) -> int:
 
 
 def _targets(arguments: argparse.Namespace) -> int:
-    from seqmill.exports import export_targets
+    from seqmill.exports.conventions import export_targets
 
     return _written(arguments, export_targets(project_of(arguments), arguments.out))
 
 
 def _folds(arguments: argparse.Namespace) -> int:
     from seqmill.config.names import slug
-    from seqmill.exports import export_folds
+    from seqmill.exports.conventions import export_folds
 
     project = project_of(arguments)
     names = [arguments.dataset] if arguments.dataset else list(project.config.datasets)
@@ -37,7 +37,8 @@ def _folds(arguments: argparse.Namespace) -> int:
 
 
 def _bigwig(arguments: argparse.Namespace) -> int:
-    from seqmill import browser_exports, browser_steps
+    from seqmill.exports import browser as browser_exports
+    from seqmill.stages import browser as browser_steps
 
     project = project_of(arguments)
     name = model_of(arguments, project)
@@ -51,7 +52,7 @@ def _bigwig(arguments: argparse.Namespace) -> int:
 
 def _tensorboard(arguments: argparse.Namespace) -> int:
     from seqmill.cli.watch import find_runs
-    from seqmill.tensorboard_export import write_tensorboard
+    from seqmill.exports.tensorboard import write_tensorboard
 
     runs: dict[str, Any] = {}
     for run in find_runs(arguments.runs or [RESULTS], {}):
@@ -62,7 +63,8 @@ def _tensorboard(arguments: argparse.Namespace) -> int:
 
 
 def _browser(arguments: argparse.Namespace) -> int:
-    from seqmill import browser_exports, browser_steps
+    from seqmill.exports import browser as browser_exports
+    from seqmill.stages import browser as browser_steps
 
     project = project_of(arguments)
     genome = getattr(arguments, "genome", None)

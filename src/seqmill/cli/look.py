@@ -7,7 +7,8 @@ from seqmill.runtime.errors import DamageError, InputError
 
 
 def plan(arguments: argparse.Namespace) -> int:
-    from seqmill import planning, planning_rerun
+    from seqmill.planning import plan as planning
+    from seqmill.planning import rerun as planning_rerun
 
     project = project_of(arguments)
     found = planning.make_plan(project, RESULTS)
@@ -44,7 +45,7 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def summary(arguments: argparse.Namespace) -> int:
-    from seqmill.summary import summarise, summary_lines
+    from seqmill.report.summary import summarise, summary_lines
 
     found = summarise(arguments.path)
     say(arguments, found, summary_lines(found, arguments.path))

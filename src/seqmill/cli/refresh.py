@@ -80,7 +80,7 @@ def _ask(asked: list[Any], old: list[Any], sources: Any, sheet: Path | None) -> 
 def _cost(arguments: argparse.Namespace, rows: list[Any], old: list[Any]) -> dict[str, Any]:
     """What a run with these rows would do."""
     from seqmill.config.lock import write_lock
-    from seqmill.planning_refresh import refresh_cost
+    from seqmill.planning.refresh import refresh_cost
     from seqmill.sources.changelog import repinned, to_download
 
     download = to_download(rows, old)
@@ -97,6 +97,6 @@ def _cost(arguments: argparse.Namespace, rows: list[Any], old: list[Any]) -> dic
 
 
 def _cost_lines(cost: dict[str, Any]) -> list[str]:
-    from seqmill.planning_refresh import cost_lines
+    from seqmill.planning.refresh import cost_lines
 
     return cost_lines(cost)

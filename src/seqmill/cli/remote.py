@@ -4,6 +4,7 @@ import argparse
 
 from seqmill.cli.settings import build, project_of, remark, say, written_of
 from seqmill.runtime.errors import InputError
+from seqmill.stages.sources import of_fetch
 
 
 def lock(arguments: argparse.Namespace) -> int:
@@ -43,4 +44,4 @@ def fetch(arguments: argparse.Namespace) -> int:
     for name in arguments.names:
         if name not in remote:
             raise InputError(project.where, f"{name!r} is no remote file that is used here; {known(remote)}")
-    return build(arguments, project, lambda steps: [steps.fetch(name) for name in arguments.names or remote])
+    return build(arguments, project, lambda steps: [of_fetch(steps, name) for name in arguments.names or remote])

@@ -7,7 +7,7 @@ from seqmill.runtime.errors import InputError
 
 
 def search(arguments: argparse.Namespace) -> int:
-    from seqmill import search_steps
+    from seqmill.stages import searches as search_steps
 
     project = project_of(arguments)
     if arguments.name not in project.config.searches:
@@ -25,7 +25,7 @@ def search(arguments: argparse.Namespace) -> int:
 
 
 def curve(arguments: argparse.Namespace) -> int:
-    from seqmill import curve_steps
+    from seqmill.stages import curves as curve_steps
 
     return build(arguments, project_of(arguments), lambda steps: [curve_steps.of_curve(steps, arguments.name)])
 

@@ -87,7 +87,7 @@ def follow(arguments: argparse.Namespace, project: Any, choose: Any) -> int:
 
     It holds the lock of the working folder and builds what they need; this process only trains.
     """
-    from seqmill.steps import Steps
+    from seqmill.stages.steps import Steps
 
     steps = Steps(project, RESULTS)
     wanted = [step for step in choose(steps) if not steps.is_current(step)]
@@ -103,7 +103,7 @@ def build(arguments: argparse.Namespace, project: Any, choose: Any, then: Any = 
     ``then`` is called afterwards under the same lock; the paths that it returns are printed instead.
     """
     from seqmill.runtime.locks import acquire
-    from seqmill.steps import Steps
+    from seqmill.stages.steps import Steps
 
     steps = Steps(project, RESULTS)
     wanted = choose(steps)

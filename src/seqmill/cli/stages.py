@@ -9,6 +9,9 @@ from seqmill.cli.settings import RESULTS, build, follow, project_of
 from seqmill.config.names import label_of
 from seqmill.runtime.cluster import find_place
 from seqmill.runtime.errors import InputError
+from seqmill.stages.datasets import of_dataset
+from seqmill.stages.models import of_model
+from seqmill.stages.tracks import of_track
 
 
 def tracks(arguments: argparse.Namespace) -> int:
@@ -16,11 +19,11 @@ def tracks(arguments: argparse.Namespace) -> int:
     names = arguments.names or list(project.tracks)
     if not names:
         raise InputError(project.where, "has no track sheet: set tracks.sheet")
-    return build(arguments, project, lambda steps: [steps.track(name) for name in names])
+    return build(arguments, project, lambda steps: [of_track(steps, name) for name in names])
 
 
 def quality(arguments: argparse.Namespace) -> int:
-    from seqmill import reads_steps
+    from seqmill.stages import reads as reads_steps
 
     project = project_of(arguments)
     for name in arguments.names:
@@ -39,7 +42,7 @@ def quality(arguments: argparse.Namespace) -> int:
 
 
 def dataset(arguments: argparse.Namespace) -> int:
-    return build(arguments, project_of(arguments), lambda steps: [steps.dataset(arguments.name)])
+    return build(arguments, project_of(arguments), lambda steps: [of_dataset(steps, arguments.name)])
 
 
 def folds_of(arguments: argparse.Namespace, project: Any, name: str) -> list[str]:
@@ -67,11 +70,13 @@ def train(arguments: argparse.Namespace) -> int:
     seeds = project.seeds(name) if arguments.seed is None else [arguments.seed]
     place = find_place(os.environ) if project.config.models[name].training.processes > 1 else None
     work = follow if place is not None and place.process else build
-    return work(arguments, project, lambda steps: [steps.train(name, fold, seed) for fold in folds for seed in seeds])
+    return work(
+        arguments, project, lambda steps: [of_model(steps, name, fold, seed) for fold in folds for seed in seeds]
+    )
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    from seqmill import prediction_steps
+    from seqmill.stages import predictions as prediction_steps
 
     project = project_of(arguments)
     seeds = None if arguments.seed is None else [arguments.seed]
@@ -91,17 +96,17 @@ def predict(arguments: argparse.Namespace) -> int:
         prediction_steps.across(project, RESULTS, name, trained, arguments.out, dataset=dataset, part=part, runs=runs)
         return [arguments.out]
 
-    return build(arguments, project, lambda steps: [steps.dataset(dataset)], then)
+    return build(arguments, project, lambda steps: [of_dataset(steps, dataset)], then)
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
-    from seqmill import evaluation_steps
+    from seqmill.stages.evaluation import of_evaluation
 
-    return build(arguments, project_of(arguments), lambda steps: [evaluation_steps.of_dataset(steps, arguments.name)])
+    return build(arguments, project_of(arguments), lambda steps: [of_evaluation(steps, arguments.name)])
 
 
 def report(arguments: argparse.Namespace) -> int:
-    from seqmill import report_steps
+    from seqmill.stages import report as report_steps
 
     project = project_of(arguments)
     made: list[report_steps.Page] = []

@@ -7,17 +7,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seqmill import effects_steps, prediction_steps
-from seqmill.browser_exports import Signal
 from seqmill.config.along import ALONG, networks_along, prediction_places, spans_bp
 from seqmill.config.effects import map_genome
 from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.sheet import Track
+from seqmill.exports.browser import Signal
 from seqmill.formats.bigwig_out import Piece, averaged
 from seqmill.runtime.marker import MARKER
-from seqmill.step import Step
-from seqmill.steps import Steps
+from seqmill.stages import effects as effects_steps
+from seqmill.stages import predictions as prediction_steps
+from seqmill.stages.sources import of_genome
+from seqmill.stages.step import Step
+from seqmill.stages.steps import Steps
 from seqmill.stores.genome import GenomeReader
 from seqmill.stores.layout import open_noun
 from seqmill.stores.predictions import PredictionsReader
@@ -36,7 +38,7 @@ def needs_of(steps: Steps) -> list[Step]:
     maps = [effects_steps.of_map(steps, name)[1] for name in steps.project.config.maps]
     # measured tracks need the sizes of their genome (and the simulated world, whose files they may be)
     measured = {track.assembly for track in steps.project.tracks.values() if track.format == "bigwig"}
-    genomes = [steps.genome(name) for name in steps.project.config.genomes if name in measured]
+    genomes = [of_genome(steps, name) for name in steps.project.config.genomes if name in measured]
     return [*genomes, *predictions_of(steps, networks_along(steps.project)), *maps]
 
 

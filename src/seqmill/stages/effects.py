@@ -7,11 +7,15 @@ from seqmill.config.lineage import given_datasets, lineage
 from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.scope import map_scope, prediction_scope
-from seqmill.prediction_steps import start_process
 from seqmill.runtime.child import in_child
 from seqmill.runtime.marker import MARKER
-from seqmill.step import Step
-from seqmill.steps import Steps
+from seqmill.stages.datasets import of_dataset
+from seqmill.stages.models import of_model
+from seqmill.stages.predictions import start_process
+from seqmill.stages.sources import of_genome
+from seqmill.stages.step import Step
+from seqmill.stages.steps import Steps
+from seqmill.stages.tracks import makers
 from seqmill.stores.versions import FORMATS
 
 
@@ -23,10 +27,10 @@ def resume_of(out: Path) -> Path:
 def _network(steps: Steps, section: Map | VariantSet) -> tuple[list[Step], list[Step]]:
     """Runs of the network, and the datasets that it and the models it started from were trained on."""
     project, name = steps.project, section.model
-    runs = [steps.train(name, fold, seed) for fold in project.folds(name) for seed in project.seeds(name)]
+    runs = [of_model(steps, name, fold, seed) for fold in project.folds(name) for seed in project.seeds(name)]
     models = [name, *lineage(project.config.models, name, project.where)]
     names = dict.fromkeys(project.config.models[model].dataset for model in models)
-    return runs, [steps.dataset(dataset) for dataset in names]
+    return runs, [of_dataset(steps, dataset) for dataset in names]
 
 
 def _given(project: Project, section: Map | VariantSet) -> list[Path]:
@@ -38,7 +42,7 @@ def _given(project: Project, section: Map | VariantSet) -> list[Path]:
 def _genomes(steps: Steps, section: Map) -> list[Step]:
     """The genome of a map's regions, if they lie on one."""
     name = map_genome(steps.project.config, section, steps.project.where)
-    return [] if name is None else [steps.genome(name)]
+    return [] if name is None else [of_genome(steps, name)]
 
 
 def _folder(genomes: list[Step]) -> Path | None:
@@ -61,7 +65,7 @@ def of_map(steps: Steps, name: str) -> list[Step]:
     scopes = {"section": map_scope(section), "prediction": prediction}
     settings = {key: value.model_dump(mode="json") for key, value in scopes.items()} | {"format": FORMATS["map"]}
     sources = section.source_files()
-    needs = [*steps.makers(sources), *genomes, *runs, *datasets]
+    needs = [*makers(steps, sources), *genomes, *runs, *datasets]
     made = steps.step(place, f"map {name}", settings, build, sources=sources, needs=needs)
     return [made, of_map_files(steps, name, made, genomes)]
 
@@ -83,7 +87,7 @@ def of_variants(steps: Steps, name: str) -> Step:
     """Scores of a set of variants of the configuration."""
     config = steps.project.config
     section, place = config.variants[name], f"variants/{slug(name)}"
-    genome = steps.genome(genome_of(config, section, steps.project.where))
+    genome = of_genome(steps, genome_of(config, section, steps.project.where))
     runs, datasets = _network(steps, section)
     prediction = prediction_scope(config.models[section.model])
     folders = [run.folder for run in runs], [*[dataset.folder for dataset in datasets], *_given(steps.project, section)]
@@ -95,7 +99,7 @@ def of_variants(steps: Steps, name: str) -> Step:
     scopes = {"section": section, "prediction": prediction}
     settings = {key: value.model_dump(mode="json") for key, value in scopes.items()} | {"format": FORMATS["variants"]}
     sources = section.source_files()
-    needs = [*steps.makers(sources), genome, *runs, *datasets]
+    needs = [*makers(steps, sources), genome, *runs, *datasets]
     return steps.step(place, f"variants {name}", settings, build, sources=sources, needs=needs)
 
 

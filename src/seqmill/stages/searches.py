@@ -16,8 +16,9 @@ from seqmill.config.search import Search, lay, search_scope
 from seqmill.runtime.child import in_child
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import MARKER
-from seqmill.step import Step
-from seqmill.steps import Steps
+from seqmill.stages.datasets import of_dataset
+from seqmill.stages.step import Step
+from seqmill.stages.steps import Steps
 from seqmill.stores.versions import FORMATS
 
 WORK = ".search"  # hidden: what searches work with is no result
@@ -134,7 +135,7 @@ def of_search(steps: Steps, name: str, fold: str) -> Step:
     project = steps.project
     search = _search(steps, name)
     model, seed = project.config.models[search.model], project.seeds(search.model)[0]
-    dataset = steps.dataset(model.dataset)
+    dataset = of_dataset(steps, model.dataset)
     place = f"searches/{slug(name)}/{fold}"
 
     def build() -> None:
@@ -151,7 +152,7 @@ def of_scores(steps: Steps, name: str) -> Step:
     project = steps.project
     search = _search(steps, name)
     model, seed = project.config.models[search.model], project.seeds(search.model)[0]
-    dataset, folds = steps.dataset(model.dataset), project.search_folds(name)
+    dataset, folds = of_dataset(steps, model.dataset), project.search_folds(name)
     chosen = [of_search(steps, name, fold) for fold in folds]
     trained = [_of_network(steps, name, fold, seed, best) for fold, best in zip(folds, chosen)]
     place = f"search_scores/{slug(name)}"
@@ -166,11 +167,11 @@ def of_scores(steps: Steps, name: str) -> Step:
 
 
 def _of_network(steps: Steps, name: str, fold: str, seed: int, chosen: Step) -> Step:
-    from seqmill.training_steps import train_run
+    from seqmill.stages.training import train_run
 
     project = steps.project
     model = run_scope(project.config.models[steps.project.config.searches[name].model])
-    dataset = steps.dataset(model.dataset)
+    dataset = of_dataset(steps, model.dataset)
     place = f"models/{slug(name)}@best/{fold}.{seed}"
 
     def build() -> None:

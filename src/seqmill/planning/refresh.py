@@ -9,7 +9,7 @@ from seqmill.config.lock import LockRow
 from seqmill.config.names import slug
 from seqmill.config.remote import fetched_folder
 from seqmill.config.root import merge
-from seqmill.planning_rerun import TARGETS, ask_snakemake, many
+from seqmill.planning.rerun import TARGETS, ask_snakemake, many
 from seqmill.runtime.marker import MARKER
 from seqmill.runtime.progress import human_bytes
 
@@ -81,7 +81,7 @@ def refresh_cost(
 
     Parameters
     ----------
-    configfiles, settings, snakefile : as of `seqmill.planning_rerun.dry_run`.
+    configfiles, settings, snakefile : as of `seqmill.planning.rerun.dry_run`.
     lock : the other lock. download : its rows whose bytes are not there yet. repinned : names with other files there.
 
     Returns

@@ -3,11 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqmill import curve_steps, effects_steps, evaluation_steps, prediction_steps, reads_steps, search_steps
 from seqmill.config.written import written_sources
 from seqmill.runtime.errors import InputError
-from seqmill.step import Step
-from seqmill.steps import Steps
+from seqmill.stages import curves as curve_steps
+from seqmill.stages import effects as effects_steps
+from seqmill.stages import predictions as prediction_steps
+from seqmill.stages import reads as reads_steps
+from seqmill.stages import searches as search_steps
+from seqmill.stages.datasets import of_dataset
+from seqmill.stages.evaluation import of_baseline, of_evaluation
+from seqmill.stages.models import of_model
+from seqmill.stages.step import Step
+from seqmill.stages.steps import Steps
 
 
 @dataclass
@@ -87,16 +94,16 @@ def page_of(steps: Steps) -> Page:
     for dataset in datasets:
         for name in (*config.models, *config.baselines, *config.published):
             if project.run(name).dataset == dataset and name in config.baselines:
-                predictions += [evaluation_steps.of_baseline(steps, name, fold) for fold in project.folds(name)]
+                predictions += [of_baseline(steps, name, fold) for fold in project.folds(name)]
             elif project.run(name).dataset == dataset:
                 predictions += prediction_steps.of_run(steps, name, project.folds(name))
     maps = [effects_steps.of_map(steps, name) for name in config.maps]
     return Page(
         steps,
-        evaluations=[evaluation_steps.of_dataset(steps, dataset) for dataset in datasets],
-        datasets=[steps.dataset(dataset) for dataset in datasets],
+        evaluations=[of_evaluation(steps, dataset) for dataset in datasets],
+        datasets=[of_dataset(steps, dataset) for dataset in datasets],
         models=[
-            steps.train(name, fold, seed)
+            of_model(steps, name, fold, seed)
             for name, (folds, seeds) in networks.items()
             for fold in folds
             for seed in seeds

@@ -7,11 +7,12 @@ from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.scope import prediction_scope, run_scope
 from seqmill.config.search import name_of_fraction, one_fraction
-from seqmill.prediction_steps import predict_run
 from seqmill.runtime.child import in_child
 from seqmill.runtime.errors import InputError
-from seqmill.step import Step
-from seqmill.steps import Steps
+from seqmill.stages.datasets import of_dataset
+from seqmill.stages.predictions import predict_run
+from seqmill.stages.step import Step
+from seqmill.stages.steps import Steps
 from seqmill.stores.versions import FORMATS
 
 Place = tuple[float, str, int]
@@ -58,7 +59,7 @@ def of_curve(steps: Steps, name: str) -> Step:
         known = ", ".join(project.config.curves) or "none"
         raise InputError(project.where, f"curve {name!r} is not configured; known: {known}")
     model = project.config.models[project.config.curves[name].model]
-    dataset = steps.dataset(model.dataset)
+    dataset = of_dataset(steps, model.dataset)
     predicted = {
         _predictions(steps, name, place, point).folder: (point[0], _predictions(steps, name, place, point))
         for place, point in places_of(project, name).items()
@@ -76,12 +77,12 @@ def of_curve(steps: Steps, name: str) -> Step:
 
 
 def _network(steps: Steps, name: str, place: str, point: Place) -> Step:
-    from seqmill.search_steps import of_search, with_best
-    from seqmill.training_steps import train_run
+    from seqmill.stages.searches import of_search, with_best
+    from seqmill.stages.training import train_run
 
     fraction, fold, seed = point
     model = fraction_scope(steps.project, name, fraction)
-    dataset = steps.dataset(model.dataset)
+    dataset = of_dataset(steps, model.dataset)
     chosen = of_search(steps, model.search, fold) if model.search else None
 
     def build() -> None:
@@ -107,7 +108,7 @@ def _network(steps: Steps, name: str, place: str, point: Place) -> Step:
 def _predictions(steps: Steps, name: str, place: str, point: Place) -> Step:
     network = _network(steps, name, place, point)
     section = steps.project.config.models[steps.project.config.curves[name].model]
-    dataset, prediction = steps.dataset(section.dataset), prediction_scope(section)
+    dataset, prediction = of_dataset(steps, section.dataset), prediction_scope(section)
     target = f"predictions/{place}.zarr"
 
     def build() -> None:

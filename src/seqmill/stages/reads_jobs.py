@@ -1,4 +1,4 @@
-"""Jobs of reads: what each is told, and the program that does one (``python -m seqmill.reads_jobs KIND …``).
+"""Jobs of reads: what each is told, and the program that does one (``python -m seqmill.stages.reads_jobs KIND …``).
 
 Rules run it by ``shell:`` and not as a script, because with ``--sdm conda`` a script runs in the Python of the rule's
 environment (bowtie2 and macs bring one), which has none of our libraries. This program runs in our own Python and
@@ -209,7 +209,7 @@ def run_job(kind: str, folder: Path, job: dict[str, Any], threads: int = 1) -> M
 
 def main(arguments: list[str]) -> None:
     """Entry of the rules."""
-    parser = argparse.ArgumentParser(prog="python -m seqmill.reads_jobs")
+    parser = argparse.ArgumentParser(prog="python -m seqmill.stages.reads_jobs")
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("marker", type=Path)
     parser.add_argument("job", help="JSON, packed")

@@ -7,7 +7,7 @@ from typing import Any
 from seqmill.config.call_samples import quality_place
 from seqmill.config.names import label_of, slug
 from seqmill.config.sheet import Track
-from seqmill.reads_jobs import (
+from seqmill.stages.reads_jobs import (
     aligner_job,
     aligner_of,
     call_quality_job,
@@ -17,8 +17,9 @@ from seqmill.reads_jobs import (
     run_job,
     table_job,
 )
-from seqmill.step import Step
-from seqmill.steps import Steps
+from seqmill.stages.sources import givers, of_fetch, of_genome
+from seqmill.stages.step import Step
+from seqmill.stages.steps import Steps
 from seqmill.stores.versions import FORMATS
 
 MOST_THREADS = 8
@@ -37,7 +38,7 @@ def of_aligner(steps: Steps, assembly: str, aligner: str) -> Step:
     """The index of an aligner."""
     job = aligner_job(assembly, aligner, steps.results)
     place = f"aligners/{slug(assembly)}.{aligner}"
-    return _step(steps, "aligner", place, f"{aligner} index of {assembly}", job, needs=[steps.genome(assembly)])
+    return _step(steps, "aligner", place, f"{aligner} index of {assembly}", job, needs=[of_genome(steps, assembly)])
 
 
 def of_library(steps: Steps, name: str, replicate: int) -> Step:
@@ -46,7 +47,7 @@ def of_library(steps: Steps, name: str, replicate: int) -> Step:
     runs = experiment.replicates[replicate]
     fetched = [libraries.names.get((name, replicate, run)) for run in range(len(runs))]
     sources: list[Path] = [path for row in runs for path in row.files()]
-    needs = [steps.genome(experiment.assembly), *(steps.fetch(source) for source in fetched if source)]
+    needs = [of_genome(steps, experiment.assembly), *(of_fetch(steps, source) for source in fetched if source)]
     aligner = aligner_of(steps.project, name)
     if aligner:
         needs.append(of_aligner(steps, experiment.assembly, aligner))
@@ -63,7 +64,7 @@ def of_experiment(steps: Steps, name: str) -> Step:
     """Signal and peaks of an experiment."""
     experiment = steps.project.experiments[name]
     control = _libraries(steps, experiment.control) if experiment.control else []
-    needs = [steps.genome(experiment.assembly), *_libraries(steps, name), *control]
+    needs = [of_genome(steps, experiment.assembly), *_libraries(steps, name), *control]
     job = experiment_job(steps.project, name, steps.results)
     return _step(steps, "experiment", f"experiments/{slug(name)}", f"experiment {name}", job, needs=needs)
 
@@ -71,9 +72,9 @@ def of_experiment(steps: Steps, name: str) -> Step:
 def of_quality(steps: Steps, name: str) -> Step:
     """Metrics and verdict of an experiment."""
     made, tss = of_experiment(steps, name), steps.project.config.reads.tss
-    genome = steps.genome(steps.project.experiments[name].assembly)
+    genome = of_genome(steps, steps.project.experiments[name].assembly)
     sources = [tss] if tss else []
-    needs = [genome, *steps.makers(sources), *_libraries(steps, name), made]
+    needs = [genome, *givers(steps, sources), *_libraries(steps, name), made]
     job = quality_job(steps.project, name, steps.results)
     return _step(steps, "quality", f"quality/{slug(name)}", f"quality of {name}", job, sources=sources, needs=needs)
 
@@ -82,7 +83,7 @@ def of_call_quality(steps: Steps, name: str) -> Step:
     """Metrics and verdict of a sample of methylation calls."""
     rows = steps.project.call_samples[name]
     files = [row.path for row in rows]
-    needs = [steps.genome(rows[0].assembly), *steps.makers(files)]
+    needs = [of_genome(steps, rows[0].assembly), *givers(steps, files)]
     job = call_quality_job(steps.project, name, steps.results)
     place, what = f"quality/{slug(name)}", f"quality of {name}"
     return _step(steps, "call-quality", place, what, job, sources=files, needs=needs)

@@ -2,17 +2,19 @@
 
 from seqmill.config.names import slug
 from seqmill.config.scope import run_scope
-from seqmill.prediction_steps import of_run
 from seqmill.runtime.errors import InputError
-from seqmill.step import Step
-from seqmill.steps import Steps
+from seqmill.stages.datasets import of_dataset, section_of
+from seqmill.stages.predictions import of_run
+from seqmill.stages.step import Step
+from seqmill.stages.steps import Steps
+from seqmill.stages.tracks import makers
 from seqmill.stores.versions import FORMATS
 
 
 def of_baseline(steps: Steps, name: str, fold: str) -> Step:
     """Predictions of a baseline on the test part of one fold."""
     baseline = run_scope(steps.project.config.baselines[name])
-    dataset, place = steps.dataset(baseline.dataset), f"predictions/{slug(name)}/{fold}.0.zarr"
+    dataset, place = of_dataset(steps, baseline.dataset), f"predictions/{slug(name)}/{fold}.0.zarr"
 
     def build() -> None:
         from seqmill.baselines.run import run_baseline
@@ -21,15 +23,15 @@ def of_baseline(steps: Steps, name: str, fold: str) -> Step:
 
     settings = {"baseline": baseline.model_dump(mode="json"), "format": FORMATS["predictions"]}
     what, files = f"predictions of baseline {name}, fold {fold}", baseline.source_files()
-    return steps.step(place, what, settings, build, sources=files, needs=[*steps.makers(files), dataset])
+    return steps.step(place, what, settings, build, sources=files, needs=[*makers(steps, files), dataset])
 
 
-def of_dataset(steps: Steps, name: str) -> Step:
+def of_evaluation(steps: Steps, name: str) -> Step:
     """The tables and figures of a dataset; needs the predictions of all that is judged on it.
 
     Raises InputError for an unknown dataset, and for one that nothing is judged on.
     """
-    steps.section(name)
+    section_of(steps, name)
     project = steps.project
     config = project.config
     needs = []

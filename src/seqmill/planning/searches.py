@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.search import Search
-from seqmill.curve_steps import places_of
-from seqmill.planning_rerun import many
+from seqmill.planning.rerun import many
+from seqmill.stages.curves import places_of
 
 
 class Amount(NamedTuple):

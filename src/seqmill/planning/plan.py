@@ -16,11 +16,11 @@ from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.sheet import Track
 from seqmill.config.stored import read_here
-from seqmill.planning_effects import effect_amounts
-from seqmill.planning_reads import RATES as READS_RATES
-from seqmill.planning_reads import reads_amounts
-from seqmill.planning_rerun import many, rerun_lines
-from seqmill.planning_searches import search_amounts, search_lines
+from seqmill.planning.effects import effect_amounts
+from seqmill.planning.reads import RATES as READS_RATES
+from seqmill.planning.reads import reads_amounts
+from seqmill.planning.rerun import many, rerun_lines
+from seqmill.planning.searches import search_amounts, search_lines
 from seqmill.runtime.errors import DamageError
 from seqmill.runtime.marker import MARKER, read_marker
 from seqmill.runtime.progress import human_bytes, human_seconds

@@ -42,7 +42,7 @@ def train_here(
         )
     paths = [str(out), str(dataset), None if initial is None else str(initial), [str(folder) for folder in seen]]
     request = json.dumps([*paths, name, model, fold, seed])
-    command = [sys.executable, "-m", "seqmill.training_steps", request]
+    command = [sys.executable, "-m", "seqmill.stages.training", request]
     run_processes(command, processes, what=f"training of {name} {fold}.{seed}")
 
 

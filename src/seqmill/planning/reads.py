@@ -5,7 +5,7 @@ from pathlib import Path
 
 from seqmill.config.names import slug
 from seqmill.config.project import Project
-from seqmill.reads_jobs import aligner_of
+from seqmill.stages.reads_jobs import aligner_of
 
 # What one core of a laptop does, roughly, with bytes of gzipped FASTQ (about 1.4 million pairs of 2 x 75 bp in 100 MB).
 RATES = {

@@ -10,8 +10,11 @@ from seqmill.config.scope import prediction_scope, run_scope
 from seqmill.runtime.child import in_child
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import MARKER
-from seqmill.step import Step
-from seqmill.steps import Steps
+from seqmill.stages.datasets import of_dataset
+from seqmill.stages.models import of_model
+from seqmill.stages.step import Step
+from seqmill.stages.steps import Steps
+from seqmill.stages.tracks import makers
 from seqmill.stores.versions import FORMATS
 
 SETTINGS = {"format": FORMATS["predictions"]}
@@ -19,9 +22,9 @@ SETTINGS = {"format": FORMATS["predictions"]}
 
 def of_network(steps: Steps, name: str, fold: str, seed: int) -> Step:
     """Predictions of one run of a network on its test part."""
-    model = steps.train(name, fold, seed)
+    model = of_model(steps, name, fold, seed)
     section = steps.project.config.models[name]
-    dataset, prediction = steps.dataset(section.dataset), prediction_scope(section)
+    dataset, prediction = of_dataset(steps, section.dataset), prediction_scope(section)
     place = f"predictions/{slug(name)}/{fold}.{seed}.zarr"
 
     def build() -> None:
@@ -50,7 +53,7 @@ def of_ensemble(steps: Steps, name: str, fold: str) -> Step:
 def of_published(steps: Steps, name: str, fold: str) -> Step:
     """Published predictions on the test part of one fold."""
     published = run_scope(steps.project.config.published[name])
-    dataset, place = steps.dataset(published.dataset), f"predictions/{slug(name)}/{fold}.0.zarr"
+    dataset, place = of_dataset(steps, published.dataset), f"predictions/{slug(name)}/{fold}.0.zarr"
 
     def build() -> None:
         from seqmill.baselines.published import run_published
@@ -61,7 +64,7 @@ def of_published(steps: Steps, name: str, fold: str) -> Step:
     settings = {"published": published.model_dump(mode="json"), **SETTINGS}
     what = f"published predictions {name}, fold {fold}"
     sources = [published.file]
-    return steps.step(place, what, settings, build, sources=sources, needs=[*steps.makers(sources), dataset])
+    return steps.step(place, what, settings, build, sources=sources, needs=[*makers(steps, sources), dataset])
 
 
 def of_run(steps: Steps, name: str, folds: list[str], seeds: list[int] | None = None) -> list[Step]:

@@ -1,0 +1,1 @@
+"""Results as files of the field's formats and of other programs."""

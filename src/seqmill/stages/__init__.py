@@ -1,0 +1,1 @@
+"""The stages: what each noun needs, and its work, without Snakemake."""

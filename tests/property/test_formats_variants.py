@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seqmill.effects.alleles import Examiner, sequences
-from seqmill.formats.variants import OK, Records, is_normalised, judge_alt
+from seqmill.formats.variant_records import Records
+from seqmill.formats.variants import OK, is_normalised, judge_alt
 from seqmill.genome.sequence import decode, encode
 
 DNA = st.text("ACGT", min_size=1, max_size=6)

@@ -16,7 +16,8 @@ from seqmill.effects import variants as module
 from seqmill.effects.alleles import Examiner, sequences
 from seqmill.effects.ensemble import Ensemble
 from seqmill.effects.variants import score_variants
-from seqmill.formats.variants import OK, Records
+from seqmill.formats.variant_records import Records
+from seqmill.formats.variants import OK
 from seqmill.genome.sequence import decode
 from seqmill.runtime.errors import DamageError, InputError
 from seqmill.stores.genome import GenomeReader, build_genome

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from seqmill.effects.unseen import Unseen
+from seqmill.formats.variant_records import Records
 from seqmill.formats.variants import (
     BAD_REF,
     BEYOND,
@@ -20,7 +21,6 @@ from seqmill.formats.variants import (
     OTHER_REF,
     POSITION_0,
     SEEN,
-    Records,
     is_dna,
     is_normalised,
     judge_alt,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from seqmill.formats.text import line_blocks
-from seqmill.formats.variants import Records, VariantFile, decoded, no_records, position
+from seqmill.formats.variant_records import Records, decoded, no_records, position
 from seqmill.runtime.errors import InputError
 
 # Names of the columns, lower-case, where the configuration gives none.
@@ -54,9 +54,13 @@ def find_columns(header: list[str], columns: Mapping[str, str], path: Path) -> d
     return found
 
 
-def text_table(file: VariantFile) -> Iterator[Records]:
-    """Records of a TSV or CSV file with a header line; comment lines (##) are skipped."""
-    path, delimiter = file.path, "\t" if file.format == "tsv" else ","
+def text_table(path: Path, delimiter: str, columns: Mapping[str, str], base: int) -> Iterator[Records]:
+    """Records of a TSV or CSV file with a header line; comment lines (##) are skipped.
+
+    Parameters
+    ----------
+    columns : role -> name of the column, where it is not a known one. base : of positions, 0 or 1.
+    """
     places: dict[str, int] | None = None
     width = 0
     for first, block in line_blocks(path, 1 << 20):
@@ -66,11 +70,12 @@ def text_table(file: VariantFile) -> Iterator[Records]:
                 continue
             cells = next(csv.reader([line], delimiter=delimiter)) if '"' in line else line.split(delimiter)
             if places is None:
-                places, width = find_columns(cells, file.columns, path), len(cells)
+                places, width = find_columns(cells, columns, path), len(cells)
                 continue
             if len(cells) != width:
-                raise InputError(path, f"{len(cells)} columns, expected {width} ({file.format})", record=number)
-            _append(out, [cells[place] for place in places.values()], list(places), number, path, file.position_base)
+                kind = "tsv" if delimiter == "\t" else "csv"
+                raise InputError(path, f"{len(cells)} columns, expected {width} ({kind})", record=number)
+            _append(out, [cells[place] for place in places.values()], list(places), number, path, base)
         yield out
     if places is None:
         raise InputError(path, "0 lines; expected a header line")

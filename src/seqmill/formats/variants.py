@@ -7,50 +7,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from seqmill.formats.text import line_blocks, magic_bytes, open_binary, regular_file
+from seqmill.formats.variant_records import Records, decoded, no_records, position
+from seqmill.formats.variant_tables import text_table
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.isolate import IsolatedWorker
 
 LINE, RECORD = "line", "record"
-LARGEST = 2**31 - 1
 TEXT_BYTES = 1 << 20
 _COLUMNS = ["#CHROM", "POS", "ID", "REF", "ALT"]
 _CONTIG = re.compile(r"##contig=<(?:[^\"]*,)?ID=([^,>]+)(?:,[^\"]*?)?,length=([0-9]+)")
-
-
-class Records(NamedTuple):
-    """Consecutive records of a file, one list a column.
-
-    Attributes
-    ----------
-    contig : name as in the file. start : first base of REF, 0-based; -1 for the position 0 of a VCF (a telomere).
-    id : "." if none. ref, alt : as written, alleles of ``alt`` with commas between. number : line (text) or record.
-    """
-
-    contig: list[str]
-    start: list[int]
-    id: list[str]
-    ref: list[str]
-    alt: list[str]
-    number: list[int]
-
-    def part(self, start: int, stop: int) -> "Records":
-        return records_of(column[start:stop] for column in self)
-
-    def joined(self, other: "Records") -> "Records":
-        pairs: Iterable[Any] = zip(self, other)
-        return records_of(mine + more for mine, more in pairs) if self.start else other
-
-
-def records_of(columns: Iterable[list[Any]]) -> Records:
-    """Records from the columns in their order."""
-    return Records(*columns)
-
-
-def no_records() -> Records:
-    return Records([], [], [], [], [], [])
 
 
 @dataclass
@@ -92,9 +60,7 @@ class VariantFile:
         if self.format == "vcf":
             yield from _vcf(self)
         elif self.format in ("tsv", "csv"):
-            from seqmill.formats.variant_tables import text_table
-
-            yield from text_table(self)
+            yield from text_table(self.path, "\t" if self.format == "tsv" else ",", self.columns, self.position_base)
         else:
             reader = {"bcf": "Bcf", "parquet": "ParquetTable"}[self.format]
             table: dict[str, Any] = {"columns": dict(self.columns), "base": self.position_base}
@@ -141,24 +107,6 @@ def open_variants(path: str | Path, *, columns: Mapping[str, str] | None = None,
     if columns and kind in ("vcf", "bcf"):
         raise InputError(path, f"'columns' is for tables; this is {kind.upper()}")
     return VariantFile(path, kind, columns or {}, position_base)
-
-
-def decoded(path: Path, number: int, block: bytes) -> str:
-    """Text of a block of lines that begins at line ``number``, with plain line ends."""
-    try:
-        return block.decode("utf-8-sig" if number == 1 else "utf-8").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise InputError(path, "is not UTF-8 text", record=number + block.count(b"\n", 0, error.start)) from None
-
-
-def position(text: str, path: Path, number: int | str, base: int, hint: str = "") -> int:
-    """0-based start of a position that counts from ``base``."""
-    if not (text.isascii() and text.isdigit()):
-        raise InputError(path, f"position {text[:20]!r} is not a whole number{hint}", record=number)
-    value = int(text) - base
-    if value > LARGEST:
-        raise InputError(path, f"position {text[:20]} is beyond {LARGEST:,}", record=number)
-    return value
 
 
 def _vcf(file: VariantFile) -> Iterator[Records]:

@@ -23,3 +23,8 @@ def test_data() -> Path:
     if not value or not Path(value).is_dir():
         pytest.skip("SEQMILL_TEST_DATA is not set to the folder of real test data")
     return Path(value)
+
+
+def pytest_runtest_setup():
+    """Each test begins with the usual log: a command that ran with -q sets its level for all processes after it."""
+    os.environ.pop("SEQMILL_LOG_LEVEL", None)

@@ -1,5 +1,6 @@
 """The table of all configuration keys, for ``config/README.md``. Written by ``python -m seqmill.config.reference``."""
 
+import inspect
 import sys
 import types
 import typing
@@ -52,7 +53,7 @@ def _default(field: Any) -> str:
 
 def table(section: type[Section]) -> str:
     """One section as a Markdown table."""
-    lines = [f"### {section.__name__}", "", (section.__doc__ or "").strip(), ""]
+    lines = [f"### {section.__name__}", "", inspect.cleandoc(section.__doc__ or ""), ""]
     lines += ["| key | value | default | meaning |", "|---|---|---|---|"]
     for name, field in section.model_fields.items():
         meaning = (field.description or "").replace("|", "\\|")

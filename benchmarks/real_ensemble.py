@@ -25,8 +25,8 @@ from seqmill.evaluation.calibration import (
     judge,
     reliability,
 )
-from seqmill.stages.predictions import predict_run
 from seqmill.runtime.child import in_child
+from seqmill.stages.predictions import predict_run
 from seqmill.stores.ensemble import average_seeds
 from seqmill.stores.model import ModelReader
 from seqmill.stores.predictions import PredictionsReader

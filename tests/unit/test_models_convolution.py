@@ -39,8 +39,8 @@ def test_gradients_are_those_of_the_plain_convolution():
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize("width", [7, 8])
 def test_a_wide_layer_is_that_of_flax(width, padding):
-    layer = conv(64, 16, width, nnx.Rngs(1), padding=padding)
-    layer.bias[...] = jnp.arange(16.0)
+    layer = conv(64, 64, width, nnx.Rngs(1), padding=padding)
+    layer.bias[...] = jnp.arange(64.0)
     x = jax.random.normal(jax.random.key(0), (2, 75, 64))
     fast = layer(x)
     layer.conv_general_dilated = jax.lax.conv_general_dilated
@@ -48,20 +48,21 @@ def test_a_wide_layer_is_that_of_flax(width, padding):
 
 
 @pytest.mark.parametrize(
-    ("width", "channels", "length", "dilation", "dtype", "backend", "fast"),
+    ("width", "channels", "outputs", "length", "dilation", "dtype", "backend", "fast"),
     [
-        (8, 64, 80, 1, jnp.float32, "cpu", True),
-        (5, 64, 80, 1, jnp.float32, "cpu", False),
-        (8, 32, 80, 1, jnp.float32, "cpu", False),
-        (8, 64, 20, 1, jnp.float32, "cpu", False),
-        (8, 64, 80, 2, jnp.float32, "cpu", False),
-        (8, 64, 80, 1, jnp.bfloat16, "cpu", False),
-        (8, 64, 80, 1, jnp.float32, "gpu", False),
+        (8, 64, 64, 80, 1, jnp.float32, "cpu", True),
+        (5, 64, 64, 80, 1, jnp.float32, "cpu", False),
+        (8, 32, 64, 80, 1, jnp.float32, "cpu", False),
+        (8, 64, 2, 80, 1, jnp.float32, "cpu", False),
+        (8, 64, 64, 20, 1, jnp.float32, "cpu", False),
+        (8, 64, 64, 80, 2, jnp.float32, "cpu", False),
+        (8, 64, 64, 80, 1, jnp.bfloat16, "cpu", False),
+        (8, 64, 64, 80, 1, jnp.float32, "gpu", False),
     ],
 )
-def test_fast_only_where_it_pays(monkeypatch, width, channels, length, dilation, dtype, backend, fast):
+def test_fast_only_where_it_pays(monkeypatch, width, channels, outputs, length, dilation, dtype, backend, fast):
     """Three convolutions of a quarter of the width, each three times, are in the program of the fast way."""
-    layer = conv(channels, 8, width, nnx.Rngs(0), dilation=dilation)
+    layer = conv(channels, outputs, width, nnx.Rngs(0), dilation=dilation)
     layer.dtype = dtype
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     program = str(jax.make_jaxpr(layer)(jnp.zeros((1, length, channels), dtype)))

@@ -49,14 +49,14 @@ def fast_convolve(x: Array, kernel: Array, levels: int = _LEVELS) -> Array:
 def convolve(x: Array, kernel: Array, strides: Any, padding: Any, **how: Any) -> Array:
     """In place of `jax.lax.conv_general_dilated` in `flax.nnx.Conv`: the fast way where it is the faster one.
 
-    That is, for float32 on a CPU, a wide kernel over many channels, neither strided nor dilated, far from the ends.
+    That is, for float32 on a CPU, a wide kernel from many channels to many, neither strided nor dilated, far from the ends.
     """
-    width, channels, _ = kernel.shape
+    width, channels, outputs = kernel.shape
     fast = (
         jax.default_backend() == "cpu"
         and x.dtype == kernel.dtype == jnp.float32
         and width >= _MIN_WIDTH
-        and channels >= _MIN_CHANNELS
+        and min(channels, outputs) >= _MIN_CHANNELS
         and x.shape[1] >= 4 * width
         and tuple(strides) == tuple(how["lhs_dilation"]) == tuple(how["rhs_dilation"]) == (1,)
         and how["feature_group_count"] == 1

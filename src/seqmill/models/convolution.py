@@ -49,7 +49,7 @@ def fast_convolve(x: Array, kernel: Array, levels: int = _LEVELS) -> Array:
 def convolve(x: Array, kernel: Array, strides: Any, padding: Any, **how: Any) -> Array:
     """In place of `jax.lax.conv_general_dilated` in `flax.nnx.Conv`: the fast way where it is the faster one.
 
-    That is, for float32 on a CPU, a wide kernel from many channels to many, neither strided nor dilated, far from the ends.
+    That is, for float32 on a CPU: a wide kernel from many channels to many, neither strided nor dilated, far from ends.
     """
     width, channels, outputs = kernel.shape
     fast = (

@@ -156,8 +156,8 @@ def main() -> None:
         row["reached"] = peak <= GOAL_BYTES and (kind != "training" or abs(change) <= GOAL_CHANGE)
         rows.append(row | {"runs": {name: runs[kind, name] for name in datasets}})
     write_result(
-        "memory", rows[0]["value"], "relative change of a training's examples/s, large dataset against small",
-        "within 0.10; peak <= 2 GB", options.repeats, rows, dataset_bytes=size, batch_size=BATCH, network=NETWORK,
+        "memory", max((row["value"] for row in rows), key=abs),
+        "relative change of examples/s, large dataset against small, worst row", "a training's within 0.10; peak <= 2 GB", options.repeats, rows, dataset_bytes=size, batch_size=BATCH, network=NETWORK,
         load=os.getloadavg(),
     )  # fmt: skip
     if size["large"] < 6e9 or not all(row["reached"] for row in rows):

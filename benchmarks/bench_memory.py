@@ -157,8 +157,9 @@ def main() -> None:
         rows.append(row | {"runs": {name: runs[kind, name] for name in datasets}})
     write_result(
         "memory", max((row["value"] for row in rows), key=abs),
-        "relative change of examples/s, large dataset against small, worst row", "a training's within 0.10; peak <= 2 GB", options.repeats, rows, dataset_bytes=size, batch_size=BATCH, network=NETWORK,
-        load=os.getloadavg(),
+        "relative change of examples/s, large dataset against small, worst row",
+        "a training's within 0.10; peak <= 2 GB", options.repeats, rows, dataset_bytes=size, batch_size=BATCH,
+        network=NETWORK, load=os.getloadavg(),
     )  # fmt: skip
     if size["large"] < 6e9 or not all(row["reached"] for row in rows):
         print(f"not reached, or the dataset is small: {size['large'] / 1e9:.2f} GB")

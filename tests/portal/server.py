@@ -140,6 +140,12 @@ class Portal:
             self._faults.clear()
             self.log.clear()
 
+    def settle(self) -> None:
+        """Wait until all requests have ended: a client has its answer a moment before the log says so."""
+        end = time.monotonic() + 2
+        while time.monotonic() < end and not all(seen.ended for seen in list(self.log)):
+            time.sleep(0.005)
+
     def seen(self, path: str = "") -> list[Seen]:
         """Requests so far whose path has the regular expression ``path``."""
         return [seen for seen in list(self.log) if re.search(path, seen.path)]

@@ -29,6 +29,7 @@ def row(portal):
 
 def asked(portal, path=""):
     """(status, Range, bytes sent) of each request."""
+    portal.settle()
     return [(seen.status, seen.headers.get("range", ""), seen.sent) for seen in portal.seen(path)]
 
 

@@ -61,15 +61,19 @@ class Rates:
             return WITH_KEY[name]
         return DEFAULTS.get(name, OTHERS)
 
-    def wait(self, host: str) -> None:
+    def wait(self, host: str) -> float | None:
         """Return when ``host`` may be asked once more.
 
         At most ``limit`` requests start within any second, over all threads and processes. The file holds the times
         of the last ones; who waits holds it, so that the others queue behind.
+
+        Returns
+        -------
+        The moment that counts, seconds since the epoch; None without a limit.
         """
         limit = self.limit(host)
         if limit is None:
-            return
+            return None
         count = max(1, int(limit))
         window_s = _WINDOW_S * max(1.0, count / limit)
         with self._held(f"{_slug(host)}.rate") as file:
@@ -78,9 +82,11 @@ class Rates:
             past = [moment for moment in _moments(file) if moment <= now + window_s][-count:]
             if len(past) == count and past[0] + window_s > now:
                 time.sleep(past[0] + window_s - now)
-            text = " ".join(f"{moment:.6f}" for moment in [*past, time.time()][-count:])
+            start = time.time()
+            text = " ".join(f"{moment:.6f}" for moment in [*past, start][-count:])
             os.ftruncate(file, 0)
             os.pwrite(file, text.encode(), 0)
+        return start
 
     @contextmanager
     def body(self, host: str) -> Iterator[None]:

@@ -1,11 +1,12 @@
 """Steps that make datasets: rows, each input, each target of a group of tracks, and the whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from seqmill.config.datasets import Dataset
 from seqmill.config.names import slug
 from seqmill.config.scope import blacklists, dataset_files, input_scope, rows_scope, target_scope
+from seqmill.config.sheet import Track
 from seqmill.runtime.errors import InputError
 from seqmill.stages.sources import of_genome
 from seqmill.stages.step import Step
@@ -105,11 +106,7 @@ def _inputs(steps: Steps, name: str, section: Dataset) -> Iterator[Step]:
                 track_stores={track: step.folder for track, step in stores.items()},
             )
 
-        settings = {
-            "dataset": dataset.model_dump(mode="json"),
-            "tracks": [track.model_dump(mode="json", exclude={"description", "licence"}) for track in tracks],
-            "format": FORMATS["dataset"],
-        }
+        settings = _settings(dataset, tracks)
         what = f"input {key} of dataset {name}"
         needs = [*genomes.values(), rows, *stores.values()]
         yield steps.step(place, what, settings, build, sources=section.source_files(), needs=needs)
@@ -139,11 +136,13 @@ def _targets(steps: Steps, name: str, section: Dataset) -> Iterator[Step]:
                     genomes={genome: step.folder for genome, step in genomes.items()},
                 )
 
-            settings = {
-                "dataset": dataset.model_dump(mode="json"),
-                "tracks": [track.model_dump(mode="json", exclude={"description", "licence"}) for track in tracks],
-                "format": FORMATS["dataset"],
-            }
+            settings = _settings(dataset, tracks)
             what = f"target {target} of dataset {name}, group {group}"
             needs = [*genomes.values(), rows, *stores.values()]
             yield steps.step(place, what, settings, build, sources=section.source_files(), needs=needs)
+
+
+def _settings(dataset: Dataset, tracks: Sequence[Track]) -> dict[str, Any]:
+    """What decides an array of a dataset; how a track is described does not."""
+    described = [track.model_dump(mode="json", exclude={"description", "licence"}) for track in tracks]
+    return {"dataset": dataset.model_dump(mode="json"), "tracks": described, "format": FORMATS["dataset"]}

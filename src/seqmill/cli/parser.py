@@ -214,7 +214,7 @@ def _effects(verb: Verb) -> None:
     variants.add_argument("name", nargs="?", metavar="SET", help="a set of variants of the configuration")
     _ad_hoc(variants, "variants", "--file", "VCF or BCF, table (.tsv, .tsv.gz, .csv) or Parquet")
     variants.add_argument(
-        "--effects", nargs="+", choices=["diff", "logfc", "score", "jsd"],
+        "--effects", nargs="+", choices=["diff", "logfc", "score", "jsd", "active_allele_quantile"],
         help="default: diff score; with --model",
     )  # fmt: skip
     variants.add_argument(

@@ -1,17 +1,16 @@
-"""The sections of mutagenesis maps and of sets of variants."""
+"""The sections of mutagenesis maps and of sets of variants (`seqmill.config.variants`), and what both must fit."""
 
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from seqmill.config.base import File, Section
+from seqmill.config.variants import RUNS, VariantSet
 from seqmill.runtime.errors import InputError
 
-RUNS = "'unseen': each place is scored by the runs (folds and seeds) that never saw it in training; 'all': by all."
-
+__all__ = ["Edit", "Map", "VariantSet", "check_effects", "genome_of", "map_genome"]
 
 Edit = Literal["substitutions", "deletions", "insertions"]
-Effect = Literal["diff", "logfc", "score", "jsd"]
 
 
 class Map(Section):
@@ -37,30 +36,6 @@ class Map(Section):
         if len(set(self.edits)) < len(self.edits):
             raise ValueError(f"edits {self.edits} names one twice")
         return self
-
-
-class VariantSet(Section):
-    """Variants, and the network that scores them."""
-
-    model: str = Field(description="A network of `models`.")
-    file: File = Field(description="VCF or BCF (.vcf, .vcf.gz, .bcf), table (.tsv, .tsv.gz, .csv) or Parquet.")
-    genome: str | None = Field(None, description="Assembly of the variants; the dataset's only genome if none.")
-    columns: dict[str, str] = Field(
-        default_factory=dict,
-        description="Of a table: the names of its contig, position, ref, alt and id columns, where they are others.",
-    )
-    position_base: Literal[0, 1] = Field(1, description="Of a table: the first base of a contig is 0 or 1.")
-    targets: list[str] | None = Field(None, description="Targets of the model; all if none.")
-    effects: list[Effect] = Field(
-        ["diff", "score"],
-        min_length=1,
-        description="diff: ALT − REF of the prediction; logfc: log2 of their ratio; score: difference in the space of "
-        "the kind (logit, log of the total + 1, ...); jsd: divergence of the two profiles (profile targets).",
-    )
-    runs: Literal["unseen", "all"] = Field("unseen", description=RUNS)
-    min_ref_match: float = Field(
-        0.95, ge=0, le=1, description="Smallest share of REF alleles that must agree with the genome."
-    )
 
 
 def genome_of(config: Any, section: Map | VariantSet, where: str) -> str:

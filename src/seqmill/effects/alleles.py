@@ -131,7 +131,7 @@ class Examiner:
     ) -> None:
         """Set the status of records whose REF is not the genome's, and count what a refusal wants to say."""
         not_normalised = []
-        for contig, rows in _by_contig(contigs, [row for row, judged in enumerate(status) if judged == OK]):
+        for contig, rows in by_contig(contigs, [row for row, judged in enumerate(status) if judged == OK]):
             width = min(max(len(refs[row]) for row in rows), LONG_REF) + 2
             starts = np.array([records.start[row] for row in rows], np.int64)
             text = decode(self.genome.many(contig, starts - 1, width).ravel())
@@ -172,7 +172,8 @@ class Examiner:
         return free
 
 
-def _by_contig(contigs: Sequence[str], rows: Sequence[int]) -> list[tuple[str, list[int]]]:
+def by_contig(contigs: Sequence[str], rows: Sequence[int]) -> list[tuple[str, list[int]]]:
+    """Each contig with those of ``rows`` that lie on it, in the order of first sight."""
     found: dict[str, list[int]] = {}
     for row in rows:
         found.setdefault(contigs[row], []).append(row)
@@ -206,7 +207,7 @@ def sequences(genome: GenomeReader, alleles: Alleles, extent_bp: int) -> Sequenc
         alt.append(known.setdefault((contig, start, alleles.ref[row], alleles.alt[row]), len(known)))
     codes = np.empty((len(known), extent_bp), np.uint8)
     wanted = list(known)
-    for contig, windows in _by_contig([key[0] for key in wanted], range(len(wanted))):
+    for contig, windows in by_contig([key[0] for key in wanted], range(len(wanted))):
         _fill(codes, windows, genome, contig, wanted)
     return Sequences(codes, *(np.array(x, np.int64) for x in (rows, ref, alt)))
 

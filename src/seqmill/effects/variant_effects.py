@@ -6,6 +6,9 @@ diff      ALT − REF of the prediction: the total over all bins (count, profile
 logfc     log2 of (ALT + c) / (REF + c) of the same values; c is 1 (count, profile) or 0.000001 (probabilities)
 jsd       Jensen-Shannon divergence of the two profiles, each divided by its sum, in bits: 0 equal, 1 apart
           (Lin 1991, IEEE Trans Inf Theory 37:145); only for targets with bins of signal, NaN where a profile is all 0
+active_   share of windows of a background whose value (as in diff) is below the larger of those of REF and ALT, by the
+allele_   same run: where the more active allele stands, 0 to 1 (Pampari et al 2024, bioRxiv 2024.12.25.630221, "active
+quantile  allele quantile", there of total coverage among peaks)
 ========  ============================================================================================================
 """
 
@@ -22,6 +25,12 @@ from seqmill.stores.geometry import positional_axes
 from seqmill.stores.specs import track_names
 
 SIGNAL_PSEUDOCOUNT = 1.0
+QUANTILE = "active_allele_quantile"
+SIGNED = ("diff", "logfc", "score")
+"""Effects with a direction; those of several variants can be added up."""
+
+# Of one run: target -> values of the background's windows, each track sorted; (tracks, windows).
+Ranks = Mapping[str, np.ndarray]
 
 
 def fits(effect: str, spec: Any) -> bool:
@@ -83,18 +92,31 @@ def divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     return np.clip((parts[0].sum(axis=1) + parts[1].sum(axis=1)) / 2, 0, 1)
 
 
+def quantiles(values: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Share of a background below each value, float64 (n, tracks); NaN for NaN.
+
+    Parameters
+    ----------
+    values : (n, tracks). ranks : (tracks, windows), each track sorted.
+    """
+    below = [np.searchsorted(known, x, side="left") for known, x in zip(ranks, values.T)]
+    return np.where(np.isnan(values), np.nan, np.stack(below, axis=1) / ranks.shape[1])
+
+
 def effects_of(
     kept: Mapping[str, Mapping[str, np.ndarray]],
     specs: Mapping[str, Any],
     wanted: Sequence[tuple[str, str]],
     ref: np.ndarray,
     alt: np.ndarray,
+    ranks: Ranks | None = None,
 ) -> np.ndarray:
     """Effects of alleles by one run.
 
     Parameters
     ----------
     kept : of `reducer`, arrays (windows, ...). ref, alt : int (n,), windows of each allele.
+    ranks : of this run, for active_allele_quantile.
 
     Returns
     -------
@@ -105,6 +127,10 @@ def effects_of(
         parts = kept[name]
         if effect == "jsd":
             columns.append(divergence(parts["profile"][ref], parts["profile"][alt]))
+            continue
+        if effect == QUANTILE:
+            assert ranks is not None
+            columns.append(quantiles(np.maximum(parts["value"][ref], parts["value"][alt]), ranks[name]))
             continue
         x = parts["score" if effect == "score" else "value"].astype(np.float64)
         if effect == "logfc":

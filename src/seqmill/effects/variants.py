@@ -3,32 +3,31 @@
 import logging
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from seqmill.config.effects import VariantSet
 from seqmill.config.models import Prediction
+from seqmill.config.variants import VariantSet
 from seqmill.effects.alleles import Alleles, Examiner, Sequences, sequences
 from seqmill.effects.ensemble import Ensemble
-from seqmill.effects.measures import SPACES, check_targets
+from seqmill.effects.measures import SPACES
 from seqmill.effects.unseen import Unseen
-from seqmill.effects.variant_effects import check_effects, effects_of, kept_bytes, reducer
+from seqmill.effects.variant_means import over_runs
+from seqmill.effects.variant_plan import VariantPlan
+from seqmill.effects.variant_ranks import places_of, ranks_of
 from seqmill.effects.variant_state import ChunkStore
 from seqmill.effects.variant_survey import Survey, contig_names, survey, write_dropped
 from seqmill.formats.variants import VariantFile, open_variants
-from seqmill.formats.vcf_out import Field, field_ids
 from seqmill.runtime.marker import file_digest
 from seqmill.runtime.progress import Progress
 from seqmill.runtime.record import versions
 from seqmill.stores.genome import GenomeReader
 from seqmill.stores.layout import noun_folder, upstream, version
 from seqmill.stores.model import ModelReader
-from seqmill.stores.specs import track_names
-from seqmill.stores.variants import DROPPED, score_column, table, write_tables
+from seqmill.stores.variants import DROPPED, table, write_tables
 from seqmill.training.loader import ahead
 from seqmill.training.seen import run_name
 
@@ -36,34 +35,6 @@ CHUNK_RECORDS, SURVEY_RECORDS = 8192, 8192
 CHUNK_BYTES = 64_000_000
 """Windows and predictions of a chunk that may be in memory; two or three chunks are at a time."""
 _LOG = logging.getLogger("seqmill")
-
-
-@dataclass
-class _Plan:
-    """What is scored: by which runs, which effects, in which columns."""
-
-    ensemble: Ensemble
-    wanted: list[tuple[str, str]]
-    columns: list[str]
-    fields: list[Field]
-    chunk: int
-
-    def __init__(self, ensemble: Ensemble, section: VariantSet, where: str):
-        self.ensemble = ensemble
-        specs = ensemble.targets
-        names = check_targets(specs, section.targets, where)
-        self.wanted = check_effects(section.effects, specs, names, where)
-        self.columns = [
-            score_column(name, track, effect) for name, effect in self.wanted for track in track_names(specs[name])
-        ]
-        ids = field_ids([f"{name}_{effect}" for name, effect in self.wanted])
-        self.fields = [
-            Field(key, f"{effect} of target {name}, ALT against REF", tuple(track_names(specs[name])))
-            for key, (name, effect) in zip(ids, self.wanted)
-        ]
-        self.reduce = reducer(specs, self.wanted)
-        each = 2 * (ensemble.extent_bp + kept_bytes(specs, self.wanted))
-        self.chunk = max(1, min(CHUNK_RECORDS, CHUNK_BYTES // each))
 
 
 def score_variants(
@@ -106,7 +77,7 @@ def score_variants(
     with folder as (part, attrs, _):
         names, n_records = contig_names(file, reader, SURVEY_RECORDS)
         ensemble = Ensemble(models, prediction)
-        plan = _Plan(ensemble, section, where)
+        plan = VariantPlan(ensemble, section, where, CHUNK_RECORDS, CHUNK_BYTES)
         unseen = Unseen(ensemble.infos, datasets) if section.runs == "unseen" else None
         if unseen is not None and reader.name not in unseen.genomes:
             _LOG.warning(
@@ -118,13 +89,18 @@ def score_variants(
             unseen=unseen,
         )  # fmt: skip
         found = survey(file, examiner, section.min_ref_match, SURVEY_RECORDS)
+        if section.quantile_windows is not None:
+            places = places_of(section.quantile_windows, reader, ensemble.window_bp)
+            plan.ranks = ranks_of(plan, reader, places, unseen, where)
         _LOG.info("variants %s: %d alleles of %d records, %d to score", name, found.n, n_records, found.counts["ok"])
         digest = file_digest(file.path)
+        others = [path for path in section.source_files() if path != section.file]
         fixed = {
             "format": version("variants"), "inputs": inputs, "parameters": parameters, "file_sha256": digest,
             "models": [ModelReader(folder).digest for folder in models], "device": jax.devices()[0].device_kind,
             "versions": versions("numpy", "jax", "jaxlib"), "chunk": plan.chunk, "columns": plan.columns,
         }  # fmt: skip
+        fixed |= {"sources": {str(path): file_digest(path) for path in others}} if others else {}
         chunks = ChunkStore(state, fixed)
         count = _score(chunks, plan, file, examiner, Progress(f"variants {name}", n_records, "variants"))
         write_tables(
@@ -133,11 +109,18 @@ def score_variants(
         )  # fmt: skip
         write_dropped(part / DROPPED, found)
         attrs |= _attrs(name, section, plan, found, reader, file, names) | {"file_sha256": digest}
+        attrs |= {"statistics": list(plan.statistics)} if plan.statistics else {}
     chunks.delete()
 
 
 def _attrs(
-    name: str, section: VariantSet, plan: _Plan, found: Survey, genome: GenomeReader, file: VariantFile, names: dict
+    name: str,
+    section: VariantSet,
+    plan: VariantPlan,
+    found: Survey,
+    genome: GenomeReader,
+    file: VariantFile,
+    names: dict,
 ) -> dict[str, Any]:
     ensemble = plan.ensemble
     targets = list(dict.fromkeys(target for target, _ in plan.wanted))
@@ -148,7 +131,7 @@ def _attrs(
         "file": file.path.name,
         "effects": list(section.effects),
         "columns": plan.columns,
-        "info_fields": {f"{target}|{effect}": field.id for (target, effect), field in zip(plan.wanted, plan.fields)},
+        "info_fields": {f"{g.target}|{g.label}": field.id for g, field in zip(plan.groups, plan.fields)},
         "n": found.n,
         "records": found.records,
         "scored": found.counts["ok"],
@@ -167,7 +150,7 @@ def _attrs(
     }
 
 
-def _score(chunks: ChunkStore, plan: _Plan, file: VariantFile, examiner: Examiner, progress: Progress) -> int:
+def _score(chunks: ChunkStore, plan: VariantPlan, file: VariantFile, examiner: Examiner, progress: Progress) -> int:
     """Score all chunks that are not there yet; the number of chunks."""
     ready, count = 0, 0
 
@@ -194,32 +177,16 @@ def _score(chunks: ChunkStore, plan: _Plan, file: VariantFile, examiner: Examine
     return count
 
 
-def _chunk(plan: _Plan, alleles: Alleles, windows: Sequences) -> Any:
+def _chunk(plan: VariantPlan, alleles: Alleles, windows: Sequences) -> Any:
     """Table of one chunk: means over the runs that may score each allele."""
     runs = alleles.allowed.sum(axis=0).astype(np.int32)
     values = np.full((len(alleles), len(plan.columns)), np.nan, np.float32)
     if len(windows.rows):
-        values[windows.rows] = _means(plan, alleles, windows)
+        found = over_runs(plan, windows, alleles.allowed[:, windows.rows])
+        parts = [part for part in found if part is not None]
+        values[windows.rows] = np.concatenate(parts, axis=1)
     place = {
         "contig": alleles.contig, "position_1based": alleles.start + 1, "id": alleles.id, "ref": alleles.ref,
         "alt": alleles.alt, "status": alleles.status, "runs": runs,
     }  # fmt: skip
     return table(place, values, plan.columns)
-
-
-def _means(plan: _Plan, alleles: Alleles, windows: Sequences) -> np.ndarray:
-    """Effects of the scored alleles, float64 (scored, columns)."""
-    ensemble = plan.ensemble
-    sums = np.zeros((len(windows.rows), len(plan.columns)))
-    may = alleles.allowed[:, windows.rows]
-    for run, mine in enumerate(may):
-        if not mine.any():
-            continue
-        used = np.zeros(len(windows.codes), bool)
-        used[windows.ref[mine]] = used[windows.alt[mine]] = True
-        numbers = np.cumsum(used) - 1  # of the windows among those that this run is shown
-        codes = windows.codes if used.all() else windows.codes[used]
-        (kept,) = ensemble.apply(codes, plan.reduce, [run])
-        ref, alt = numbers[windows.ref[mine]], numbers[windows.alt[mine]]
-        sums[mine] += effects_of(kept, ensemble.targets, plan.wanted, ref, alt)
-    return sums / may.sum(axis=0)[:, None]

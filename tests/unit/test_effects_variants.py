@@ -13,6 +13,7 @@ from tests.unit.variant_worlds import BP, HALF, TEXT, levels, other, score, snv,
 
 from seqmill.config.models import Prediction
 from seqmill.config.sources import Genome
+from seqmill.effects import variant_chunks
 from seqmill.effects import variants as module
 from seqmill.effects.alleles import Examiner, sequences
 from seqmill.formats.variant_records import Records
@@ -159,7 +160,7 @@ def refusal(made, path, **more):
 
 
 def test_another_assembly_is_refused_with_its_rate(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_score", lambda *_: pytest.fail("scored before the file was judged"))
+    monkeypatch.setattr(module, "score_chunks", lambda *_: pytest.fail("scored before the file was judged"))
     rng = np.random.default_rng(0)
     places = rng.integers(40_000, 50_000, 1000).tolist()
     rows = [snv("1", place, r=(r := "ACGT"[rng.integers(4)]), a=other(r)) for place in places]
@@ -286,7 +287,7 @@ def test_a_run_that_stops_goes_on_and_ends_with_the_same_bytes(made, tmp_path, m
     monkeypatch.setattr(module, "CHUNK_RECORDS", 8)
     plain = score(made, path, tmp_path / "a/s")
     kept = {name: (plain.folder / name).read_bytes() for name in FILES}
-    chunk, made_chunks = module._chunk, []
+    chunk, made_chunks = variant_chunks._chunk, []
 
     def failing(*arguments):
         if len(made_chunks) == 3:
@@ -294,7 +295,7 @@ def test_a_run_that_stops_goes_on_and_ends_with_the_same_bytes(made, tmp_path, m
         made_chunks.append(1)
         return chunk(*arguments)
 
-    monkeypatch.setattr(module, "_chunk", failing)
+    monkeypatch.setattr(variant_chunks, "_chunk", failing)
     with pytest.raises(KeyboardInterrupt):
         score(made, path, tmp_path / "b/s")
     state = tmp_path / "b/.s.state"
@@ -303,7 +304,7 @@ def test_a_run_that_stops_goes_on_and_ends_with_the_same_bytes(made, tmp_path, m
     with open(state / "000001.parquet", "r+b") as file:  # a damaged chunk is made again
         file.write(b"x")
     calls = []
-    monkeypatch.setattr(module, "_chunk", lambda *arguments: calls.append(1) or chunk(*arguments))
+    monkeypatch.setattr(variant_chunks, "_chunk", lambda *arguments: calls.append(1) or chunk(*arguments))
     with caplog.at_level(logging.INFO, "seqmill"):
         again = score(made, path, tmp_path / "b/s")
     assert len(calls) == 7 - 2 and "variants s: 2 of 7 chunks were there already" in caplog.messages

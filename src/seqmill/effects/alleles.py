@@ -87,6 +87,7 @@ class Examiner:
         unseen: Unseen | None = None,
     ):
         self.genome, self.names, self.runs, self.unseen = genome, names, runs, unseen
+        self.window_bp, self.margin_bp = window_bp, margin_bp
         self.before = window_bp // 2 + margin_bp
         self.behind = window_bp - window_bp // 2 + margin_bp
         self.longest = window_bp - window_bp // 2

@@ -1,24 +1,29 @@
 """Scores of variants: what a network makes of ALT and of REF, allele by allele, in bounded memory."""
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+import pandas as pd
 
 from seqmill.config.models import Prediction
-from seqmill.config.variants import VariantSet
-from seqmill.effects.alleles import Alleles, Examiner, Sequences, sequences
+from seqmill.config.variants import Background, VariantSet
+from seqmill.effects.alleles import Examiner
 from seqmill.effects.ensemble import Ensemble
 from seqmill.effects.measures import SPACES
 from seqmill.effects.unseen import Unseen
-from seqmill.effects.variant_means import over_runs
+from seqmill.effects.variant_background import Chosen, background_of
+from seqmill.effects.variant_chunks import score_chunks
+from seqmill.effects.variant_compare import Beside, Matched, Starts
+from seqmill.effects.variant_effects import QUANTILE
 from seqmill.effects.variant_plan import VariantPlan
 from seqmill.effects.variant_ranks import places_of, ranks_of
 from seqmill.effects.variant_state import ChunkStore
+from seqmill.effects.variant_strata import AXES, Strata
 from seqmill.effects.variant_survey import Survey, contig_names, survey, write_dropped
 from seqmill.formats.variants import VariantFile, open_variants
 from seqmill.runtime.marker import file_digest
@@ -27,8 +32,7 @@ from seqmill.runtime.record import versions
 from seqmill.stores.genome import GenomeReader
 from seqmill.stores.layout import noun_folder, upstream, version
 from seqmill.stores.model import ModelReader
-from seqmill.stores.variants import DROPPED, table, write_tables
-from seqmill.training.loader import ahead
+from seqmill.stores.variants import DROPPED, MATCHED_COLUMNS, write_background, write_tables
 from seqmill.training.seen import run_name
 
 CHUNK_RECORDS, SURVEY_RECORDS = 8192, 8192
@@ -66,7 +70,8 @@ def score_variants(
         or an effect fits no target.
     """
     where = f"variants.{name}"
-    file = open_variants(section.file, columns=section.columns, position_base=section.position_base)
+    af_key = section.background.af_key if section.background and section.background.file else ""
+    file = open_variants(section.file, columns=section.columns, position_base=section.position_base, more=af_key)
     reader = GenomeReader(genome)
     parameters = {"variants": section.model_dump(mode="json"), "prediction": prediction.model_dump(mode="json")}
     packages = ("numpy", "pyarrow", "pysam", "jax", "jaxlib", "flax")
@@ -84,10 +89,11 @@ def score_variants(
                 "%s: places on genome %s cannot be compared with training rows on %s; all runs score all variants",
                 where, reader.name, ", ".join(unseen.genomes) or "no genome",
             )  # fmt: skip
-        examiner = Examiner(
-            reader, names, window_bp=ensemble.window_bp, margin_bp=ensemble.margin_bp, runs=len(ensemble),
+        examine = partial(
+            Examiner, reader, window_bp=ensemble.window_bp, margin_bp=ensemble.margin_bp, runs=len(ensemble),
             unseen=unseen,
         )  # fmt: skip
+        examiner = examine(names)
         found = survey(file, examiner, section.min_ref_match, SURVEY_RECORDS)
         if section.quantile_windows is not None:
             places = places_of(section.quantile_windows, reader, ensemble.window_bp)
@@ -102,10 +108,22 @@ def score_variants(
         }  # fmt: skip
         fixed |= {"sources": {str(path): file_digest(path) for path in others}} if others else {}
         chunks = ChunkStore(state, fixed)
-        count = _score(chunks, plan, file, examiner, Progress(f"variants {name}", n_records, "variants"))
+        beside: Beside | None = None
+        more: tuple[str, ...] = ()
+        if section.background is not None:
+            chosen = background_of(section.background, file, examiner, examine, section.min_ref_match, where)
+            if plan.ranks is None and QUANTILE in section.effects:
+                places = pd.DataFrame({"contig": chosen.records.contig, "place": chosen.records.start})
+                plan.ranks = ranks_of(plan, reader, places, unseen, where)
+            whole = examine({contig: contig for contig in reader.sizes})
+            store = ChunkStore(chunks.folder / "background", fixed)
+            beside, more = _background(part, store, plan, chosen, whole, section.background), MATCHED_COLUMNS
+            attrs |= {"background": chosen.attrs, "place_columns": list(more)}
+        progress = Progress(f"variants {name}", n_records, "variants")
+        count = score_chunks(chunks, plan, file, examiner, progress, beside)
         write_tables(
             part, map(chunks.read, range(count)),
-            columns=plan.columns, genome=reader.name, sizes=reader.sizes, fields=plan.fields,
+            columns=plan.columns, genome=reader.name, sizes=reader.sizes, fields=plan.fields, more=more,
         )  # fmt: skip
         write_dropped(part / DROPPED, found)
         attrs |= _attrs(name, section, plan, found, reader, file, names) | {"file_sha256": digest}
@@ -150,43 +168,19 @@ def _attrs(
     }
 
 
-def _score(chunks: ChunkStore, plan: VariantPlan, file: VariantFile, examiner: Examiner, progress: Progress) -> int:
-    """Score all chunks that are not there yet; the number of chunks."""
-    ready, count = 0, 0
-
-    def prepared() -> Iterator[tuple[int, int, Alleles | None, Sequences | None]]:
-        for number, records in enumerate(file.blocks(plan.chunk)):
-            if chunks.has(number):
-                yield number, len(records.start), None, None
-                continue
-            alleles = examiner.alleles(records)
-            windows = sequences(examiner.genome, alleles, plan.ensemble.extent_bp)
-            yield number, len(records.start), alleles, windows
-
-    blocks: Generator[Any, None, None] = ahead(prepared(), lambda item: item)
-    with closing(blocks), progress:
-        for number, size, alleles, windows in blocks:
-            if alleles is None:
-                ready += 1
-            else:
-                chunks.write(number, _chunk(plan, alleles, windows))
-            progress.add(size)
-            count += 1
-    if ready:
-        _LOG.info("%s: %d of %d chunks were there already", progress.what, ready, count)
-    return count
-
-
-def _chunk(plan: VariantPlan, alleles: Alleles, windows: Sequences) -> Any:
-    """Table of one chunk: means over the runs that may score each allele."""
-    runs = alleles.allowed.sum(axis=0).astype(np.int32)
-    values = np.full((len(alleles), len(plan.columns)), np.nan, np.float32)
-    if len(windows.rows):
-        found = over_runs(plan, windows, alleles.allowed[:, windows.rows])
-        parts = [part for part in found if part is not None]
-        values[windows.rows] = np.concatenate(parts, axis=1)
-    place = {
-        "contig": alleles.contig, "position_1based": alleles.start + 1, "id": alleles.id, "ref": alleles.ref,
-        "alt": alleles.alt, "status": alleles.status, "runs": runs,
-    }  # fmt: skip
-    return table(place, values, plan.columns)
+def _background(
+    part: Path, chunks: ChunkStore, plan: VariantPlan, chosen: Chosen, examiner: Examiner, section: Background
+) -> Beside:
+    """Score the background, write its table, and make of it what the variants are compared with."""
+    starts = Starts(section.genes, examiner.genome) if section.genes else None
+    window_bp = plan.ensemble.window_bp
+    progress = Progress(f"background of {part.name}", len(chosen.maf), "variants")
+    count = score_chunks(chunks, plan, chosen, examiner, progress, Beside(window_bp, starts))
+    write_background(part, map(chunks.read, range(count)))
+    tables = [chunks.read(number) for number in range(count)]
+    axes, effects = (
+        np.concatenate([np.stack([t[name].to_numpy() for name in names], axis=1) for t in tables])
+        for names in (AXES, plan.means)
+    )
+    strata = Strata([section.maf_bins, section.tss_bins_bp, section.gc_bins], axes, section.min_stratum)
+    return Beside(window_bp, starts, Matched(effects, strata, plan.signed))

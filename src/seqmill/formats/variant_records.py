@@ -1,6 +1,6 @@
 """Records of variants, whatever file they are from, and what is checked in each text."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ class Records(NamedTuple):
     ----------
     contig : name as in the file. start : first base of REF, 0-based; -1 for the position 0 of a VCF (a telomere).
     id : "." if none. ref, alt : as written, alleles of ``alt`` with commas between. number : line (text) or record.
+    more : where asked for, what follows ALT in a VCF (QUAL, FILTER, INFO, ...), or one column of a table; else empty.
     """
 
     contig: list[str]
@@ -24,6 +25,7 @@ class Records(NamedTuple):
     ref: list[str]
     alt: list[str]
     number: list[int]
+    more: Sequence[str] = ()
 
     def part(self, start: int, stop: int) -> "Records":
         return records_of(column[start:stop] for column in self)
@@ -33,13 +35,13 @@ class Records(NamedTuple):
         return records_of(mine + more for mine, more in pairs) if self.start else other
 
 
-def records_of(columns: Iterable[list[Any]]) -> Records:
+def records_of(columns: Iterable[Any]) -> Records:
     """Records from the columns in their order."""
     return Records(*columns)
 
 
 def no_records() -> Records:
-    return Records([], [], [], [], [], [])
+    return Records([], [], [], [], [], [], [])
 
 
 def decoded(path: Path, number: int, block: bytes) -> str:

@@ -54,29 +54,39 @@ def find_columns(header: list[str], columns: Mapping[str, str], path: Path) -> d
     return found
 
 
-def text_table(path: Path, delimiter: str, columns: Mapping[str, str], base: int) -> Iterator[Records]:
+def column_called(header: list[str], name: str) -> int | None:
+    """Number of the first column of that name, in whatever case; None if there is none."""
+    known = [cell.strip().lower() for cell in header]
+    return known.index(name.lower()) if name and name.lower() in known else None
+
+
+def text_table(path: Path, delimiter: str, columns: Mapping[str, str], base: int, more: str = "") -> Iterator[Records]:
     """Records of a TSV or CSV file with a header line; comment lines (##) are skipped.
 
     Parameters
     ----------
     columns : role -> name of the column, where it is not a known one. base : of positions, 0 or 1.
+    more : name of a column to keep; empty texts where there is none.
     """
     places: dict[str, int] | None = None
-    width = 0
+    width, kept = 0, None
     for first, block in line_blocks(path, 1 << 20):
-        out = no_records()
+        out, rest = no_records(), []
         for number, line in enumerate(decoded(path, first, block).split("\n"), first):
             if not line.strip() or line.startswith("##"):
                 continue
             cells = next(csv.reader([line], delimiter=delimiter)) if '"' in line else line.split(delimiter)
             if places is None:
                 places, width = find_columns(cells, columns, path), len(cells)
+                kept = column_called(cells, more)
                 continue
             if len(cells) != width:
                 kind = "tsv" if delimiter == "\t" else "csv"
                 raise InputError(path, f"{len(cells)} columns, expected {width} ({kind})", record=number)
             _append(out, [cells[place] for place in places.values()], list(places), number, path, base)
-        yield out
+            if more:
+                rest.append("" if kept is None else cells[kept].strip())
+        yield out._replace(more=rest)
     if places is None:
         raise InputError(path, "0 lines; expected a header line")
 
@@ -98,7 +108,7 @@ def _append(out: Records, cells: list[str], roles: list[str], number: int, path:
 class ParquetTable:
     """Rows of a Parquet file, in blocks; lives in an isolated worker."""
 
-    def __init__(self, path: str, columns: Mapping[str, str], base: int):
+    def __init__(self, path: str, columns: Mapping[str, str], base: int, more: str = ""):
         import pyarrow
         import pyarrow.parquet
 
@@ -114,7 +124,10 @@ class ParquetTable:
         if not pyarrow.types.is_integer(kind):
             raise InputError(path, f"column {self.roles['position']!r} is of type {kind}, expected integers")
         self.error = pyarrow.ArrowException
-        self.batches = file.iter_batches(batch_size=ROWS, columns=list(self.roles.values()), use_threads=False)
+        self.more, place = more, column_called(names, more)
+        self.kept = None if place is None else names[place]
+        wanted = dict.fromkeys([*self.roles.values(), *([self.kept] if self.kept else [])])
+        self.batches = file.iter_batches(batch_size=ROWS, columns=list(wanted), use_threads=False)
 
     def sizes(self) -> dict[str, int]:
         return {}
@@ -133,17 +146,20 @@ class ParquetTable:
             self.count += 1
             texts = ["" if cell is None else str(cell) for cell in cells]
             _append(out, texts, list(self.roles), self.count, self.path, self.base)
-        return out
+        if not self.more:
+            return out
+        values = batch.column(self.kept).to_pylist() if self.kept else [None] * len(out.start)
+        return out._replace(more=["" if value is None else str(value) for value in values])
 
 
 class Bcf:
     """Records of a BCF file, in blocks; lives in an isolated worker."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, more: str = ""):
         import pysam
 
         pysam.set_verbosity(0)
-        self.path, self.count = path, 0
+        self.path, self.count, self.more = path, 0, more
         try:
             self.file: Any = pysam.VariantFile(path)
         except (OSError, ValueError) as error:
@@ -153,9 +169,13 @@ class Bcf:
         """Contig -> bp, of the header."""
         return {name: contig.length for name, contig in self.file.header.contigs.items() if contig.length}
 
+    def samples(self) -> list[str]:
+        """Of the header."""
+        return list(self.file.header.samples)
+
     def block(self) -> Records | None:
         """The next records, None at the end."""
-        out = no_records()
+        out, rest = no_records(), []
         try:
             for record in self.file:
                 self.count += 1
@@ -165,8 +185,10 @@ class Bcf:
                 out.ref.append(record.ref)
                 out.alt.append(",".join(record.alts or (".",)))
                 out.number.append(self.count)
+                if self.more:
+                    rest.append(str(record).rstrip("\n").split("\t", 5)[5])
                 if len(out.start) == ROWS:
-                    return out
+                    break
         except (OSError, ValueError) as error:
             raise InputError(self.path, f"damaged BCF file ({error})", record=self.count + 1) from None
-        return out if out.start else None
+        return out._replace(more=rest) if out.start else None

@@ -29,7 +29,8 @@ class VariantFile:
     ----------
     path : of the file. format : "vcf", "bcf", "tsv", "csv" or "parquet". unit : what ``number`` counts (line, record).
     sizes : contig -> bp, where a header states it; complete for text after the first block.
-    notes : what was accepted and should be known.
+    notes : what was accepted and should be known. more : column of a table to keep; of a VCF or BCF, if not empty, all
+    behind ALT. samples : of a VCF or BCF, known after the first block where ``more`` is set.
     """
 
     path: Path
@@ -38,6 +39,8 @@ class VariantFile:
     position_base: int = 1
     sizes: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    more: str = ""
+    samples: list[str] = field(default_factory=list)
 
     @property
     def unit(self) -> str:
@@ -60,26 +63,32 @@ class VariantFile:
         if self.format == "vcf":
             yield from _vcf(self)
         elif self.format in ("tsv", "csv"):
-            yield from text_table(self.path, "\t" if self.format == "tsv" else ",", self.columns, self.position_base)
+            delimiter = "\t" if self.format == "tsv" else ","
+            yield from text_table(self.path, delimiter, self.columns, self.position_base, self.more)
         else:
             reader = {"bcf": "Bcf", "parquet": "ParquetTable"}[self.format]
             table: dict[str, Any] = {"columns": dict(self.columns), "base": self.position_base}
             table = {} if self.format == "bcf" else table
+            table |= {"more": self.more}
             with IsolatedWorker(
                 f"seqmill.formats.variant_tables:{reader}", str(self.path), where=str(self.path), **table
             ) as worker:
                 self.sizes = worker.call("sizes")
+                self.samples = worker.call("samples") if self.format == "bcf" else []
                 while (records := worker.call("block")) is not None:
                     yield Records(*records)
 
 
-def open_variants(path: str | Path, *, columns: Mapping[str, str] | None = None, position_base: int = 1) -> VariantFile:
+def open_variants(
+    path: str | Path, *, columns: Mapping[str, str] | None = None, position_base: int = 1, more: str = ""
+) -> VariantFile:
     """A file of variants, its format told by its content, tables by their ending.
 
     Parameters
     ----------
     path : VCF (plain, gzip or BGZF; no index is needed), BCF, Parquet, or a table with a header line.
     columns : of a table: contig, position, ref, alt or id -> its name there. position_base : of a table.
+    more : keep what stands beside the alleles, see `VariantFile`.
 
     Raises
     ------
@@ -106,14 +115,15 @@ def open_variants(path: str | Path, *, columns: Mapping[str, str] | None = None,
             raise InputError(path, "is neither VCF, BCF nor Parquet; a table is called .tsv or .csv (or .gz of these)")
     if columns and kind in ("vcf", "bcf"):
         raise InputError(path, f"'columns' is for tables; this is {kind.upper()}")
-    return VariantFile(path, kind, columns or {}, position_base)
+    return VariantFile(path, kind, columns or {}, position_base, more=more)
 
 
 def _vcf(file: VariantFile) -> Iterator[Records]:
     path, header = file.path, False
     for first, block in line_blocks(path, TEXT_BYTES):
         out = no_records()
-        contigs, starts, ids, refs, alts, numbers = out
+        contigs, starts, ids, refs, alts, numbers, _ = out
+        rest: list[str] = []
         for number, line in enumerate(decoded(path, first, block).split("\n"), first):
             if not line:
                 continue
@@ -125,6 +135,7 @@ def _vcf(file: VariantFile) -> Iterator[Records]:
                     if fields[:5] != _COLUMNS:
                         raise InputError(path, f"header is not {' '.join(_COLUMNS)} ..., tab-separated", record=number)
                     header = True
+                    file.samples = fields[5].split("\t")[4:] if len(fields) > 5 else []
                 continue
             if len(fields) < 5:
                 raise InputError(
@@ -144,7 +155,9 @@ def _vcf(file: VariantFile) -> Iterator[Records]:
             refs.append(fields[3])
             alts.append(fields[4])
             numbers.append(number)
-        yield out
+            if file.more:
+                rest.append(fields[5] if len(fields) > 5 else "")
+        yield out._replace(more=rest)
 
 
 # What keeps an allele from being scored. Places first, then REF, then ALT.

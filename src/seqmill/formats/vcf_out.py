@@ -10,6 +10,8 @@ import numpy as np
 
 LARGEST_TBI = 1 << 29
 """Longest contig that a .tbi index can hold."""
+RUNS = ("SM_RUNS", "Runs of the network that scored the allele")
+BACKGROUND_N = ("SM_BACKGROUND_N", "Background variants in the stratum of the allele")
 _BLANK = re.compile(r"[\s;]+")
 
 
@@ -44,11 +46,13 @@ def _quoted(text: str) -> str:
     return re.sub(r"\s+", " ", text).replace("\\", "\\\\").replace('"', '\\"')
 
 
-def header(genome: str, sizes: Mapping[str, int], fields: Sequence[Field]) -> str:
+def header(
+    genome: str, sizes: Mapping[str, int], fields: Sequence[Field], counts: Sequence[tuple[str, str]] = ()
+) -> str:
     """Header lines of the VCF."""
     lines = ["##fileformat=VCFv4.3", "##source=seqmill"]
     lines += [f"##contig=<ID={name},length={size},assembly={_BLANK.sub('_', genome)}>" for name, size in sizes.items()]
-    lines.append('##INFO=<ID=SM_RUNS,Number=1,Type=Integer,Description="Runs of the network that scored the allele">')
+    lines += [f'##INFO=<ID={key},Number=1,Type=Integer,Description="{text}">' for key, text in (RUNS, *counts)]
     for field in fields:
         text = _quoted(f"{field.description}; one value for each track: {', '.join(field.tracks)}")
         lines.append(f'##INFO=<ID={field.id},Number={len(field.tracks)},Type=Float,Description="{text}">')
@@ -62,14 +66,25 @@ class VcfWriter:
     Parameters
     ----------
     path : ``….vcf.gz``; the text waits in a file beside it, only places are in memory.
+    counts : INFO fields of one whole number, key and description, after `RUNS`.
     """
 
-    def __init__(self, path: Path, genome: str, sizes: Mapping[str, int], fields: Sequence[Field]):
+    def __init__(
+        self,
+        path: Path,
+        genome: str,
+        sizes: Mapping[str, int],
+        fields: Sequence[Field],
+        counts: Sequence[tuple[str, str]] = (),
+    ):
         self.path, self.sizes = path, sizes
-        self._head = header(genome, sizes, fields)
+        self._head = header(genome, sizes, fields, counts)
         self._rank = {name: number for number, name in enumerate(sizes)}
         self._format = ";".join(
-            ["SM_RUNS=%d", *(f"{field.id}=" + ",".join(["%.6g"] * len(field.tracks)) for field in fields)]
+            [
+                *(f"{key}=%d" for key, _ in (RUNS, *counts)),
+                *(f"{field.id}=" + ",".join(["%.6g"] * len(field.tracks)) for field in fields),
+            ]
         )
         self._waiting = path.with_name(path.name + ".waiting")
         self._body = open(self._waiting, "w+b")  # noqa: SIM115 - open until finish
@@ -83,11 +98,11 @@ class VcfWriter:
         ids: Iterable[str],
         ref: Iterable[str],
         alt: Iterable[str],
-        runs: np.ndarray,
+        counts: np.ndarray,
         values: np.ndarray,
     ) -> None:
-        """Records; ``values`` is float (n, values of all fields), NaN where there is none."""
-        numbers = np.column_stack([runs, values]).astype(np.float64).tolist()
+        """Records; ``counts`` is int (n,) or (n, fields), ``values`` float (n, values of all fields), NaN if none."""
+        numbers = np.column_stack([counts, values]).astype(np.float64).tolist()
         for name, place, label, before, after, row in zip(contig, position_1based, ids, ref, alt, numbers):
             info = (self._format % tuple(row)).replace("nan", ".")
             key = _BLANK.sub("_", label) or "."

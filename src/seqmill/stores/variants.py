@@ -8,6 +8,7 @@
        scores.tsv.gz      the same as text
        scores.vcf.gz      the scored alleles, sorted, with index: INFO fields SM_{target}_{effect}, a value a track
        dropped.tsv        reason, count, first record and what it says
+       background.parquet   where there is one: its alleles with maf, tss_bp, gc and their effects
 """
 
 import gzip
@@ -19,13 +20,17 @@ import numpy as np
 import pandas as pd
 
 from seqmill.formats.variants import OK
-from seqmill.formats.vcf_out import Field, VcfWriter
+from seqmill.formats.vcf_out import BACKGROUND_N, Field, VcfWriter
 from seqmill.runtime.errors import InputError
 from seqmill.stores.layout import check_file, open_noun
 
 SCORES, TEXT, VCF, DROPPED = "scores.parquet", "scores.tsv.gz", "scores.vcf.gz", "dropped.tsv"
 GROUP_BYTES = 32_000_000
+BACKGROUND = "background.parquet"
 _PLACE_COLUMNS = ("contig", "position_1based", "id", "ref", "alt", "status", "runs")
+# Columns that stand between place and effects where variants are compared with a background.
+MATCHED_COLUMNS = ("stratum", "background_n")
+AXIS_COLUMNS = ("maf", "tss_bp", "gc")
 
 
 def score_column(target: str, track: str, effect: str) -> str:
@@ -33,11 +38,13 @@ def score_column(target: str, track: str, effect: str) -> str:
     return f"{target}|{track}|{effect}"
 
 
-def schema(columns: Sequence[str]) -> Any:
-    """Arrow schema of the scores, ``columns`` are those of effects."""
+def schema(columns: Sequence[str], more: Sequence[str] = ()) -> Any:
+    """Arrow schema of the scores, ``columns`` are those of effects, ``more`` stand before them."""
     import pyarrow as pa
 
     kinds = dict.fromkeys(_PLACE_COLUMNS, pa.string()) | {"position_1based": pa.int64(), "runs": pa.int32()}
+    further = {"stratum": pa.string(), "background_n": pa.int32()} | dict.fromkeys(AXIS_COLUMNS, pa.float64())
+    kinds |= {name: further[name] for name in more}
     return pa.schema([*kinds.items(), *((column, pa.float32()) for column in columns)])
 
 
@@ -46,12 +53,13 @@ def table(place: Mapping[str, Sequence[Any]], values: np.ndarray, columns: Seque
 
     Parameters
     ----------
-    place : the first columns. values : float32 (n, effects), NaN where not scored.
+    place : the first columns, and others that stand before effects. values : float32 (n, effects), NaN if not scored.
     """
     import pyarrow as pa
 
-    kinds = schema(columns)
-    arrays = [pa.array(place[name], kinds.field(name).type) for name in _PLACE_COLUMNS]
+    more = [name for name in place if name not in _PLACE_COLUMNS]
+    kinds = schema(columns, more)
+    arrays = [pa.array(place[name], kinds.field(name).type, from_pandas=True) for name in (*_PLACE_COLUMNS, *more)]
     arrays += [pa.array(np.ascontiguousarray(column), from_pandas=True) for column in np.asarray(values, np.float32).T]
     return pa.Table.from_arrays(arrays, schema=kinds)
 
@@ -64,21 +72,23 @@ def write_tables(
     genome: str,
     sizes: Mapping[str, int],
     fields: Sequence[Field],
+    more: Sequence[str] = (),
 ) -> None:
     """Write the three forms of the scores from blocks of rows, one block in memory at a time.
 
     Parameters
     ----------
     blocks : Arrow tables of `schema`. columns : of effects, in the order of the values of ``fields``.
-    genome, sizes : of the contigs, for the header of the VCF.
+    genome, sizes : of the contigs, for the header of the VCF. more : columns that stand before those of effects.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.csv
     import pyarrow.parquet
 
-    kinds = schema(columns)
-    vcf = VcfWriter(folder / VCF, genome, sizes, fields)
+    kinds = schema(columns, more)
+    compared = [BACKGROUND_N] if "background_n" in more else []
+    vcf = VcfWriter(folder / VCF, genome, sizes, fields, compared)
     options = pyarrow.csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
     with (
         open(folder / TEXT, "wb") as raw,
@@ -101,11 +111,24 @@ def write_tables(
             scored = block.filter(pc.equal(block["status"], OK))
             values = [scored[name].to_numpy() for name in columns]
             contig, place, label, ref, alt = (scored[name].to_pylist() for name in _PLACE_COLUMNS[:5])
+            whole = [scored[name].to_numpy() for name in ("runs", "background_n")[: 1 + len(compared)]]
             if len(scored):
-                vcf.append(contig, place, label, ref, alt, scored["runs"].to_numpy(), np.stack(values, axis=1))
+                vcf.append(contig, place, label, ref, alt, np.stack(whole, axis=1), np.stack(values, axis=1))
         if waiting:
             parquet.write_table(pa.concat_tables(waiting))
     vcf.finish()
+
+
+def write_background(folder: Path, blocks: Iterable[Any]) -> None:
+    """Write the scored alleles of a background, one block in memory at a time."""
+    import pyarrow.parquet
+
+    writer = None
+    for block in blocks:
+        writer = writer or pyarrow.parquet.ParquetWriter(folder / BACKGROUND, block.schema, compression="zstd")
+        writer.write_table(block)
+    if writer is not None:
+        writer.close()
 
 
 class VariantsReader:
@@ -115,7 +138,8 @@ class VariantsReader:
     ----------
     attrs : of the marker: set, model, genome, file, file_sha256, effects, n (alleles), scored, ref_match (share of REF
         alleles that agree with the genome), dropped (reason -> alleles), targets (name -> `TargetSpec` as JSON),
-        columns (of effects), models (run -> alleles that it scored), both_strands, shifts_bp.
+        columns (of effects), models (run -> alleles that it scored), both_strands, shifts_bp; where asked for also
+        statistics, place_columns and background.
     n : alleles. columns : names of the columns of effects. digest : of the marker.
     """
 
@@ -125,6 +149,7 @@ class VariantsReader:
         self.digest, self.attrs = self.marker.digest, self.marker.attrs
         self.n: int = self.attrs["n"]
         self.columns: list[str] = self.attrs["columns"]
+        self.place_columns: list[str] = [*_PLACE_COLUMNS, *self.attrs.get("place_columns", ())]
         self._checked: Path | None = None
 
     def table(self, columns: Sequence[str] | None = None, rows: int = 1 << 16) -> Iterator[pd.DataFrame]:
@@ -136,7 +161,7 @@ class VariantsReader:
         """
         import pyarrow.parquet
 
-        known = [*_PLACE_COLUMNS, *self.columns]
+        known = [*self.place_columns, *self.columns]
         for column in columns or ():
             if column not in known:
                 raise KeyError(f"{self.folder} has no column {column}; it has {', '.join(known[:20])}")

@@ -12,6 +12,25 @@ def map_section(wildcards):
     return map_scope(map_of(wildcards)).model_dump_json()
 
 
+def whole_maps():
+    """Maps that one job makes."""
+    return [key for key, name in MAPS.items() if PROJECT.config.maps[name].parts == 1]
+
+
+def scattered_maps():
+    """Maps whose regions are divided among several jobs."""
+    return [key for key in MAPS if key not in whole_maps()]
+
+
+def map_parts(wildcards):
+    """Parts of a map that several jobs make."""
+    parts = map_of(wildcards).parts
+    return [
+        f"results/maps/{wildcards.map}.parts/{part}of{parts}.zarr/marker.json"
+        for part in range(1, parts + 1)
+    ]
+
+
 def variants_of(wildcards):
     return PROJECT.config.variants[VARIANTS[wildcards.set]]
 

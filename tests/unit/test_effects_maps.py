@@ -225,7 +225,8 @@ def test_equal_builds_give_equal_maps(made, tmp_path):
         ("# nothing\n", "regions.bed: 0 records"),
         (
             "chr1\t45000\t45010\nchr1\t40000\t40061\n",
-            "regions.bed:2: chr1:40000-40061 has 61 bp, the network sees 60; cut it into shorter regions",
+            "regions.bed:2: chr1:40000-40061 has 61 bp, the network sees 60; cut it into shorter regions, "
+            "or set tile_bp",
         ),
         (
             "chr2\t290\t301\n",

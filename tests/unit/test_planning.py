@@ -336,3 +336,18 @@ def test_sequences_of_tables_are_counted_by_the_beginning_of_the_file(tmp_path):
     assert planning._records(tmp_path / "few.fa.gz", True) == 2
     assert planning._records(tmp_path / "bad.gz", False) == 10
     assert planning._records(tmp_path / "none.tsv", False) == 0
+
+
+def test_tiles_and_parts_of_maps_are_counted(folder):
+    (folder / "data/long.bed").write_text("chr1\t0\t1001\nchr2\t5\t55\tx\n# no region\n")
+    maps = {
+        "cut": {"model": "small", "regions": "data/long.bed", "tile_bp": 50, "parts": 4},
+        "all": {"model": "small", "contigs": ["chr1", "chr3"], "tile_bp": 99, "edits": ["deletions"]},
+    }
+    project = Project.of(config(maps=maps), "x")
+    cut, whole = effect_amounts(project)
+    assert (cut.places, cut.jobs, cut.sequences) == (22, 5, 22 * 151)
+    assert (whole.places, whole.jobs, whole.sequences) == (2 * -(-SIZE // 99), 1, 2 * -(-SIZE // 99) * 100)
+    plan = planning.make_plan(project, Path("results"))
+    assert "map cut: 22 regions by 5 jobs" in planning.plan_lines(plan)
+    assert entry(plan, "map", "cut")["jobs"] == 5 and "jobs" not in entry(plan, "map", "all")

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from tests.unit.cli_world import config, write_world
@@ -26,7 +27,8 @@ CONFIG = ("config/config.yaml",)
 def settings(**over) -> dict:
     values = config()
     values["models"]["small"]["training"]["seeds"] = [0]
-    values["maps"] = {"sites": {"model": "small", "windows": 3, "edits": ["substitutions", "deletions"], "picture": 1}}
+    values["maps"] = {"long": {"model": "small", "regions": "data/long.bed", "tile_bp": 64, "parts": 3, "picture": 0}}
+    values["maps"] |= {"sites": {"model": "small", "windows": 3, "edits": ["substitutions", "deletions"], "picture": 1}}
     values["variants"] = {"mine": {"model": "small", "file": "data/mine.vcf"}}
     return {**values, **over}
 
@@ -42,6 +44,7 @@ def write_variants(folder: Path) -> None:
     wrong = "ACGT"["CGTA".index(contigs["chr3"][5000])]
     lines.append(f"chr3\t5001\t.\t{wrong}\t{contigs['chr3'][5000]}\t.\t.\t.")
     (folder / "data/mine.vcf").write_text("\n".join(lines) + "\n")
+    (folder / "data/long.bed").write_text("chr3\t2000\t2300\tlong\nchr3\t2250\t2500\tmore\n")
 
 
 def killed_in(folder: Path, words: str) -> None:
@@ -90,6 +93,21 @@ def test_all_is_there_and_whole_and_nothing_is_left_to_do(world):
 
 def test_every_file_is_named_in_the_description_of_the_output(world):
     assert unnamed_files(world / "results") == []
+
+
+def test_a_map_of_several_jobs_is_that_of_one(world):
+    """Three jobs made tiles of a long region; the command makes the same in one process."""
+    whole = world / "results/maps/long.zarr"
+    assert not (world / "results/maps/long.parts").exists()
+    rows = MapReader(whole).regions
+    assert [(row.start, row.end) for row in rows.itertuples()] == [
+        (at, min(at + 64, 2500)) for at in range(2000, 2500, 64)
+    ]
+    seqmill(
+        world, "ism", "--model", "small", "--regions", "data/long.bed", "--tile-bp", "64", "--out", "own/long", "-q"
+    )
+    one, other = (MapReader(path) for path in (whole, world / "own/long/map.zarr"))
+    np.testing.assert_array_equal(one.read("substitutions/bound"), other.read("substitutions/bound"))
 
 
 def test_places_are_scored_by_runs_that_never_saw_them(world):
@@ -157,6 +175,7 @@ def test_exports_of_the_workflow_and_of_the_command_are_the_same_files(world):
     seqmill(world, "export", "hub", "own/hub", "--email", "me@lab.org")
     seqmill(world, "export", "igv", "own/igv")
     names = {path.relative_to(world / "own/hub").as_posix() for path in (world / "own/hub").rglob("*.bw")}
-    assert names == {"toy/predicted/small/bound/ctcf.bw", "toy/contribution/sites/bound/ctcf.bw"}
+    contributions = {f"toy/contribution/{name}/bound/ctcf.bw" for name in ("long", "sites")}
+    assert names == {"toy/predicted/small/bound/ctcf.bw"} | contributions
     assert names == {path.relative_to(world / "own/igv").as_posix() for path in (world / "own/igv").rglob("*.bw")}
     assert verify(world / "own/hub") == []

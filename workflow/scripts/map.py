@@ -4,6 +4,7 @@ from seqmill.runtime.job import job, noun
 
 with job(snakemake):
     from seqmill.config.effects import Map
+    from seqmill.stages.effects import resume_of
     from seqmill.stages.predictions import choose_device_of
 
     models = [noun(path) for path in snakemake.input.models]
@@ -23,4 +24,5 @@ with job(snakemake):
         prediction=Prediction.model_validate_json(snakemake.params.prediction),
         datasets=datasets,
         rows_of=datasets[0] if section.windows is not None else None,
+        state=resume_of(noun(snakemake.output[0])),
     )

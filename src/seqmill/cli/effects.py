@@ -13,7 +13,8 @@ from seqmill.stages.sources import of_genome
 COMMAND = "the command"
 _SOURCE = {"maps": "regions", "variants": "file"}
 _OWN = (
-    "model", "out", "regions", "file", "genome", "targets", "runs", "fold", "seed", "edits", "effects", "min_ref_match",
+    "model", "out", "regions", "file", "genome", "targets", "runs", "fold", "seed", "edits", "tile_bp", "effects",
+    "min_ref_match",
 )  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def ism(arguments: argparse.Namespace) -> int:
     from seqmill.config.effects import Map
     from seqmill.stages import effects as effects_steps
 
-    keys = ("model", "regions", "genome", "targets", "runs", "edits")
+    keys = ("model", "regions", "genome", "targets", "runs", "edits", "tile_bp")
     return _score(arguments, Map, "maps", "a map", keys, effects_steps.of_map, effects_steps.map_of_regions)
 
 

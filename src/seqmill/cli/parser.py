@@ -205,11 +205,14 @@ def _effects(verb: Verb) -> None:
     """Arguments of maps and variants."""
     ism = verb("ism", "make a mutagenesis map, with the files for browsers and motif discovery", "effects")
     ism.add_argument("name", nargs="?", metavar="MAP", help="a map of the configuration")
-    _ad_hoc(ism, "a map", "--regions", "BED file; each region at most as long as the window")
+    _ad_hoc(ism, "a map", "--regions", "BED file; each region at most as long as the window, unless cut into tiles")
     ism.add_argument(
         "--edits", nargs="+", choices=["substitutions", "deletions", "insertions"],
         help="of one base each (default: substitutions); with --model",
     )  # fmt: skip
+    ism.add_argument(
+        "--tile-bp", type=int, metavar="BP", help="cut regions into tiles of this length, for long ones; with --model"
+    )
     variants = verb("variants", "score variants with a network", "effects")
     variants.add_argument("name", nargs="?", metavar="SET", help="a set of variants of the configuration")
     _ad_hoc(variants, "variants", "--file", "VCF or BCF, table (.tsv, .tsv.gz, .csv) or Parquet")

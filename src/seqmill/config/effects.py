@@ -28,11 +28,28 @@ class Map(Section):
     targets: list[str] | None = Field(None, description="Targets of the model; all if none.")
     runs: Literal["unseen", "all"] = Field("unseen", description=RUNS)
     picture: int = Field(10, ge=0, description="Regions that are drawn (logo over heatmap).")
+    contigs: list[str] | Literal["all"] | None = Field(
+        None, description="Whole contigs of the genome, in place of `regions` and `windows`; needs `tile_bp`."
+    )
+    tile_bp: int | None = Field(
+        None,
+        ge=1,
+        description="Cut regions into tiles of this length, each edited in a window of its own; every base once.",
+    )
+    parts: int = Field(
+        1, ge=1, le=10_000, description="Jobs among which Snakemake divides the regions, each with a device of its own."
+    )
 
     @model_validator(mode="after")
     def _one_source(self):
-        if (self.regions is None) == (self.windows is None):
-            raise ValueError("needs either 'regions' (a BED file) or 'windows' (how many test rows)")
+        if [self.regions, self.windows, self.contigs].count(None) != 2:
+            raise ValueError(
+                "needs either 'regions' (a BED file), 'windows' (how many test rows) or 'contigs' (whole contigs)"
+            )
+        if self.contigs is not None and self.tile_bp is None:
+            raise ValueError("'contigs' needs 'tile_bp', the length of the tiles that they are cut into")
+        if self.windows is not None and self.tile_bp is not None:
+            raise ValueError("'tile_bp' cuts 'regions' or 'contigs'; 'windows' are rows of a dataset as they are")
         if len(set(self.edits)) < len(self.edits):
             raise ValueError(f"edits {self.edits} names one twice")
         return self

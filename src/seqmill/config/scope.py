@@ -36,6 +36,9 @@ EXPERIMENT_KEYS = {
 CALL_QUALITY_KEYS = {"conversion_contigs"}
 QUALITY_KEYS = {"tss", "seed", "plus_shift", "minus_shift", "exclude_contigs", "reproducibility"}
 
+# Keys of a map that leave its store as it is.
+MAP_VIEW_KEYS = {"picture", "parts"}
+
 
 def genome_scope(section: Genome) -> Genome:
     """A genome's section without what only describes."""
@@ -93,8 +96,8 @@ def prediction_scope(section: Model) -> Prediction:
 
 
 def map_scope(section: Map) -> Map:
-    """A map's section without the number of pictures, which are drawn from the map."""
-    return section.model_copy(update={"picture": Map.model_fields["picture"].default})
+    """A map's section without what is made from the map afterwards, and without the number of jobs that make it."""
+    return section.model_copy(update={key: Map.model_fields[key].default for key in MAP_VIEW_KEYS})
 
 
 def blacklists(project: Project, dataset: str) -> dict[str, Path]:

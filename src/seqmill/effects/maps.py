@@ -1,32 +1,41 @@
 """Build a mutagenesis map: regions, the runs that may score them, the effects of all edits."""
 
+import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 
 from seqmill.config.effects import Map
 from seqmill.config.models import Prediction
+from seqmill.config.scope import map_scope
 from seqmill.effects.ensemble import Ensemble
+from seqmill.effects.map_parts import open_writer
+from seqmill.effects.map_state import GroupStore, groups_of, part_of
 from seqmill.effects.measures import SPACES
 from seqmill.effects.mutagenesis import Effects, Mutagenesis, Stretch
 from seqmill.effects.regions import read_regions, tested_rows, tested_sequences
+from seqmill.effects.tiles import contig_regions, cut
 from seqmill.effects.unseen import Unseen
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import file_digest
 from seqmill.runtime.progress import Progress, human_bytes
+from seqmill.runtime.record import versions
 from seqmill.stores.dataset import DatasetReader
 from seqmill.stores.genome import N_CODE, GenomeReader
-from seqmill.stores.layout import upstream
-from seqmill.stores.maps import MapWriter, shapes
+from seqmill.stores.layout import upstream, version
+from seqmill.stores.maps import shapes
 from seqmill.training.across import unseen_rows
 from seqmill.training.predict import check_dataset
 from seqmill.training.seen import run_name
 
 LARGEST_REGION_BYTES = 4_000_000_000
 """Effects of one region, of all runs, that may be held in memory."""
+EDITS_OF_A_BASE = {"substitutions": 3, "deletions": 1, "insertions": 4}
 _LOG = logging.getLogger("seqmill")
 
 
@@ -40,18 +49,24 @@ def build_map(
     prediction: Prediction,
     datasets: Sequence[str | Path] = (),
     rows_of: str | Path | None = None,
+    state: str | Path | None = None,
+    part: tuple[int, int] | None = None,
 ) -> None:
     """Write the map of a section of the configuration.
 
     Parameters
     ----------
-    out : ``…/maps/{map}.zarr``. name : of the map.
+    out : ``…/maps/{map}.zarr``, or of a part of it. name : of the map.
     genome : folder of the genome that the regions are on; None where they are sequences of a table.
     models : folders of the runs of the network.
     prediction : strands, shifts and batch size.
     datasets : folders of the datasets that the runs, and those they started from, were trained on. Not needed for
         ``runs: all``.
     rows_of : folder of the dataset whose test rows are the regions, for ``windows``.
+    state : folder for finished groups of regions, from which a killed run goes on; deleted at the end. None: nothing
+        is kept.
+    part : number, from 0, and count of the jobs that divide the regions; `seqmill.effects.map_parts` joins what they
+        write.
 
     Raises
     ------
@@ -60,56 +75,97 @@ def build_map(
     """
     where = f"maps.{name}"
     ensemble = Ensemble(models, prediction)
-    mutagenesis = Mutagenesis(ensemble, section.targets, section.edits, where)
+    scorer = choose_scorer(ensemble, section, where)
     reader = None if genome is None else GenomeReader(genome)
     dataset = None if rows_of is None or section.windows is None else DatasetReader(rows_of)
     regions, source, sequences, rows = _regions(section, reader, ensemble, dataset, where)
+    left_out = 0
     if section.runs == "all":
         may = np.ones((len(ensemble), len(regions)), bool)
     elif rows is None or dataset is None:
-        may = _unseen(regions, ensemble, datasets, source, where)
+        regions, may, left_out = _unseen(regions, ensemble, datasets, source, where, tiled=section.tile_bp is not None)
     else:
         may = _unseen_sequences(dataset, rows, ensemble, datasets)
-    length = int((regions["end"] - regions["start"]).max())
-    _check_size(length, mutagenesis, int(may.sum(axis=0).max()), where)
+    lengths = (regions["end"] - regions["start"]).to_numpy()
+    _check_size(int(lengths.max()), scorer, int(may.sum(axis=0).max()), where)
     used = int(may.sum())
     attrs = {
         "model": ensemble.infos[0]["name"],
         "genome": "" if reader is None else reader.name,
-        "spaces": {target: SPACES[spec.kind] for target, spec in mutagenesis.specs.items()},
+        "spaces": {target: SPACES[spec.kind] for target, spec in scorer.specs.items()},
         "models": {run_name(info): int(runs.sum()) for info, runs in zip(ensemble.infos, may)},
         "both_strands": ensemble.both_strands,
         "shifts_bp": list(ensemble.shifts_bp),
         "runs": section.runs,
-        "source": "windows" if section.regions is None else "regions",
+        "source": next(key for key in ("windows", "regions", "contigs") if getattr(section, key) is not None),
         "picture": section.picture,
     }
     if section.regions is not None:
         attrs |= {"file": Path(section.regions).name, "file_sha256": file_digest(Path(section.regions))}
-    _LOG.info("map %s: %d regions, at most %d bp; %d scorings (a region by a run)", name, len(regions), length, used)
-    with (
-        MapWriter(
-            out,
-            name,
-            attrs,
-            length=length,
-            edits=section.edits,
-            targets=mutagenesis.specs,
-            spread=len(ensemble) > 1,
-            inputs=upstream(*_given(genome), *ensemble.folders, *_given(rows_of if dataset else None)),
-            parameters={"map": section.model_dump(mode="json"), "prediction": prediction.model_dump(mode="json")},
-        ) as writer,
-        Progress(f"map {name}", int((regions["end"] - regions["start"]).sum()), "bp") as progress,
-    ):
-        found = mutagenesis.effects(_stretches(regions, may, reader, sequences, ensemble), progress)
-        for number, (row, effects) in enumerate(zip(regions.itertuples(), found, strict=True)):
-            codes = sequences[number] if reader is None else reader.codes(row.contig, row.start, row.end)
-            arrays = {"sequence": codes}
-            writer.append(row._asdict() | {"runs": len(effects.runs)}, arrays | _over_runs(effects, len(ensemble) > 1))
+    if section.tile_bp is not None:
+        attrs |= {"tile_bp": section.tile_bp, "seen_tiles_left_out": left_out}
+    groups = groups_of((lengths * sum(EDITS_OF_A_BASE[edit] for edit in section.edits)).tolist(), ensemble.batch_size)
+    mine = range(len(groups)) if part is None else part_of(groups, *part)
+    _LOG.info(
+        "map %s: %d regions, at most %d bp; %d scorings (a region by a run)", name, len(regions), lengths.max(), used
+    )
+    parameters = {"map": section.model_dump(mode="json"), "prediction": prediction.model_dump(mode="json")}
+    head = {
+        "attrs": attrs,
+        "length": int(lengths.max()),
+        "edits": list(section.edits),
+        "targets": {target: spec.to_json() for target, spec in scorer.specs.items()},
+        "target_order": list(scorer.specs),
+        "spread": len(ensemble) > 1,
+        "inputs": upstream(*_given(genome), *ensemble.folders, *_given(rows_of if dataset else None)),
+        "parameters": parameters,
+    }
+    places = hashlib.sha256(pd.util.hash_pandas_object(regions).to_numpy().tobytes() + np.packbits(may).tobytes())
+    fixed = {
+        "format": version("map"), "head": head | {"parameters": {}}, "batch_size": ensemble.batch_size,
+        "section": map_scope(section).model_dump(mode="json"), "prediction": parameters["prediction"],
+        "places": places.hexdigest(), "device": jax.devices()[0].device_kind,
+        "versions": versions("numpy", "jax", "jaxlib"),
+    }  # fmt: skip
+    bases = int(sum(lengths[slice(*groups[number])].sum() for number in mine))
+    with open_writer(out, name, head, part) as writer, Progress(f"map {name}", bases, "bp") as progress:
+        kept = None if state is None else GroupStore(state, fixed)
+        resumed = 0
+        for number in mine:
+            some = slice(*groups[number])
+            if kept is not None and kept.has(number):
+                found = kept.read(number)
+                progress.add(int(lengths[some].sum()))
+                resumed += 1
+            else:
+                stretches = list(_stretches(regions.iloc[some], may[:, some], reader, sequences[some], ensemble))
+                found = _arrays(stretches, scorer.effects(stretches, progress), len(ensemble) > 1)
+                if kept is not None:
+                    kept.write(number, found)
+            counts = may[:, some].sum(axis=0).tolist()
+            for row, arrays, count in zip(regions.iloc[some].itertuples(), found, counts, strict=True):
+                writer.append(row._asdict() | {"runs": count}, arrays)
+        if resumed:
+            _LOG.info("map %s: %d of %d groups of regions were there already", name, resumed, len(mine))
+    if kept is not None:
+        kept.delete()
+
+
+def choose_scorer(ensemble: Ensemble, section: Map, where: str) -> Any:
+    """What scores the edits of a map: an object with ``specs`` and ``effects``, as `Mutagenesis` has them."""
+    return Mutagenesis(ensemble, section.targets, section.edits, where)
 
 
 def _given(folder: str | Path | None) -> list[str | Path]:
     return [] if folder is None else [folder]
+
+
+def _arrays(stretches: Sequence[Stretch], effects: Iterable[Effects], spread: bool) -> list[dict[str, np.ndarray]]:
+    """Of each region its arrays by their path."""
+    return [
+        {"sequence": one.codes[1 + one.first : 1 + one.last]} | _over_runs(found, spread)
+        for one, found in zip(stretches, effects, strict=True)
+    ]
 
 
 def _over_runs(effects: Effects, spread: bool) -> dict[str, np.ndarray]:
@@ -124,10 +180,16 @@ def _regions(
     section: Map, genome: GenomeReader | None, ensemble: Ensemble, dataset: DatasetReader | None, where: str
 ) -> tuple[pd.DataFrame, str | Path, list[np.ndarray], pd.DataFrame | None]:
     """Regions to edit, where they come from, for messages; sequences of a table and their rows, where it is one."""
-    if section.regions is not None:
-        if genome is None:
-            raise ValueError(f"{where}: 'regions' need the genome that they are on")
-        return read_regions(section.regions, genome, ensemble.window_bp), section.regions, [], None
+    if section.windows is None and genome is None:
+        raise ValueError(f"{where}: 'regions' need the genome that they are on")
+    if section.contigs is not None and section.tile_bp is not None and genome is not None:
+        whole = contig_regions(genome, section.contigs, where)
+        return cut(whole, genome, section.tile_bp, ensemble.window_bp, where), where, [], None
+    if section.regions is not None and genome is not None:
+        table = read_regions(section.regions, genome, None if section.tile_bp else ensemble.window_bp)
+        if section.tile_bp is not None:
+            table = cut(table, genome, section.tile_bp, ensemble.window_bp, where)
+        return table, section.regions, [], None
     if dataset is None or section.windows is None:
         raise ValueError(f"{where}: 'windows' needs the dataset that they are rows of")
     for info, folder in zip(ensemble.infos, ensemble.folders):
@@ -148,9 +210,16 @@ def _unseen_sequences(
 
 
 def _unseen(
-    regions: pd.DataFrame, ensemble: Ensemble, datasets: Sequence[str | Path], source: str | Path, where: str
-) -> np.ndarray:
-    """Which run may score which region, bool (run, region): it has seen nothing of the whole window in training."""
+    regions: pd.DataFrame,
+    ensemble: Ensemble,
+    datasets: Sequence[str | Path],
+    source: str | Path,
+    where: str,
+    *,
+    tiled: bool,
+) -> tuple[pd.DataFrame, np.ndarray, int]:
+    """Regions; which run may score which, bool (run, region): it has seen nothing of the whole window in training; and
+    how many tiles every run has seen, which are left out (of regions that are not tiles this is an error)."""
     first = regions["window_start"] - ensemble.margin_bp
     windows = regions[["genome", "contig"]].assign(start=first, end=first + ensemble.extent_bp)
     unseen = Unseen(ensemble.infos, datasets)
@@ -160,7 +229,14 @@ def _unseen(
             where, windows["genome"].iloc[0], ", ".join(unseen.genomes) or "no genome",
         )  # fmt: skip
     free = unseen.of(windows)
-    none = np.flatnonzero(~free.any(axis=0))
+    seen: np.ndarray = np.logical_not(free.any(axis=0))
+    none = np.flatnonzero(seen)
+    if tiled and 0 < len(none) < len(seen):
+        _LOG.warning(
+            "%s: %d of %d tiles are left out, their windows overlap training rows of every run; runs: all scores them",
+            where, len(none), len(seen),
+        )  # fmt: skip
+        return regions[~seen].reset_index(drop=True), free[:, ~seen], len(none)
     if len(none):
         first, folds = regions.iloc[none[0]], dict.fromkeys(info["fold"] for info in ensemble.infos)
         raise InputError(
@@ -171,7 +247,7 @@ def _unseen(
             "or set runs: all",
             record=int(first["record"]) or None,
         )
-    return free
+    return regions, free, 0
 
 
 def _stretches(
@@ -192,8 +268,8 @@ def _stretches(
         yield Stretch(codes, row.start - first, row.end - first, runs)
 
 
-def _check_size(length: int, mutagenesis: Mutagenesis, runs: int, where: str) -> None:
-    sizes = shapes(length, mutagenesis.edits, mutagenesis.specs).values()
+def _check_size(length: int, scorer: Any, runs: int, where: str) -> None:
+    sizes = shapes(length, scorer.edits, scorer.specs).values()
     size = 4 * runs * sum(int(np.prod(shape, dtype=np.int64)) for shape in sizes)
     if size > LARGEST_REGION_BYTES:
         raise InputError(

@@ -28,7 +28,7 @@ _COLUMNS = ["name", "genome", "contig", "start", "end", "strand", "record", "win
 _LOG = logging.getLogger("seqmill")
 
 
-def read_regions(path: str | Path, genome: GenomeReader, window_bp: int) -> pd.DataFrame:
+def read_regions(path: str | Path, genome: GenomeReader, window_bp: int | None) -> pd.DataFrame:
     """Regions of a BED file, in its order; the window of each is centred on it.
 
     Records of length zero and on contigs that the genome lacks are left out with a warning; with a genome that is a
@@ -37,7 +37,8 @@ def read_regions(path: str | Path, genome: GenomeReader, window_bp: int) -> pd.D
     Parameters
     ----------
     path : BED3 to BED12, plain or gzip: name in column 4, strand in column 6.
-    window_bp : bases that the network sees, the longest region.
+    window_bp : bases that the network sees, the longest region; None for regions of any length that are cut into tiles
+        (`seqmill.effects.tiles`), whose windows are not known yet.
 
     Raises
     ------
@@ -55,10 +56,11 @@ def read_regions(path: str | Path, genome: GenomeReader, window_bp: int) -> pd.D
         for row, index in zip(kept.tolist(), contig.tolist()):
             start, end, line = int(block.start[row]), int(block.end[row]), block.line(row)
             place = f"{contigs[index]}:{start}-{end}"
-            if end - start > window_bp:
+            if window_bp is not None and end - start > window_bp:
                 raise InputError(
                     path,
-                    f"{place} has {end - start:,} bp, the network sees {window_bp:,}; cut it into shorter regions",
+                    f"{place} has {end - start:,} bp, the network sees {window_bp:,}; cut it into shorter regions, or "
+                    "set tile_bp",
                     record=line,
                 )
             strand = 0 if block.strand is None else int(block.strand[row])
@@ -71,8 +73,10 @@ def read_regions(path: str | Path, genome: GenomeReader, window_bp: int) -> pd.D
     if left_out:
         _LOG.warning("%s: %d of %d regions left out (%s)", path, records - len(rows), records, left_out)
     table = pd.DataFrame(rows, columns=["name", "contig", "start", "end", "strand", "record"])
-    table["window_start"] = (table["start"] + table["end"]) // 2 - window_bp // 2
     table["genome"] = genome.name
+    if window_bp is None:
+        return table
+    table["window_start"] = (table["start"] + table["end"]) // 2 - window_bp // 2
     _check_known(path, table, genome)
     return table
 

@@ -15,7 +15,7 @@ PLAN = "plan.json"
 
 
 class ChunkStore:
-    """Chunks in a folder, each a Parquet file with its digest.
+    """Chunks in a folder, each a file with its digest: Parquet here, of another `ENDING` where a class says so.
 
     Parameters
     ----------
@@ -25,6 +25,8 @@ class ChunkStore:
     ----------
     resumed : whether a plan like this one was there.
     """
+
+    ENDING = "parquet"
 
     def __init__(self, folder: str | Path, plan: Mapping[str, Any]):
         self.folder = Path(folder)
@@ -40,7 +42,7 @@ class ChunkStore:
             atomic_write(path, seal({"plan": self.plan, **json.loads(canonical(dict(plan)))}))
 
     def _paths(self, number: int) -> tuple[Path, Path]:
-        return self.folder / f"{number:06d}.parquet", self.folder / f"{number:06d}.json"
+        return self.folder / f"{number:06d}.{self.ENDING}", self.folder / f"{number:06d}.json"
 
     def has(self, number: int) -> bool:
         """Whether a chunk is there as it was written."""
@@ -51,19 +53,25 @@ class ChunkStore:
             return False
 
     def write(self, number: int, table: Any) -> None:
-        import pyarrow.parquet
-
         data, note = self._paths(number)
         for path in (data, note):
             sweep(path)
         with atomic_path(data) as part:
-            pyarrow.parquet.write_table(table, part, compression="zstd")
+            self._save(part, table)
         atomic_write(note, seal({"plan": self.plan, "sha256": file_digest(data)}))
 
     def read(self, number: int) -> Any:
+        return self._load(self._paths(number)[0])
+
+    def _save(self, path: Path, table: Any) -> None:
         import pyarrow.parquet
 
-        return pyarrow.parquet.read_table(self._paths(number)[0], partitioning=None)
+        pyarrow.parquet.write_table(table, path, compression="zstd")
+
+    def _load(self, path: Path) -> Any:
+        import pyarrow.parquet
+
+        return pyarrow.parquet.read_table(path, partitioning=None)
 
     def delete(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -236,14 +236,18 @@ def _search_entries(project: Project, results: Path, shapes: dict[str, Any]) -> 
     return entries
 
 
-def _effect_entries(project: Project, results: Path, shapes: dict[str, Any]) -> list[dict[str, Any]]:
+def _effect_entries(
+    project: Project, results: Path, shapes: dict[str, Any], lengths: dict[str, int]
+) -> list[dict[str, Any]]:
     entries = []
-    for amount in effect_amounts(project):
+    for amount in effect_amounts(project, lengths):
         width = shapes[amount.dataset][1]
         seconds = amount.runs * amount.sequences * width / _rate("prediction")
         folder = results / amount.place
+        seconds += (amount.jobs - 1) * JOB_SECONDS[amount.noun]
         size = 4 * PACKED["predictions"] * amount.values
-        entries.append(_entry(amount.noun, amount.name, folder, size, seconds, places=amount.places))
+        more = {"places": amount.places} | ({"jobs": amount.jobs} if amount.jobs > 1 else {})
+        entries.append(_entry(amount.noun, amount.name, folder, size, seconds, **more))
     return entries
 
 
@@ -281,7 +285,7 @@ def make_plan(project: Project, results: Path) -> dict[str, Any]:
         nouns.append(_entry("track", name, results / f"tracks/{slug(name)}.zarr", *amount))
     datasets, shapes = _dataset_entries(project, results, lengths)
     nouns += datasets + _run_entries(project, results, shapes) + _search_entries(project, results, shapes)
-    nouns += _effect_entries(project, results, shapes)
+    nouns += _effect_entries(project, results, shapes, lengths)
     missing = [noun for noun in nouns if not noun["built"]]
     size = sum(noun["bytes"] for noun in missing)
     rates = RATES | (READS_RATES if project.experiments else {})
@@ -321,6 +325,9 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
                 f"dataset {entry['name']}: {bound}{entry['examples']:,} examples{piece}, {human_bytes(entry['bytes'])}"
             )
     lines += search_lines(plan["nouns"])
+    for entry in plan["nouns"]:
+        if entry["noun"] == "map" and entry.get("jobs"):
+            lines.append(f"map {entry['name']}: {entry['places']:,} regions by {entry['jobs']} jobs")
     need, free = human_bytes(plan["bytes"]), human_bytes(plan["free_bytes"])
     time = human_seconds(plan["seconds"])
     lines.append(f"to build: {many(plan['to_build'], 'thing')}, about {need} and {time} on one core; {free} free")

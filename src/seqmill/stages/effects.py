@@ -20,7 +20,7 @@ from seqmill.stores.versions import FORMATS
 
 
 def resume_of(out: Path) -> Path:
-    """Where scoring of variants keeps what it needs to go on after a kill."""
+    """Where a map or the scoring of variants keeps what it needs to go on after a kill."""
     return out.with_name(f".{out.name}.resume")
 
 
@@ -174,6 +174,7 @@ def _map(
         prediction=Prediction.model_validate_json(prediction),
         datasets=datasets,
         rows_of=rows_of,
+        state=resume_of(out),
     )
 
 

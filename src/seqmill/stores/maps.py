@@ -44,6 +44,7 @@ REGION_COLUMNS = {
     "window_start": "int64",
 }
 N_CODE = 4
+PART = "map-part"
 
 
 def shapes(length: int, edits: Sequence[str], targets: Mapping[str, TargetSpec]) -> dict[str, tuple[int, ...]]:
@@ -78,6 +79,7 @@ class MapWriter(StagedWriter):
     edits : some of `EDITS`. targets : `TargetSpec` of each scored target.
     spread : whether each array of effects has its standard deviation beside it.
     inputs : `seqmill.stores.layout.upstream` of genome and models. parameters : for ``run.json``.
+    noun : `PART` for some of the regions of a map, from which the whole is gathered.
     """
 
     def __init__(
@@ -92,15 +94,16 @@ class MapWriter(StagedWriter):
         spread: bool,
         inputs: dict[str, str] | None = None,
         parameters: dict[str, Any] | None = None,
+        noun: str = "map",
     ):
-        self.folder, self.name, self.attrs = Path(folder), name, dict(attrs)
+        self.folder, self.name, self.attrs, self.noun = Path(folder), name, dict(attrs), noun
         self.length, self.edits, self.targets, self.spread = length, list(edits), dict(targets), spread
         self.inputs, self.parameters = inputs, parameters
         self._rows: list[Mapping[str, Any]] = []
         self._arrays: dict[str, ArrayWriter] = {}
 
     def __enter__(self) -> "MapWriter":
-        self._stage(self.folder, noun="map", label=self.name, inputs=self.inputs, parameters=self.parameters)
+        self._stage(self.folder, noun=self.noun, label=self.name, inputs=self.inputs, parameters=self.parameters)
         effects = shapes(self.length, self.edits, self.targets)
         wanted: dict[str, tuple[tuple[int, ...], str]] = {"sequence": ((self.length,), "uint8")}
         for name, spec in self.targets.items():
@@ -113,6 +116,11 @@ class MapWriter(StagedWriter):
             axes = ["region", *_axes(path, len(shape))]
             self._arrays[path] = ArrayWriter(self._part / _on_disk(path), shape, dtype, chunk, axes=axes)
         return self
+
+    @property
+    def paths(self) -> list[str]:
+        """Of the arrays that `append` expects."""
+        return list(self._arrays)
 
     def append(self, row: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Add a region.
@@ -157,7 +165,11 @@ def _axes(path: str, count: int) -> list[str]:
 
 
 class MapReader:
-    """A map, opened for reading; arrays are read when asked for, some regions at a time.
+    """A map, or a part of one, opened for reading; arrays are read when asked for, some regions at a time.
+
+    Parameters
+    ----------
+    folder : of the map. noun : `PART` for a part.
 
     Attributes
     ----------
@@ -167,9 +179,9 @@ class MapReader:
         there. targets : `TargetSpec` of each target, in order. digest : of the marker.
     """
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | Path, noun: str = "map"):
         self.folder = Path(folder)
-        self.marker = open_noun(self.folder, "map")
+        self.marker = open_noun(self.folder, noun)
         self.digest, self.attrs = self.marker.digest, self.marker.attrs
         self.n: int = self.attrs["n"]
         self.length: int = self.attrs["length_bp"]

@@ -54,7 +54,8 @@ def effect_amounts(project: Project, lengths: Mapping[str, int] | None = None) -
         dataset, count = config.models[variants.model].dataset, _variants(project, variants.file)
         values = count * _tracks(project, variants) * len(variants.effects)
         place = f"variants/{slug(name)}"
-        yield Amount("variants", name, place, dataset, 2 * count, _runs(project, variants), values, count)
+        beside = _background(project, variants)
+        yield Amount("variants", name, place, dataset, 2 * count + beside, _runs(project, variants), values, count)
 
 
 def _jobs(section: Map) -> int:
@@ -115,6 +116,17 @@ def _tracks(project: Project, section: Map | VariantSet) -> int:
     dataset = project.config.models[section.model].dataset
     targets = section.targets or project.config.datasets[dataset].targets
     return sum(max(1, len(project.target_tracks(dataset, target))) for target in targets)
+
+
+def _background(project: Project, section: VariantSet) -> int:
+    """Sequences that are predicted beside those of the variants, at most."""
+    windows, background = section.quantile_windows.sampled if section.quantile_windows else 0, section.background
+    if background is None:
+        return windows
+    known = background.sampled or 0
+    if background.file is not None:
+        known = min(_variants(project, background.file), background.at_most)
+    return windows + 2 * known
 
 
 def _bytes(path: Path | None) -> int:

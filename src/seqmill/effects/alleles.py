@@ -106,7 +106,7 @@ class Examiner:
         ]  # fmt: skip
         found = Alleles([], np.empty(0, np.int64), [], [], [], [], [], np.empty((0, 0), bool), [])
         self._compare(found, records, contigs, refs, alts, status)
-        free = self._free(contigs, records.start, status)
+        free = self.free(contigs, records.start, status)
         fresh = np.logical_or.reduce(free).tolist()
         rows: list[int] = []
         for row, (whole, ref) in enumerate(zip(status, refs)):
@@ -155,7 +155,7 @@ class Examiner:
                 found.swapped += others[0] != "" and others[0] == text[place + 1 : place + 1 + len(others[0])]
         found.not_normalised = tuple(sorted(not_normalised))
 
-    def _free(self, contigs: Sequence[str], starts: Sequence[int], status: Sequence[str]) -> np.ndarray:
+    def free(self, contigs: Sequence[str], starts: Sequence[int], status: Sequence[str]) -> np.ndarray:
         """Which run may score which record, bool (runs, n)."""
         free = np.ones((self.runs, len(status)), bool)
         rows = np.array([row for row, judged in enumerate(status) if judged == OK], np.int64)

@@ -71,8 +71,8 @@ class VariantPlan:
             statistics += [*COMPARED, *COMPARED_SIGNED]
         self.statistics = tuple(statistics)
         self.groups = groups_of(self.wanted, statistics)
-        self.means = self._names(groups_of(self.wanted, []))
-        self.columns = self._names(self.groups)
+        self.means = self.names(groups_of(self.wanted, []))
+        self.columns = self.names(self.groups)
         self.signed = [effect in SIGNED for name, effect in self.wanted for _ in track_names(self.specs[name])]
         ids = field_ids([f"{group.target}_{group.label}" for group in self.groups])
         self.fields = [
@@ -84,7 +84,8 @@ class VariantPlan:
         self.chunk = max(1, min(largest, chunk_bytes // each))
         self.ranks: list[Ranks] | None = None
 
-    def _names(self, groups: Sequence[Group]) -> list[str]:
+    def names(self, groups: Sequence[Group]) -> list[str]:
+        """Names of the columns of groups, in order."""
         return [
             score_column(group.target, track, group.label)
             for group in groups

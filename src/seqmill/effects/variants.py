@@ -14,6 +14,7 @@ from seqmill.config.models import Prediction
 from seqmill.config.variants import Background, VariantSet
 from seqmill.effects.alleles import Examiner
 from seqmill.effects.ensemble import Ensemble
+from seqmill.effects.haplotype_scores import score_haplotypes
 from seqmill.effects.measures import SPACES
 from seqmill.effects.unseen import Unseen
 from seqmill.effects.variant_background import Chosen, background_of
@@ -126,6 +127,11 @@ def score_variants(
             columns=plan.columns, genome=reader.name, sizes=reader.sizes, fields=plan.fields, more=more,
         )  # fmt: skip
         write_dropped(part / DROPPED, found)
+        if section.haplotypes is not None:
+            store = ChunkStore(chunks.folder / "haplotypes", fixed)
+            made = score_haplotypes(part, store, plan, section.file, examiner, section.samples)
+            _LOG.info("variants %s: %d haplotypes; left out: %s", name, made["n"], made["dropped"] or "nothing")
+            attrs |= {"haplotypes": made}
         attrs |= _attrs(name, section, plan, found, reader, file, names) | {"file_sha256": digest}
         attrs |= {"statistics": list(plan.statistics)} if plan.statistics else {}
     chunks.delete()

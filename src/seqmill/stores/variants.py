@@ -9,6 +9,7 @@
        scores.vcf.gz      the scored alleles, sorted, with index: INFO fields SM_{target}_{effect}, a value a track
        dropped.tsv        reason, count, first record and what it says
        background.parquet   where there is one: its alleles with maf, tss_bp, gc and their effects
+       haplotypes.parquet, haplotypes_dropped.tsv   where asked for: variants of one window together
 """
 
 import gzip
@@ -27,6 +28,7 @@ from seqmill.stores.layout import check_file, open_noun
 SCORES, TEXT, VCF, DROPPED = "scores.parquet", "scores.tsv.gz", "scores.vcf.gz", "dropped.tsv"
 GROUP_BYTES = 32_000_000
 BACKGROUND = "background.parquet"
+HAPLOTYPES, HAPLOTYPES_DROPPED = "haplotypes.parquet", "haplotypes_dropped.tsv"
 _PLACE_COLUMNS = ("contig", "position_1based", "id", "ref", "alt", "status", "runs")
 # Columns that stand between place and effects where variants are compared with a background.
 MATCHED_COLUMNS = ("stratum", "background_n")
@@ -131,6 +133,35 @@ def write_background(folder: Path, blocks: Iterable[Any]) -> None:
         writer.close()
 
 
+def haplotype_schema(columns: Sequence[str]) -> Any:
+    """Arrow schema of haplotypes, ``columns`` are those of effects."""
+    import pyarrow as pa
+
+    kinds = {"contig": pa.string(), "start_1based": pa.int64(), "end_1based": pa.int64(), "variants": pa.string()}
+    kinds |= {"n_variants": pa.int32(), "carriers": pa.int32(), "first_carrier": pa.string(), "runs": pa.int32()}
+    return pa.schema([*kinds.items(), *((column, pa.float32()) for column in columns)])
+
+
+def haplotype_table(place: Mapping[str, Sequence[Any]], values: np.ndarray, columns: Sequence[str]) -> Any:
+    """Arrow table of some haplotypes; ``values`` is float (n, effects), NaN where there is none."""
+    import pyarrow as pa
+
+    kinds = haplotype_schema(columns)
+    arrays = [pa.array(place[name], kinds.field(name).type) for name in place]
+    arrays += [pa.array(np.ascontiguousarray(column), from_pandas=True) for column in np.asarray(values, np.float32).T]
+    return pa.Table.from_arrays(arrays, schema=kinds)
+
+
+def write_haplotypes(folder: Path, blocks: Iterable[Any], columns: Sequence[str]) -> None:
+    """Write the scores of haplotypes, one block in memory at a time; a table without rows if there are none."""
+    import pyarrow.parquet
+
+    kinds = haplotype_schema(columns)
+    with pyarrow.parquet.ParquetWriter(folder / HAPLOTYPES, kinds, compression="zstd") as writer:
+        for block in blocks:
+            writer.write_table(block)
+
+
 class VariantsReader:
     """Scores of a set of variants, opened for reading.
 
@@ -139,7 +170,7 @@ class VariantsReader:
     attrs : of the marker: set, model, genome, file, file_sha256, effects, n (alleles), scored, ref_match (share of REF
         alleles that agree with the genome), dropped (reason -> alleles), targets (name -> `TargetSpec` as JSON),
         columns (of effects), models (run -> alleles that it scored), both_strands, shifts_bp; where asked for also
-        statistics, place_columns and background.
+        statistics, place_columns, background and haplotypes.
     n : alleles. columns : names of the columns of effects. digest : of the marker.
     """
 
@@ -173,7 +204,18 @@ class VariantsReader:
 
     def dropped(self) -> pd.DataFrame:
         """What was not scored: reason, count, first (record) and example."""
-        path = check_file(self.folder, self.marker, DROPPED)
+        return self._reasons(DROPPED)
+
+    def haplotypes_dropped(self) -> pd.DataFrame:
+        """What was not made a haplotype, as `dropped`."""
+        return self._reasons(HAPLOTYPES_DROPPED)
+
+    def haplotypes(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Scores of the haplotypes, all columns or some. DamageError if there are none or they are not as written."""
+        return pd.read_parquet(check_file(self.folder, self.marker, HAPLOTYPES), columns=columns)
+
+    def _reasons(self, name: str) -> pd.DataFrame:
+        path = check_file(self.folder, self.marker, name)
         return pd.read_csv(path, sep="\t", keep_default_na=False, dtype={"first": str})
 
     def top(self, target: str, track: str, effect: str, n: int) -> pd.DataFrame:

@@ -34,7 +34,7 @@ class Ensemble:
     infos : content of each run's ``model.json``.
     window_bp : bases that the network sees. margin_bp : further bases on each side, for shifts.
     extent_bp : length of the sequences to give, window and margins.
-    targets : geometry of each prediction, by name.
+    targets : geometry of each prediction, by name. networks : `seqmill.training.artefact.Network` of each run.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class Ensemble:
         check_alike(self.infos, self.folders)
         training = self.infos[0]["training"]
         require_device(training["device"], training["xla_threads"])  # before the first array
-        networks = [load_network(folder) for folder in self.folders]
+        networks = self.networks = [load_network(folder) for folder in self.folders]
         inputs = networks[0].view.inputs
         others = any(spec.kind not in ("sequence", "length") for spec in inputs.values())
         sequences = [name for name, spec in inputs.items() if spec.kind == "sequence"]

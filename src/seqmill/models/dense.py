@@ -43,7 +43,7 @@ def as_features(x: Array, kind: str) -> Array:
         x = jnp.where(x == 0, -1.0, jnp.where(x == 1, 1.0, 0.0))
     elif kind == "distances":
         x = jnp.log1p(x.astype(jnp.float32)) / _LOG_MB
-    return x.astype(jnp.float32).reshape(x.shape[0], -1)
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32)).reshape(x.shape[0], -1)
 
 
 def _width(spec: Any) -> int:

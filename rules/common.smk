@@ -77,6 +77,7 @@ SEARCHES = {slug(name): name for name in PROJECT.config.searches}
 CURVES = {slug(name): name for name in PROJECT.config.curves}
 JUDGED = {**MODELS, **BASELINES, **PUBLISHED}
 MAPS = {slug(name): name for name in PROJECT.config.maps}
+MOTIFS = {slug(name): name for name in PROJECT.config.motifs}
 VARIANTS = {slug(name): name for name in PROJECT.config.variants}
 
 
@@ -95,6 +96,7 @@ wildcard_constraints:
     worker=r"\d+",
     curve="[^/@]+",
     map="[^/]+",
+    motifs="[^/]+",
     set="[^/]+",
 
 
@@ -409,7 +411,12 @@ def final_outputs():
     ]
     reads = [*experiment_markers(), *quality_table()]
     stores = [*genomes, *reads, *track_markers(), *parts, *dataset_markers()]
-    effects = [*map_markers(), *map_file_markers(), *variant_markers()]
+    effects = [
+        *map_markers(),
+        *map_file_markers(),
+        *motif_markers(),
+        *variant_markers(),
+    ]
     networks = [*model_markers(), *score_markers(), *curve_markers()]
     models = [*networks, *predictions, *effects]
     return [*stores, *models, *evaluation_markers(), *report_outputs()]

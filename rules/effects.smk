@@ -1,6 +1,7 @@
-# What the rules of maps and of variants ask of the configuration. No rules.
+# What the rules of maps, motifs and variants ask of the configuration. No rules.
 
 from seqmill.config.effects import Map, genome_of, map_genome
+from seqmill.config.motifs import model_of as motif_model
 from seqmill.config.scope import map_scope
 
 
@@ -81,3 +82,31 @@ def map_file_markers():
 
 def variant_markers():
     return [f"results/variants/{key}/marker.json" for key in VARIANTS]
+
+
+def motifs_of(wildcards):
+    return PROJECT.config.motifs[MOTIFS[wildcards.motifs]]
+
+
+def motif_network(wildcards):
+    return PROJECT.config.models[motif_model(PROJECT.config, motifs_of(wildcards))]
+
+
+def motif_models(wildcards):
+    """Every run of the network of a section of motifs."""
+    name = motif_model(PROJECT.config, motifs_of(wildcards))
+    return [
+        f"results/models/{key}/{fold}.{seed}/marker.json"
+        for key, fold, seed in run_names({slug(name): name})
+    ]
+
+
+def motif_map(wildcards):
+    """The map that is searched, and its files; none where none is."""
+    section = motifs_of(wildcards)
+    kinds = ("zarr", "files") if section.searches else ()
+    return [f"results/maps/{slug(section.map)}.{kind}/marker.json" for kind in kinds]
+
+
+def motif_markers():
+    return [f"results/motifs/{key}/marker.json" for key in MOTIFS]

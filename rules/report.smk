@@ -1,4 +1,4 @@
-# Reads:  results/predictions, results/models, results/datasets, results/maps, results/variants,
+# Reads:  results/predictions, results/models, results/datasets, results/maps, results/motifs, results/variants,
 #         results/searches, results/search_scores, results/curves, results/quality, results/experiments, results/libraries
 # Writes: results/evaluation/{dataset}, results/report/index.html, results/report/truth.tsv
 
@@ -39,6 +39,7 @@ rule report:
             for marker in prediction_markers(dataset)
         ],
         maps=map_markers(),
+        motifs=motif_markers(),
         variants=variant_markers(),
         searches=[marker for key in SEARCHES for marker in search_markers(key)],
         scores=score_markers(),

@@ -137,7 +137,8 @@ def test_hostile_strings_leave_the_elements_as_they_are(qualities):
 def _page(found) -> str:
     base = {
         "title": "x", "version": "1", "headlines": [], "datasets": [], "networks": [], "evaluations": [], "maps": [],
-        "searches": [], "curves": [], "truths": [], "variants": [], "methods": [], "max_lines": 300, "reads": found,
+        "searches": [], "curves": [], "truths": [], "variants": [], "motifs": [], "methods": [], "max_lines": 300,
+        "reads": found,
         "sources": {key: [] for key in ("genomes", "tracks", "absent", "published", "fetched", "reads", "read_files")},
         "record": {"lines": [], "hidden": 0, "seconds": 0, "versions": {}, "machines": []},
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Verbs of mutagenesis maps and of variants."""
+"""Verbs of mutagenesis maps, motifs and variants."""
 
 import argparse
 from collections.abc import Callable
@@ -61,6 +61,17 @@ def ism(arguments: argparse.Namespace) -> int:
 
     keys = ("model", "regions", "genome", "targets", "runs", "edits", "tile_bp")
     return _score(arguments, Map, "maps", "a map", keys, effects_steps.of_map, effects_steps.map_of_regions)
+
+
+def motifs(arguments: argparse.Namespace) -> int:
+    from seqmill.stages.motifs import of_motifs
+
+    project = project_of(arguments)
+    known = project.config.motifs
+    if arguments.name not in known:
+        listed = ", ".join(known) or "none"
+        raise InputError(project.where, f"motifs: {arguments.name!r} is not configured; known: {listed}")
+    return build(arguments, project, lambda steps: [of_motifs(steps, arguments.name)])
 
 
 def variants(arguments: argparse.Namespace) -> int:

@@ -213,6 +213,8 @@ def _effects(verb: Verb) -> None:
     ism.add_argument(
         "--tile-bp", type=int, metavar="BP", help="cut regions into tiles of this length, for long ones; with --model"
     )
+    motifs = verb("motifs", "motifs of a map, filters of a network, known motifs, and what they do", "effects")
+    motifs.add_argument("name", metavar="NAME", help="a section of `motifs` of the configuration")
     variants = verb("variants", "score variants with a network", "effects")
     variants.add_argument("name", nargs="?", metavar="SET", help="a set of variants of the configuration")
     _ad_hoc(variants, "variants", "--file", "VCF or BCF, table (.tsv, .tsv.gz, .csv) or Parquet")

@@ -16,6 +16,7 @@ from seqmill.config.lineage import given_folder, initial_seed, lineage
 from seqmill.config.lock import LockRow
 from seqmill.config.locked import Locked, lock_path
 from seqmill.config.models import Model
+from seqmill.config.motifs import check_motifs
 from seqmill.config.names import check_collisions, check_label, label_of
 from seqmill.config.published import Published
 from seqmill.config.reads import Experiment
@@ -51,7 +52,8 @@ class Project:
         self.config, self.where, self.values = config, where, values or {}
         self.locked = locked or Locked(lock_path(self.values))
         for section in (
-            *("genomes", "datasets", "models", "searches", "curves", "baselines", "published", "maps", "variants"),
+            *("genomes", "datasets", "models", "searches", "curves", "baselines", "published", "maps", "motifs"),
+            "variants",
         ):
             names = list(getattr(config, section))
             for name in names:
@@ -71,6 +73,8 @@ class Project:
         for section in ("maps", "variants"):
             for name, effect in getattr(config, section).items():
                 check_effects(config, effect, f"{where}: {section}.{name}")
+        for name, motifs in config.motifs.items():
+            check_motifs(config, motifs, f"{where}: motifs.{name}")
 
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "Project":
@@ -267,7 +271,7 @@ class Project:
         named += [(f"datasets.{name}", path) for name, d in datasets.items() for path in d.source_files()]
         named += [(f"baselines.{name}", path) for name, b in self.config.baselines.items() for path in b.source_files()]
         named += [(f"published.{name}", section.file) for name, section in self.config.published.items()]
-        for section in ("maps", "variants"):
+        for section in ("maps", "motifs", "variants"):
             effects = getattr(self.config, section)
             named += [(f"{section}.{name}", path) for name, e in effects.items() for path in e.source_files()]
         named += [("reads", path) for path in self.config.reads.source_files()]

@@ -11,6 +11,7 @@ from seqmill.config.baselines import Baseline
 from seqmill.config.datasets import Dataset
 from seqmill.config.effects import Map, VariantSet
 from seqmill.config.models import Model, Report
+from seqmill.config.motifs import Motifs
 from seqmill.config.portals import Sources
 from seqmill.config.problems import problems_in_words
 from seqmill.config.published import Published
@@ -37,6 +38,7 @@ class Config(Section):
     baselines: dict[str, Baseline] = Field(default_factory=dict)
     published: dict[str, Published] = Field(default_factory=dict)
     maps: dict[str, Map] = Field(default_factory=dict)
+    motifs: dict[str, Motifs] = Field(default_factory=dict)
     variants: dict[str, VariantSet] = Field(default_factory=dict)
     report: Report = Report()
 

@@ -1,6 +1,7 @@
-"""Motifs in the minimal MEME format."""
+"""Motifs in the minimal MEME format and in JASPAR's."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from seqmill.formats.lines import text_lines
 from seqmill.runtime.errors import InputError
 
+BASES = "ACGT"
 _MATRIX = re.compile(r"letter-probability matrix:(.*)")
 _SETTING = re.compile(r"(\w+)=\s*(\S+)")
 TOLERANCE = 0.01  # rows are printed with few digits
@@ -28,6 +30,35 @@ class Motif:
     name: str
     alias: str
     pwm: np.ndarray
+
+
+def information(pwm: np.ndarray) -> np.ndarray:
+    """Information of each column against a uniform background, float64 (columns,), 0 to 2 bits.
+
+    Schneider & Stephens (1990) Nucleic Acids Research 18:6097, without their small-sample correction.
+    """
+    safe = np.where(pwm > 0, pwm, 1)
+    return 2 + np.sum(pwm * np.log2(safe), axis=1)
+
+
+def consensus(pwm: np.ndarray) -> str:
+    """The likeliest base of each column; a small letter where its probability is below one half."""
+    letters = (BASES[column.argmax()] for column in pwm)
+    return "".join(x if column.max() >= 0.5 else x.lower() for x, column in zip(letters, pwm))
+
+
+def meme_text(motifs: Sequence[Motif], sites: Mapping[str, int] | None = None) -> str:
+    """Motifs in minimal MEME format, version 4; ``sites``: name to the number of sites that a motif was made of."""
+    parts = [
+        "MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\n"
+        "Background letter frequencies\nA 0.25 C 0.25 G 0.25 T 0.25\n"
+    ]
+    for motif in motifs:
+        count = (sites or {}).get(motif.name, 20)  # 20 is what programs take where nothing is said
+        parts.append(f"\nMOTIF {motif.name} {motif.alias}".rstrip())
+        parts.append(f"\nletter-probability matrix: alength= 4 w= {len(motif.pwm)} nsites= {count} E= 0\n")
+        parts += [" ".join(f"{value:.6f}" for value in column) + "\n" for column in motif.pwm]
+    return "".join(parts)
 
 
 def read_meme(path: str | Path) -> list[Motif]:

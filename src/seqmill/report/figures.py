@@ -84,11 +84,12 @@ def dot_plot(lines: Sequence[Line], label: str, *, reference: float | None = Non
     axes.set_yticks(range(len(lines)), [plain(line.label) for line in lines])
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.margins(x=0.06)
-    _name_axes(axes, label, "")
+    name_axes(axes, label, "")
     return svg_uri(svg(figure))
 
 
-def _name_axes(axes: Any, x: str, y: str) -> None:
+def name_axes(axes: Any, x: str, y: str) -> None:
+    """Labels of both axes, never set as mathematics."""
     axes.set_xlabel(plain(x), color=INK, fontsize=10)
     axes.set_ylabel(plain(y), color=INK, fontsize=10)
     for text in [axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]:
@@ -127,7 +128,7 @@ def training_curves(runs: Sequence[dict[str, Any]]) -> str:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
     axes.grid(axis="y", color=RULE, linewidth=0.6)
     axes.grid(axis="x", visible=False)
-    _name_axes(axes, "pass over the training examples", "loss")
+    name_axes(axes, "pass over the training examples", "loss")
     axes.legend(frameon=False, fontsize=10, labelcolor=INK)
     return svg_uri(svg(figure))
 
@@ -151,7 +152,7 @@ def overview(weight: np.ndarray) -> str:
     bar.ax.tick_params(labelsize=8, colors=INK)
     bar.outline.set_visible(False)
     axes.set_yticks([])
-    _name_axes(axes, "position in the region (bp)", "regions")
+    name_axes(axes, "position in the region (bp)", "regions")
     return svg_uri(svg(figure))
 
 
@@ -174,7 +175,7 @@ def histogram(edges: np.ndarray, counts: Sequence[tuple[str, np.ndarray]], label
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.yaxis.set_minor_formatter(lambda *_: "")
     axes.set_ylim(bottom=0.7)
-    _name_axes(axes, label, "alleles")
+    name_axes(axes, label, "alleles")
     if len(counts) > 1:
         legend(axes)
     return svg_uri(svg(figure))

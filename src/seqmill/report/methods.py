@@ -53,6 +53,7 @@ def methods(found: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Parag
         ("Baselines", " ".join(filter(None, (_baseline(*item) for item in settings["baselines"].items())))),
         ("Evaluation", " ".join(map(_evaluation, found["evaluations"]))),
         ("Mutagenesis", " ".join(map(_map, found["maps"]))),
+        ("Motifs", " ".join(map(_motifs, found["motifs"]))),
         ("Variants", " ".join(map(_variants, found["variants"]))),
         ("Software", _software(found["record"])),
     ]
@@ -256,6 +257,34 @@ def _map(item: Mapping[str, Any]) -> str:
         "an effect is the score of the edited sequence minus that of the unedited one"
         f" ({', '.join(item['spaces'])})."
     )
+
+
+def _motifs(item: Mapping[str, Any]) -> str:
+    said = []
+    if item["searched"]:
+        windows = _list(dict.fromkeys(source["window_bp"] for source in item["sources"]))
+        said.append(
+            f"Contributions of map {item['map']} ({plural(item['regions'], 'region')}, {windows} bp each) were "
+            "searched for recurring patterns with TF-MoDISco (Shrikumar et al., arXiv:1811.00416, 2018; modisco-lite)."
+        )
+    if item["all_filters"]:
+        said.append(
+            f"Filters of the first layer of {item['model']} {item['filters_of']} were drawn from the stretches of test "
+            "rows that activate them more than half as much as the strongest one does (Kelley et al., Genome Research "
+            "26:990, 2016)."
+        )
+    if item["database"]:
+        said.append(
+            f"Motifs were matched with the {number(item['database']['motifs'])} of {item['database']['file']} by "
+            "TOMTOM's method (Gupta et al., Genome Biology 8:R24, 2007); q is Benjamini and Hochberg's over all pairs."
+        )
+    if item["effects"]:
+        said.append(
+            f"Effects in random backgrounds: {number(item['marginal']['backgrounds'])} test rows of {item['model']} "
+            f"with their dinucleotides shuffled, with and without the motif's {item['marginal']['site']} site in the "
+            "middle; intervals are Student's, over backgrounds."
+        )
+    return f"Motifs {item['name']}: " + " ".join(said) if said else ""
 
 
 def _variants(item: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from seqmill.report.judged import MAX_LINES, comparisons_of, headlines, targets_
 from seqmill.report.logo import GLYPHS
 from seqmill.report.maps import gather_map
 from seqmill.report.methods import methods
+from seqmill.report.motifs import gather_motifs
 from seqmill.report.reads import gather_reads
 from seqmill.report.searches import gather_curves, gather_searches
 from seqmill.report.truth import gather_truth, write_truth
@@ -74,6 +75,7 @@ def gather(
     qualities: Sequence[Path] = (),
     experiments: Sequence[Path] = (),
     libraries: Sequence[Path] = (),
+    motifs: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Everything the template shows."""
     judged = [collect.evaluation(folder) for folder in evaluations]
@@ -83,6 +85,7 @@ def gather(
     upstream = list(collect.upstream_folders(datasets))
     reads = [*libraries, *experiments, *qualities]
     tuned = [*searches, *scores, *curves]
+    edits = [*maps, *motifs, *variants]
     parts = [folder / part for folder in datasets for part in collect.read_marker(folder).parts]
     found = {
         "title": report.title,
@@ -97,8 +100,9 @@ def gather(
         "evaluations": judged,
         "maps": [gather_map(folder) for folder in maps],
         "truths": [truth for folder in maps if (truth := gather_truth(folder))],
+        "motifs": [gather_motifs(folder) for folder in motifs],
         "variants": [gather_variants(folder) for folder in variants],
-        "record": _records([*reads, *upstream, *parts, *models, *predictions, *evaluations, *tuned, *maps, *variants]),
+        "record": _records([*reads, *upstream, *parts, *models, *predictions, *evaluations, *tuned, *edits]),
         "max_lines": MAX_LINES,
     }
     return found | {"methods": methods(found, collect.settings_of(datasets, models, predictions))}
@@ -169,6 +173,7 @@ def write_report(
     qualities: Sequence[Path] = (),
     experiments: Sequence[Path] = (),
     libraries: Sequence[Path] = (),
+    motifs: Sequence[Path] = (),
     written: Written | None = None,
     truth_table: str | Path | None = None,
 ) -> None:
@@ -182,6 +187,7 @@ def write_report(
         stores, and the simulated world, are found beside them.
     searches, scores, curves : of searches the choice in each fold and the nested scores; curves over the size of data.
     qualities, experiments, libraries : of reads; the first are the section on reads, the others its methods text.
+    motifs : of maps and networks.
     written : `seqmill.config.written.written_sources`; without it files are named without their folders, and licences
         are not stated.
     truth_table : TSV file for the numbers of the truth section; with its header alone where there are none.
@@ -192,6 +198,7 @@ def write_report(
     judged, examples, networks, predicted, drawn, scored = ([Path(folder) for folder in group] for group in groups)
     more = {"searches": searches, "scores": scores, "curves": curves}
     more |= {"qualities": qualities, "experiments": experiments, "libraries": libraries}
+    more |= {"motifs": motifs}
     others = {key: [Path(folder) for folder in folders] for key, folders in more.items()}
     context = gather(report, judged, examples, networks, predicted, drawn, scored, written, **others)
     page = render(context)

@@ -16,6 +16,7 @@ NOUNS = {
     "searches": "searches/*/*",
     "curves": "curves/*",
     "maps": "maps/*.zarr",
+    "motifs": "motifs/*",
     "variants": "variants/*",
 }
 _PAIR = ["target", "network", "baseline", "fold", "seed"]

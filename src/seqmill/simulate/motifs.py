@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seqmill.formats.motifs import read_meme
+from seqmill.formats.motifs import information, read_meme
 
 _PSEUDO = 0.001
 
@@ -25,12 +25,8 @@ class Motif:
 
     @property
     def bits(self) -> np.ndarray:
-        """Information of each column against a uniform background, float64 (bp,), 0 to 2 bits.
-
-        Schneider & Stephens (1990) Nucleic Acids Research 18:6097, without their small-sample correction.
-        """
-        p = self.pwm
-        return 2 + np.sum(np.where(p > 0, p * np.log2(np.where(p > 0, p, 1)), 0), axis=1)
+        """Information of each column, float64 (bp,), see `seqmill.formats.motifs.information`."""
+        return information(self.pwm)
 
     def scores(self, codes: np.ndarray) -> np.ndarray:
         """Log-odds score of instances, as a fraction of the best possible.

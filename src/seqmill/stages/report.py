@@ -13,6 +13,7 @@ from seqmill.stages import searches as search_steps
 from seqmill.stages.datasets import of_dataset
 from seqmill.stages.evaluation import of_baseline, of_evaluation
 from seqmill.stages.models import of_model
+from seqmill.stages.motifs import of_motifs
 from seqmill.stages.step import Step
 from seqmill.stages.steps import Steps
 
@@ -23,7 +24,7 @@ class Page:
 
     Attributes
     ----------
-    evaluations, datasets, models, predictions, searches, scores, curves, maps, map_files, variants, qualities,
+    evaluations, datasets, models, predictions, searches, scores, curves, maps, map_files, motifs, variants, qualities,
         experiments, libraries : steps of the nouns that it tells of.
     """
 
@@ -37,6 +38,7 @@ class Page:
     curves: list[Step]
     maps: list[Step]
     map_files: list[Step]
+    motifs: list[Step]
     variants: list[Step]
     qualities: list[Step]
     experiments: list[Step]
@@ -46,7 +48,7 @@ class Page:
     def needs(self) -> list[Step]:
         groups = (self.evaluations, self.datasets, self.models, self.predictions)
         tuned = (self.searches, self.scores, self.curves)
-        effects = (self.maps, self.map_files, self.variants)
+        effects = (self.maps, self.map_files, self.motifs, self.variants)
         reads = (self.qualities, self.experiments, self.libraries)
         return [step for group in (*groups, *tuned, *effects, *reads) for step in group]
 
@@ -69,6 +71,7 @@ class Page:
             scores=folders(self.scores),
             curves=folders(self.curves),
             maps=folders(self.maps),
+            motifs=folders(self.motifs),
             variants=folders(self.variants),
             qualities=folders(self.qualities),
             experiments=folders(self.experiments),
@@ -116,6 +119,7 @@ def page_of(steps: Steps) -> Page:
         curves=[curve_steps.of_curve(steps, name) for name in config.curves],
         maps=[made for made, _ in maps],
         map_files=[files for _, files in maps],
+        motifs=[of_motifs(steps, name) for name in config.motifs],
         variants=[effects_steps.of_variants(steps, name) for name in config.variants],
         qualities=reads_steps.qualities(steps),
         experiments=[reads_steps.of_experiment(steps, name) for name in project.experiments],

@@ -30,6 +30,7 @@ _PLACE = {
     "predictions": "predictions/",
     "map": "maps/",
     "map-files": "maps/",
+    "motifs": "motifs/",
     "variants": "variants/",
 }
 

@@ -18,6 +18,7 @@ FORMATS = {
     "curve": 1,
     "predictions": 1,
     "map": 1,
+    "motifs": 1,
     "variants": 1,
     "evaluation": 3,
     "exports": 1,

@@ -294,7 +294,24 @@ def _variants(item: Mapping[str, Any]) -> str:
     return (
         f"Variants {item['name']}: {count} were scored by {item['model']} on {item['genome']}{strands} "
         f"({_list(effects)}); {percent(item['ref_match'])} of the reference alleles agreed with the genome."
+        + _beside(item)
     )
+
+
+def _beside(item: Mapping[str, Any]) -> str:
+    """What stands beside the effects of a set of variants."""
+    text = ""
+    if item["background"]:
+        text += (
+            f" Effects were compared with those of {number(item['background']['n'])} background variants, in strata of "
+            "allele frequency, distance to a gene's start and GC content (empirical p, uncorrected)."
+        )
+    if item["haplotypes"]:
+        text += (
+            f" {number(item['haplotypes']['n'])} haplotypes of phased variants were scored beside the sums of their "
+            "variants' effects."
+        )
+    return text
 
 
 def _software(record: Mapping[str, Any]) -> str:

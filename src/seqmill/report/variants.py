@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from seqmill.report.figures import histogram
+from seqmill.report.haplotypes import gather_haplotypes
 
 PLACE = ["contig", "position_1based", "id", "ref", "alt", "status", "runs"]
 TOP = 20
@@ -20,7 +21,13 @@ NAMES = {
     "logfc": "log2 of ALT / REF",
     "score": "ALT − REF of the score",
     "jsd": "Jensen-Shannon divergence of the profiles",
+    "active_allele_quantile": "quantile of the more active allele",
 }
+# What may stand beside an effect: how its column ends, and the head of the column on the page.
+BESIDE = {
+    "sd": "SD", "percentile": "percentile", "p": "p", "signed_percentile": "with sign: percentile",
+    "signed_p": "with sign: p",
+}  # fmt: skip
 
 
 class Column:
@@ -34,21 +41,25 @@ class Column:
         self.track = rest[len(self.target) + 1 :]
 
 
-def columns_of(names: Iterable[str], targets: Iterable[str]) -> dict[tuple[str, str], list[Column]]:
-    """Columns of each target and effect, in the order of the table."""
+def columns_of(
+    names: Iterable[str], targets: Iterable[str], statistics: Iterable[str] = ()
+) -> dict[tuple[str, str], list[Column]]:
+    """Columns of each target and effect, in the order of the table, without those of ``statistics`` of effects."""
     found: dict[tuple[str, str], list[Column]] = {}
+    ends = tuple(f"_{name}" for name in statistics)
     for name in names:
-        if name not in PLACE:
+        if name not in PLACE and "|" in name:
             column = Column(name, targets)
-            found.setdefault((column.target, column.effect), []).append(column)
+            if not (ends and column.effect.endswith(ends)):
+                found.setdefault((column.target, column.effect), []).append(column)
     return found
 
 
 class Strongest:
     """The ``TOP`` variants with the largest |effect| on any track, kept while a table streams by."""
 
-    def __init__(self, columns: list[Column]):
-        self.columns = columns
+    def __init__(self, columns: list[Column], statistics: Iterable[str] = ()):
+        self.columns, self.statistics = columns, list(statistics)
         self.kept = pd.DataFrame()
 
     def add(self, table: pd.DataFrame) -> None:
@@ -58,6 +69,12 @@ class Strongest:
         which = size.argmax(axis=1)
         rows = np.arange(len(table))
         found = table[PLACE].assign(effect=values[rows, which], size=size[rows, which], which=which)
+        for statistic in self.statistics:
+            names = [f"{column.name}_{statistic}" for column in self.columns]
+            if names[0] in table:
+                found[statistic] = table[names].to_numpy(np.float64)[rows, which]
+        if "background_n" in table:
+            found["background_n"] = table["background_n"].to_numpy(np.float64, na_value=np.nan)
         found = pd.concat([self.kept, found[found["size"] >= 0]])
         self.kept = found.nlargest(TOP, "size", keep="first") if len(found) else found
 
@@ -71,8 +88,13 @@ class Strongest:
                 "track": self.columns[row["which"]].track,
                 "effect": float(row["effect"]),
             }
+            | ({"beside": [float(row[name]) for name in self.shown()]} if self.shown() else {})
             for row in self.kept.to_dict("records")
         ]
+
+    def shown(self) -> list[str]:
+        """Statistics of these effects, and the size of the background, as far as there are any."""
+        return [name for name in (*self.statistics, "background_n") if name in self.kept]
 
 
 def allele(text: Any) -> str:
@@ -105,8 +127,9 @@ def gather_variants(folder: Path) -> dict[str, Any]:
     from seqmill.stores.variants import VariantsReader
 
     reader = VariantsReader(folder)
-    told = effects(reader.table, list(reader.attrs["targets"]), reader.attrs["spaces"])
-    return facts(reader.attrs, reader.dropped()) | {"effects": told}
+    statistics = reader.attrs.get("statistics", ())
+    told = effects(reader.table, list(reader.attrs["targets"]), reader.attrs["spaces"], statistics)
+    return facts(reader.attrs, reader.dropped()) | {"effects": told, "haplotypes": gather_haplotypes(reader)}
 
 
 def facts(attrs: dict[str, Any], dropped: pd.DataFrame) -> dict[str, Any]:
@@ -123,6 +146,9 @@ def facts(attrs: dict[str, Any], dropped: pd.DataFrame) -> dict[str, Any]:
         "both_strands": attrs["both_strands"],
         "shifts": len(attrs["shifts_bp"]),
         "members": len(attrs["models"]),
+        "background": attrs.get("background"),
+        "deviations": "sd" in attrs.get("statistics", ()),
+        "haplotypes": None,
     }
 
 
@@ -131,21 +157,24 @@ def _label(effect: str, space: str) -> str:
     return NAMES.get(effect, effect) + unit
 
 
-def effects(batches: Any, targets: list[str], spaces: Mapping[str, str]) -> list[dict[str, Any]]:
+def effects(
+    batches: Any, targets: list[str], spaces: Mapping[str, str], statistics: Iterable[str] = ()
+) -> list[dict[str, Any]]:
     """For each target and effect its strongest variants and a histogram.
 
     Parameters
     ----------
     batches : function that gives the rows of the table as data frames, each time from the start.
-    spaces : of each target, what its scores are: "logit".
+    spaces : of each target, what its scores are: "logit". statistics : that stand beside effects.
     """
+    statistics = list(statistics)
     groups: dict[tuple[str, str], list[Column]] = {}
     top: dict[tuple[str, str], Strongest] = {}
     bounds: dict[tuple[str, str], tuple[float, float]] = {}
     for table in batches():
-        groups = groups or columns_of(table.columns, targets)
+        groups = groups or columns_of(table.columns, targets, statistics)
         for key, columns in groups.items():
-            top.setdefault(key, Strongest(columns)).add(table)
+            top.setdefault(key, Strongest(columns, statistics)).add(table)
             values = table[[column.name for column in columns[:MAX_LINES]]].to_numpy(np.float64)
             values = values[np.isfinite(values)]
             if values.size:
@@ -162,6 +191,7 @@ def effects(batches: Any, targets: list[str], spaces: Mapping[str, str]) -> list
             "label": _label(effect, spaces.get(target, "")),
             "tracks": len(groups[target, effect]),
             "lines": top[target, effect].lines(),
+            "beside": [BESIDE.get(name, "background") for name in top[target, effect].shown()],
             "figure": spread.figure(_label(effect, spaces.get(target, ""))),
             "drawn": len(spread.columns),
         }

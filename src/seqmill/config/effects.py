@@ -11,6 +11,9 @@ from seqmill.runtime.errors import InputError
 __all__ = ["Edit", "Map", "VariantSet", "check_effects", "genome_of", "map_genome"]
 
 Edit = Literal["substitutions", "deletions", "insertions"]
+Method = Literal["mutagenesis", "gradient_input", "integrated_gradients", "deeplift"]
+WITH_REFERENCES = ("integrated_gradients", "deeplift")
+REFERENCES, STEPS = 20, 50
 
 
 class Map(Section):
@@ -39,6 +42,29 @@ class Map(Section):
     parts: int = Field(
         1, ge=1, le=10_000, description="Jobs among which Snakemake divides the regions, each with a device of its own."
     )
+
+    method: Method = Field(
+        "mutagenesis",
+        description="mutagenesis: the effect of every edit; or contributions of bases: gradient_input, "
+        "integrated_gradients, deeplift (rescale rule).",
+    )
+    references: int | None = Field(
+        None,
+        ge=1,
+        description="Shuffled copies (same dinucleotides) that `deeplift` and `integrated_gradients` compare with; "
+        f"{REFERENCES} if none.",
+    )
+    steps: int | None = Field(None, ge=1, description=f"Of `integrated_gradients`; {STEPS} if none.")
+
+    @model_validator(mode="after")
+    def _fits_method(self):
+        if self.method != "mutagenesis" and self.edits != ["substitutions"]:
+            raise ValueError(f"'edits' are made by method mutagenesis, {self.method} makes none: leave them out")
+        if self.references is not None and self.method not in WITH_REFERENCES:
+            raise ValueError(f"'references' are for methods {' and '.join(WITH_REFERENCES)}, not for {self.method}")
+        if self.steps is not None and self.method != "integrated_gradients":
+            raise ValueError(f"'steps' are for method integrated_gradients, not for {self.method}")
+        return self
 
     @model_validator(mode="after")
     def _one_source(self):

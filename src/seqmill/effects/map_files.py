@@ -11,6 +11,9 @@
        {target}/{track}.shap.npz  those of each track, where a target has 2 to 6
        pictures/{n}.png           logo over heatmap of the first regions, n from 1
 
+Of a map of attribution the bigWigs hold the size of the contribution of the base that is there and the contribution
+itself, the arrays its hypothetical contributions as they are.
+
 bigWigs are of substitutions if the map has them, else of deletions, else of insertions; where regions overlap they
 hold the mean. Arrays and pictures need substitutions.
 """
@@ -22,13 +25,14 @@ from typing import Any
 import numpy as np
 
 from seqmill.config.names import slug
-from seqmill.effects.map_pictures import draw_region, importance, rows_of
+from seqmill.effects.map_pictures import draw_region, rows_of
 from seqmill.formats.bigwig_out import averaged, write_bigwig
 from seqmill.genome.sequence import one_hot
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.files import atomic_path, atomic_write
 from seqmill.stores.genome import GenomeReader
 from seqmill.stores.layout import noun_folder, upstream
+from seqmill.stores.map_values import MUTAGENESIS, contribution, hypothetical, weight
 from seqmill.stores.maps import EDITS, MapReader
 from seqmill.stores.specs import track_names
 
@@ -82,7 +86,7 @@ def write_map_files(
         attrs |= {
             "map": name,
             "edit": edit,
-            "value": f"|effect|, {_SIGNED[edit]}; under signed/ minus the effect",
+            "value": _value(source, edit),
             "bigwigs": reader is not None,
             "tracks": {target: list(track_names(spec)) for target, spec in source.targets.items()},
             "pictures": drawn,
@@ -93,7 +97,8 @@ def _per_base(source: MapReader, path: str, start: int, stop: int) -> tuple[np.n
     """Mean |effect| and minus the mean effect of some regions, float32 (region, position, tracks)."""
     effects = source.read(path, start, stop)
     if path.startswith("substitutions/"):
-        return np.abs(effects).sum(axis=2) / 3, importance(effects)
+        codes = source.read("sequence", start, stop)
+        return weight(effects, codes, source.method), contribution(effects, codes, source.method)
     if path.startswith("insertions/"):
         return np.abs(effects).mean(axis=2), -effects.mean(axis=2)
     return np.abs(effects), -effects
@@ -145,7 +150,7 @@ def _write_arrays(part: Path, source: MapReader, target: str) -> None:
     arrays = {name: np.zeros((source.n, 4, source.length), np.float32) for name in names}
     for start, stop in _slabs(source, len(tracks)):
         effects = source.read(f"substitutions/{target}", start, stop)
-        centred = np.nan_to_num(effects - effects.mean(axis=2, keepdims=True)).transpose(0, 2, 1, 3)
+        centred = np.nan_to_num(hypothetical(effects, source.method)).transpose(0, 2, 1, 3)
         arrays[names[0]][start:stop] = centred.mean(axis=-1)
         for place, name in enumerate(names[1:]):
             arrays[name][start:stop] = centred[..., place]
@@ -181,15 +186,29 @@ def _draw(part: Path, source: MapReader, count: int) -> Iterator[dict[str, Any]]
             contig=row.contig,
             start=max(row.start, 0),
             rows=list(rows_of(effects, tracks, source.attrs["spaces"], SEPARATE_TRACKS)),
+            method=source.method,
             title=place if row.name == f"{row.contig}:{row.start}-{row.end}" else f"{row.name}, {place}",
             caption=_caption(source, row.runs),
         )
         yield {"file": file, "region": row.name, "contig": row.contig, "start": row.start, "end": row.end}
 
 
+def _value(source: MapReader, edit: str) -> str:
+    """What the bigWigs hold."""
+    if source.method != MUTAGENESIS:
+        return f"|contribution| of the base that is there ({source.method}); under signed/ the contribution"
+    return f"|effect|, {_SIGNED[edit]}; under signed/ minus the effect"
+
+
 def _caption(source: MapReader, runs: int) -> str:
     """How to read a picture."""
     several = f", mean over {runs} runs of model {source.attrs['model']}" if runs > 1 else ""
+    if source.method != MUTAGENESIS:
+        return (
+            "Letters: what each base contributes to the score by method "
+            f"{source.method}{several}; above the line it raises the score, below it lowers it. Heatmap: what each of "
+            "the four bases would contribute in its place (dots: the base that is there; grey: N)."
+        )
     return (
         "Heatmap: what each single substitution does to the prediction (orange raises, blue lowers it; dots: the base "
         f"that is there; grey: N){several}. Letters: minus the mean of the three substitutions; letters above the "

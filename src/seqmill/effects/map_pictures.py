@@ -12,6 +12,7 @@ import numpy as np
 from seqmill.genome.sequence import decode
 from seqmill.runtime.files import atomic_path
 from seqmill.stores.genome import N_CODE
+from seqmill.stores.map_values import MUTAGENESIS, contribution
 
 ZOOM_BP = 100
 """Length of the second panel; regions up to this length and a half have one panel only."""
@@ -32,22 +33,12 @@ class Row:
     Attributes
     ----------
     title : of the row. scale : what an effect is, e.g. "difference of the logit".
-    effects : float (position, base), substitutions.
+    effects : float (position, base), of substitutions or, by attribution, hypothetical contributions.
     """
 
     title: str
     scale: str
     effects: np.ndarray
-
-
-def importance(effects: np.ndarray) -> np.ndarray:
-    """How much the base that is there adds: minus the mean effect of its three substitutions.
-
-    Parameters
-    ----------
-    effects : float (..., base, tracks) with 0 for the base that is there.
-    """
-    return -effects.sum(axis=-2) / 3
 
 
 def strongest(values: np.ndarray, width: int) -> int:
@@ -57,7 +48,15 @@ def strongest(values: np.ndarray, width: int) -> int:
 
 
 def draw_region(
-    path: str | Path, *, codes: np.ndarray, contig: str, start: int, rows: Sequence[Row], title: str, caption: str
+    path: str | Path,
+    *,
+    codes: np.ndarray,
+    contig: str,
+    start: int,
+    rows: Sequence[Row],
+    title: str,
+    caption: str,
+    method: str = MUTAGENESIS,
 ) -> None:
     """Write a PNG of one region.
 
@@ -65,7 +64,7 @@ def draw_region(
     ----------
     codes : uint8 (bp,), sequence of the region. contig : empty for a sequence of a table.
     start : its first base, 0-based; the axis is labelled 1-based.
-    rows : what to draw below one another. title, caption : above and below.
+    rows : what to draw below one another. title, caption : above and below. method : of the map.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -79,7 +78,7 @@ def draw_region(
     axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0].tolist()
     for number, row in enumerate(rows):
         limit = float(np.nanmax(np.abs(row.effects), initial=0)) or 1.0
-        score = importance(row.effects[..., None])[:, 0]
+        score = contribution(row.effects[..., None], codes, method)[:, 0]
         mine = axes[2 * panels * number : 2 * panels * (number + 1)]
         mine[0].set_title(_plain(row.title), color=INK, fontsize=10, loc="left", parse_math=False)
         image = _panel(mine[0], mine[1], codes, score, row, start, limit)

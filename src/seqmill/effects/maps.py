@@ -10,9 +10,10 @@ import jax
 import numpy as np
 import pandas as pd
 
-from seqmill.config.effects import Map
+from seqmill.config.effects import REFERENCES, STEPS, WITH_REFERENCES, Map
 from seqmill.config.models import Prediction
 from seqmill.config.scope import map_scope
+from seqmill.effects.attribution import Attribution, Contributions
 from seqmill.effects.ensemble import Ensemble
 from seqmill.effects.map_parts import open_writer
 from seqmill.effects.map_state import GroupStore, groups_of, part_of
@@ -102,6 +103,7 @@ def build_map(
     }
     if section.regions is not None:
         attrs |= {"file": Path(section.regions).name, "file_sha256": file_digest(Path(section.regions))}
+    attrs |= _method(section)
     if section.tile_bp is not None:
         attrs |= {"tile_bp": section.tile_bp, "seen_tiles_left_out": left_out}
     groups = groups_of((lengths * sum(EDITS_OF_A_BASE[edit] for edit in section.edits)).tolist(), ensemble.batch_size)
@@ -153,7 +155,20 @@ def build_map(
 
 def choose_scorer(ensemble: Ensemble, section: Map, where: str) -> Any:
     """What scores the edits of a map: an object with ``specs`` and ``effects``, as `Mutagenesis` has them."""
+    if section.method != "mutagenesis":
+        how = section.references or REFERENCES, section.steps or STEPS
+        return Attribution(ensemble, section.targets, section.method, *how, where)
     return Mutagenesis(ensemble, section.targets, section.edits, where)
+
+
+def _method(section: Map) -> dict[str, Any]:
+    """What the attributes of a map say of its method: nothing of mutagenesis."""
+    found: dict[str, Any] = {} if section.method == "mutagenesis" else {"method": section.method}
+    if section.method in WITH_REFERENCES:
+        found["references"] = section.references or REFERENCES
+    if section.method == "integrated_gradients":
+        found["steps"] = section.steps or STEPS
+    return found
 
 
 def _given(folder: str | Path | None) -> list[str | Path]:
@@ -171,6 +186,8 @@ def _arrays(stretches: Sequence[Stretch], effects: Iterable[Effects], spread: bo
 def _over_runs(effects: Effects, spread: bool) -> dict[str, np.ndarray]:
     arrays = {f"reference/{name}": x.mean(axis=0, dtype=np.float64) for name, x in effects.reference.items()}
     arrays |= {path: effects.mean(path) for path in effects.changes}
+    if isinstance(effects, Contributions):
+        arrays |= {f"completeness/{name}": error.max(axis=0) for name, error in effects.error.items()}
     if spread:
         arrays |= {f"spread/{path}": effects.spread(path) for path in effects.changes}
     return arrays

@@ -1,8 +1,9 @@
 """A mutagenesis map beside the truth of the simulated world: does it find the bases that matter?
 
-A base's importance is the mean of |effect| over its three substitutions (the magnitude of in-silico mutagenesis), of
-the track where that is largest. Positives are bases of functional motif instances whose matrix column holds at least
-1 bit; everything else is a negative, also the same motifs in arrangements that do nothing (decoys).
+A base's importance is the mean of |effect| over its three substitutions (the magnitude of in-silico mutagenesis), or
+the size of its contribution where the map is one of attribution, of the track where that is largest. Positives are
+bases of functional motif instances whose matrix column holds at least 1 bit; everything else is a negative, also the
+same motifs in arrangements that do nothing (decoys).
 """
 
 import gzip
@@ -18,6 +19,7 @@ from seqmill.metrics.ranking import auroc
 from seqmill.runtime.errors import DamageError
 from seqmill.runtime.marker import read_marker
 from seqmill.stores.layout import check_file
+from seqmill.stores.map_values import MUTAGENESIS, weight
 from seqmill.stores.maps import MapReader
 from seqmill.stores.specs import track_names
 
@@ -46,19 +48,20 @@ def world_of(reader: MapReader) -> Path | None:
     return world if same else None
 
 
-def importance(effects: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Mean of |effect| over the three substitutions of each base, of the track where it is largest.
+def importance(effects: np.ndarray, codes: np.ndarray, method: str = MUTAGENESIS) -> np.ndarray:
+    """Mean of |effect| over the three substitutions of each base, or size of its contribution, of the track where it is
+    largest.
 
     Parameters
     ----------
     effects : float (region, position, base ACGT, track), 0 at the base that is there, NaN where there is none.
-    codes : uint8 (region, position), A0 C1 G2 T3 N4.
+    codes : uint8 (region, position), A0 C1 G2 T3 N4. method : of the map.
 
     Returns
     -------
     float64 (region, position), NaN at N and beyond a shorter region.
     """
-    each = np.abs(effects.astype(np.float64)).sum(axis=2) / 3
+    each = weight(effects.astype(np.float64), codes, method)
     return np.where(codes < 4, each.max(axis=-1), np.nan)
 
 
@@ -109,7 +112,8 @@ def read_bounds(reader: MapReader) -> Iterator[tuple[int, int]]:
 
 
 def _importance(reader: MapReader, target: str, start: int, stop: int) -> np.ndarray:
-    return importance(reader.read(f"substitutions/{target}", start, stop), reader.read("sequence", start, stop))
+    codes = reader.read("sequence", start, stop)
+    return importance(reader.read(f"substitutions/{target}", start, stop), codes, reader.method)
 
 
 def _motif_names(path: Path, known: dict[str, np.ndarray]) -> dict[int, str]:

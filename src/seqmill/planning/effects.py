@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from seqmill.config.effects import Map, VariantSet, genome_of
+from seqmill.config.effects import REFERENCES, STEPS, WITH_REFERENCES, Map, VariantSet, genome_of
 from seqmill.config.names import slug
 from seqmill.config.project import Project
 
 EDITS = {"substitutions": 3, "deletions": 1, "insertions": 4}  # of one base
+IN_FLOAT64 = 4  # a prediction in float64 takes as long as so many
 BED_BYTES = 30  # of a region
 VARIANT_BYTES = {False: 40, True: 12}  # of a variant in a plain and in a compressed file
 
@@ -49,13 +50,21 @@ def effect_amounts(project: Project, lengths: Mapping[str, int] | None = None) -
         kept = sum(1 if edit == "deletions" else 4 for edit in section.edits)
         values = places * bp * kept * tracks * (2 if runs > 1 else 1)
         place = f"maps/{slug(name)}.zarr"
-        yield Amount("map", name, place, dataset, places * (1 + bp * edits), runs, values, places, _jobs(section))
+        each = 1 + bp * edits if section.method == "mutagenesis" else _passes(section, tracks)
+        yield Amount("map", name, place, dataset, places * each, runs, values, places, _jobs(section))
     for name, variants in config.variants.items():
         dataset, count = config.models[variants.model].dataset, _variants(project, variants.file)
         values = count * _tracks(project, variants) * len(variants.effects)
         place = f"variants/{slug(name)}"
         beside = _background(project, variants)
         yield Amount("variants", name, place, dataset, 2 * count + beside, _runs(project, variants), values, count)
+
+
+def _passes(section: Map, tracks: int) -> int:
+    """Predictions that attribution of one region takes about as long as: forwards once, backwards for each track."""
+    count = (section.references or REFERENCES) if section.method in WITH_REFERENCES else 1
+    steps = (section.steps or STEPS) if section.method == "integrated_gradients" else 1
+    return IN_FLOAT64 * count * steps * (1 + tracks)
 
 
 def _jobs(section: Map) -> int:

@@ -3,6 +3,8 @@
 import numpy as np
 
 from seqmill.report.figures import svg_uri
+from seqmill.stores import map_values
+from seqmill.stores.map_values import MUTAGENESIS
 
 # Letters in a box of 1 by 1, from the top left; filled by the even-odd rule.
 GLYPHS = {
@@ -44,19 +46,21 @@ def strongest(weight: np.ndarray, width: int) -> tuple[int, int]:
     return start, start + width
 
 
-def still(codes: np.ndarray, effects: np.ndarray, start: int) -> tuple[str, int, int]:
+def still(codes: np.ndarray, effects: np.ndarray, start: int, method: str = MUTAGENESIS) -> tuple[str, int, int]:
     """The whole region as a strip, and logo over heatmap of its strongest stretch.
 
     Parameters
     ----------
     codes : uint8 (position,), A0 C1 G2 T3 N4. effects : (position, base ACGT), NaN at N.
-    start : of the region, 0-based; the axis counts from 1.
+    start : of the region, 0-based; the axis counts from 1. method : of the map, see `seqmill.stores.map_values`.
 
     Returns
     -------
     data URI of an SVG image, and the 0-based bounds of the stretch within the region.
     """
-    weight = np.nan_to_num(np.abs(effects)).sum(axis=1) / 3
+    each = np.nan_to_num(effects)[..., None]
+    weight = np.nan_to_num(map_values.weight(each, codes, method))[:, 0]
+    letters = np.nan_to_num(map_values.contribution(each, codes, method))[:, 0]
     first, last = strongest(weight, SHOWN_BP)
     step = (_WIDTH - _LEFT) / max(last - first, 1)
     height = _STRIP + _LOGO + 4 * _ROW + 48
@@ -69,7 +73,7 @@ def still(codes: np.ndarray, effects: np.ndarray, start: int) -> tuple[str, int,
         ),
         "</defs>",
         *_strip(weight, first, last),
-        *_logo(codes, effects, first, last, step),
+        *_logo(codes, letters[first:last], first, step),
         *_heat(codes, effects, first, last, step),
         *_axis(start, first, last, step, _STRIP + _LOGO + 4 * _ROW + 14),
         "</svg>",
@@ -86,9 +90,8 @@ def _strip(weight: np.ndarray, first: int, last: int) -> list[str]:
     return [box, f'<path d="M{_LEFT} {base}{points}L{_WIDTH} {base}" fill="none" stroke="#57606a" stroke-width="1"/>']
 
 
-def _logo(codes: np.ndarray, effects: np.ndarray, first: int, last: int, step: float) -> list[str]:
-    """Height of a letter: minus the mean effect of its three substitutions; upside down where they raise the score."""
-    height = -np.nan_to_num(effects).sum(axis=1)[first:last] / 3
+def _logo(codes: np.ndarray, height: np.ndarray, first: int, step: float) -> list[str]:
+    """Height of a letter: what the base adds to the score; upside down where it lowers it."""
     up, down = max(height.max(initial=0), 0), max(-height.min(initial=0), 0)
     unit = (_LOGO - 12) / max(up + down, 1e-9)
     zero = _STRIP + 4 + up * unit

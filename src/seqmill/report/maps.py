@@ -11,6 +11,7 @@ from seqmill.evaluation.truth import importance, read_bounds
 from seqmill.report.figures import overview
 from seqmill.report.logo import still
 from seqmill.report.words import number
+from seqmill.stores.map_values import MUTAGENESIS
 from seqmill.stores.maps import MapReader
 from seqmill.stores.specs import track_names
 
@@ -34,6 +35,9 @@ def gather_map(folder: Path) -> dict[str, Any]:
     found = {
         "name": attrs["name"],
         "model": attrs["model"],
+        "method": reader.method,
+        "completeness": attrs.get("completeness"),
+        "references": attrs.get("references"),
         "genome": attrs["genome"],
         "n": reader.n,
         "length": reader.length,
@@ -56,10 +60,11 @@ def gather_map(folder: Path) -> dict[str, Any]:
         "regions": [summary[i] for i in order[:MAX_LISTED]],
         "hidden": max(0, reader.n - MAX_LISTED),
         "shown": len(shown),
-        "stills": [_still(region, labels) for region in drawn],
+        "stills": [_still(region, labels, reader.method) for region in drawn],
         "overview": overview(weight[order[:MAX_LISTED]]),
         "data": {
             "name": str(attrs["name"]),
+            "own": reader.method != MUTAGENESIS,
             "tracks": labels[:MAX_TRACKS],
             "space": [str(attrs["spaces"].get(target, "")) for target, _, _ in tracks[:MAX_TRACKS]],
             "regions": [_packed(region) for region in drawn],
@@ -81,13 +86,15 @@ def _summary(reader: MapReader, tracks: list, labels: list[str]) -> tuple[np.nda
     for start, stop in read_bounds(reader):
         codes = reader.read("sequence", start, stop)
         effects = np.concatenate([reader.read(f"substitutions/{t}", start, stop) for t in reader.targets], axis=-1)
-        weight[start:stop] = importance(effects, codes)
+        weight[start:stop] = importance(effects, codes, reader.method)
         for i, place in enumerate(reader.regions.iloc[start:stop].to_dict("records")):
-            lines.append(_line(place, effects[i], codes[i], labels))
+            lines.append(_line(place, effects[i], codes[i], labels, reader.method))
     return weight, lines
 
 
-def _line(place: dict[str, Any], effects: np.ndarray, codes: np.ndarray, labels: list[str]) -> dict[str, Any]:
+def _line(
+    place: dict[str, Any], effects: np.ndarray, codes: np.ndarray, labels: list[str], method: str
+) -> dict[str, Any]:
     line = {
         "name": str(place["name"]),
         "place": f"{place['contig']}:{place['start'] + 1:,}–{place['end']:,}" if place["contig"] else "–",
@@ -97,12 +104,15 @@ def _line(place: dict[str, Any], effects: np.ndarray, codes: np.ndarray, labels:
         "what": "–",
         "track": "–",
     }
+    if method != MUTAGENESIS:  # the strongest of the bases that are there
+        effects = np.where(np.arange(4)[:, None] == codes[:, None, None], effects, 0)
     size = np.nan_to_num(np.abs(effects))
     if size.any():
         at, base, track = np.unravel_index(int(size.argmax()), size.shape)
         line["largest"] = float(size.max())
         line["effect"] = float(effects[at, base, track])
-        line["what"] = f"{max(place['start'], 0) + at + 1:,} {BASES[codes[at]]}→{BASES[base]}"
+        change = f"→{BASES[base]}" if method == MUTAGENESIS else ""
+        line["what"] = f"{max(place['start'], 0) + at + 1:,} {BASES[codes[at]]}{change}"
         line["track"] = labels[track]
     return line
 
@@ -120,7 +130,7 @@ def _region(reader: MapReader, places: pd.DataFrame, i: int, tracks: list) -> di
     return region
 
 
-def _still(region: dict[str, Any], labels: list[str]) -> dict[str, str]:
+def _still(region: dict[str, Any], labels: list[str], method: str) -> dict[str, str]:
     """The picture for paper and for readers without script: the track with the largest effect."""
     place, effects = region["place"], region["effects"]
     track = int(np.nan_to_num(np.abs(effects)).reshape(len(effects), -1).max(axis=1).argmax())

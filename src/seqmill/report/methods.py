@@ -31,6 +31,11 @@ FITS = {
     "elastic_net": "the elastic net",
     "boosting": "gradient boosting (LightGBM)",
 }
+ATTRIBUTION = {
+    "gradient_input": "gradient × input",
+    "integrated_gradients": "integrated gradients (Sundararajan et al. 2017)",
+    "deeplift": "DeepLIFT (rescale rule, Shrikumar et al. 2017; references as in DeepSHAP, Lundberg and Lee 2017)",
+}
 MAX_NAMES = 12
 Paragraph = dict[str, str]
 
@@ -251,6 +256,8 @@ def _map(item: Mapping[str, Any]) -> str:
     who = "the runs that never saw the region in training" if item["runs"] == "unseen" else "all runs"
     strands = ", on both strands" if item["both_strands"] else ""
     where = plural(item["n"], "region") + f" of {item['genome']}" if item["genome"] else plural(item["n"], "sequence")
+    if item["method"] != "mutagenesis":
+        return _attribution(item, where, who + strands)
     return (
         f"Map {item['name']}: in {where} every base was edited "
         f"({', '.join(item['edits'])}) and scored by {item['model']}, by {who}{strands}; "
@@ -285,6 +292,18 @@ def _motifs(item: Mapping[str, Any]) -> str:
             "middle; intervals are Student's, over backgrounds."
         )
     return f"Motifs {item['name']}: " + " ".join(said) if said else ""
+
+
+def _attribution(item: Mapping[str, Any], where: str, who: str) -> str:
+    said = (
+        f"Map {item['name']}: contributions of the bases of {where} to the score of {item['model']} "
+        f"({', '.join(item['spaces'])}) by {ATTRIBUTION[item['method']]}, by {who}"
+    )
+    if item["references"]:
+        said += f"; means over {plural(item['references'], 'reference')} with the dinucleotides of the window"
+    if item["completeness"]:
+        said += f", adding up to the differences within {number(float(item['completeness']['largest']))} of them"
+    return said + "."
 
 
 def _variants(item: Mapping[str, Any]) -> str:

@@ -27,13 +27,14 @@ def gather_truth(folder: Path) -> dict[str, Any] | None:
 
 
 def _sentence(attrs: dict[str, Any], main: Any, decoys: Any) -> str:
+    what = "contributions" if "method" in attrs else "effects"
     start = f"Map {attrs['name']} of {attrs['model']}, where the truth is known"
     if main.auroc != main.auroc:
         return f"{start}: it cannot be judged ({main.note})."
     bounds = interval(main.ci_low, main.ci_high)
     said = f" (95 % interval {bounds})" if bounds != "–" else f" ({main.note})"
     text = (
-        f"{start}: the size of effects tells bases of functional motifs from all other bases with an AUROC of "
+        f"{start}: the size of {what} tells bases of functional motifs from all other bases with an AUROC of "
         f"{number(float(main.auroc))}{said}"
     )
     if decoys.auroc == decoys.auroc:

@@ -9,9 +9,16 @@
        deletions/{target}/        float32 (region, position, track)
        insertions/{target}/       float32 (region, position, base, track)
        spread/{edit}/{target}/    of the same shape: standard deviation over the runs; only where there are several
+       completeness/{target}/     float32 (region, track), of integrated gradients and DeepLIFT: see below
 
 All numbers are means over the runs that scored the region. Effects are NaN beyond a shorter region and at N, a
 substitution by the base that is there is 0.
+
+A map of a method of attribution (``method`` of its attributes, which mutagenesis does not have) holds hypothetical
+contributions in substitutions/: what each of the four bases would add to the score by the multipliers of the base that
+is there; that one's is its contribution (`seqmill.stores.map_values`). completeness/ is how far contributions of the
+whole window are from adding up to the difference between the score and that of a reference, relative to it
+(`seqmill.effects.attribution.Contributions`), the largest over runs and references.
 
 Regions that are sequences of a table lie on no genome: genome and contig are empty, start and window_start -1, end is
 the length - 1.
@@ -44,6 +51,7 @@ REGION_COLUMNS = {
     "window_start": "int64",
 }
 N_CODE = 4
+COMPLETE = ("integrated_gradients", "deeplift")
 PART = "map-part"
 
 
@@ -101,6 +109,7 @@ class MapWriter(StagedWriter):
         self.inputs, self.parameters = inputs, parameters
         self._rows: list[Mapping[str, Any]] = []
         self._arrays: dict[str, ArrayWriter] = {}
+        self._largest_error = 0.0
 
     def __enter__(self) -> "MapWriter":
         self._stage(self.folder, noun=self.noun, label=self.name, inputs=self.inputs, parameters=self.parameters)
@@ -108,6 +117,8 @@ class MapWriter(StagedWriter):
         wanted: dict[str, tuple[tuple[int, ...], str]] = {"sequence": ((self.length,), "uint8")}
         for name, spec in self.targets.items():
             wanted[f"reference/{name}"] = ((len(track_names(spec)),), "float32")
+            if self.attrs.get("method") in COMPLETE:
+                wanted[f"completeness/{name}"] = ((len(track_names(spec)),), "float32")
         wanted |= {path: (shape, "float32") for path, shape in effects.items()}
         if self.spread:
             wanted |= {f"spread/{path}": (shape, "float32") for path, shape in effects.items()}
@@ -135,6 +146,8 @@ class MapWriter(StagedWriter):
             raise ValueError(f"{self.name}: arrays {sorted(arrays)}, expected {sorted(self._arrays)}")
         for path, values in arrays.items():
             writer = self._arrays[path]
+            if path.startswith("completeness/"):
+                self._largest_error = max(self._largest_error, float(np.max(values)))
             full = np.full(writer.shape, N_CODE if path == "sequence" else np.nan, writer.dtype)
             full[: len(values)] = values
             writer.append(full[None])
@@ -155,6 +168,8 @@ class MapWriter(StagedWriter):
             "target_order": list(targets),
             "spread": self.spread,
         }
+        if self.attrs.get("method") in COMPLETE:
+            self._out["completeness"] = {"n": len(rows), "largest": float(f"{self._largest_error:.3g}")}
         write_groups(self._part, [_on_disk(path) for path in self._arrays], {"targets": targets})
 
 
@@ -175,6 +190,7 @@ class MapReader:
     ----------
     attrs : of the marker: ``name``, ``model``, ``genome``, ``models`` (run -> regions it scored), ``spaces`` (target ->
         what a score is), ``both_strands``, ``shifts_bp``, ``runs``, …
+    method : "mutagenesis", or one of `seqmill.effects.attribution.METHODS`.
     n : regions. length : bp of the longest one. edits : which of `EDITS` were made. has_spread : whether `spread` is
         there. targets : `TargetSpec` of each target, in order. digest : of the marker.
     """
@@ -187,6 +203,7 @@ class MapReader:
         self.length: int = self.attrs["length_bp"]
         self.edits: list[str] = self.attrs["edits"]
         self.has_spread: bool = self.attrs["spread"]
+        self.method: str = self.attrs.get("method", "mutagenesis")
         specs = self.attrs["targets"]
         self.targets = {name: TargetSpec.from_json(specs[name]) for name in self.attrs["target_order"]}
 
@@ -201,15 +218,19 @@ class MapReader:
 
         Parameters
         ----------
-        path : "sequence", "reference/{target}", "{edit}/{target}" or "spread/{edit}/{target}", see the module; the
-            target by its name.
+        path : "sequence", "reference/{target}", "completeness/{target}", "{edit}/{target}" or
+            "spread/{edit}/{target}", see the module; the target by its name.
 
         Raises
         ------
         KeyError for an array that the map does not have, DamageError for a damaged one.
         """
         parts = _parts(path)
-        edits = {"reference": ["reference"], "spread": ["spread", *self.edits] if self.has_spread else []}
+        edits = {
+            "reference": ["reference"],
+            "completeness": ["completeness"] if self.method in COMPLETE else [],
+            "spread": ["spread", *self.edits] if self.has_spread else [],
+        }
         known = path == "sequence" or (
             parts[-1] in self.targets
             and len(parts) == (3 if parts[0] == "spread" else 2)

@@ -85,8 +85,10 @@
       this.effects = unpack(this.region.effects[track], 4);
       this.deletions = this.region.deletions ? unpack(this.region.deletions[track], 1).map(row => row[0]) : null;
       const sum = row => row.reduce((total, value) => total + (Number.isNaN(value) ? 0 : value), 0);
-      this.height = this.effects.map(row => -sum(row) / 3);
-      this.weight = this.effects.map(row => sum(row.map(Math.abs)) / 3);
+      // Of attribution (own) a letter is the contribution of its base, of mutagenesis minus the mean of its three effects.
+      const own = (row, i) => row[BASES.indexOf(this.region.sequence[i])] || 0;
+      this.height = this.effects.map(this.map.own ? own : row => -sum(row) / 3);
+      this.weight = this.map.own ? this.height.map(Math.abs) : this.effects.map(row => sum(row.map(Math.abs)) / 3);
       const largest = values => Math.max(...values.map(value => Math.abs(value) || 0), 1e-9);
       this.largest = [...Array(4).fill(largest(this.effects.flat())), largest(this.deletions || [])];
       const full = `±${this.largest[0].toFixed(2)}` + (this.deletions ? `, of deletions at ±${this.largest[4].toFixed(2)}` : '');
@@ -216,8 +218,9 @@
       const { position, row } = this.at, base = this.region.sequence[position];
       const place = `${this.region.contig}:${(this.region.start + position + 1).toLocaleString('en')}`;
       const change = row === 4 ? `${base} removed` : `${base}→${BASES[row]}`;
-      const effect = base === BASES[row] ? `${base}, the base that is there` : `${change}: ${number(this.value(position, row))}`;
-      const mean = `mean of the three: ${number(-this.height[position])}`;
+      const other = this.map.own ? `${BASES[row]} would contribute` : change;
+      const effect = base === BASES[row] ? `${base}, the base that is there` : `${other}: ${number(this.value(position, row))}`;
+      const mean = this.map.own ? `contribution: ${number(this.height[position])}` : `mean of the three: ${number(-this.height[position])}`;
       const view = `${this.first + 1}–${this.last} of ${this.length} bp in view`;
       this.find('readout').textContent = `${place} · ${effect} · ${mean} · ${this.map.tracks[this.track]} · ${view}`;
     }

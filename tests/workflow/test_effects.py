@@ -9,14 +9,17 @@ import time
 from pathlib import Path
 
 import numpy as np
+import numpy as np
 import pandas as pd
 import pytest
 from tests.unit.cli_world import config, write_world
 from tests.workflow.output_files import unnamed_files
 from tests.workflow.runs import ROOT, leftovers, planned, succeed
 
+from seqmill.formats.motifs import Motif, meme_text
 from seqmill.runtime.marker import read_marker
 from seqmill.stores.maps import MapReader
+from seqmill.stores.motifs import MotifsReader
 from seqmill.stores.variants import VariantsReader
 from seqmill.stores.verify import verify
 
@@ -30,6 +33,8 @@ def settings(**over) -> dict:
     values["maps"] = {"long": {"model": "small", "regions": "data/long.bed", "tile_bp": 64, "parts": 3, "picture": 0}}
     values["maps"] |= {"sites": {"model": "small", "windows": 3, "edits": ["substitutions", "deletions"], "picture": 1}}
     values["variants"] = {"mine": {"model": "small", "file": "data/mine.vcf"}}
+    marginal = {"motifs": ["box"], "backgrounds": 10}
+    values["motifs"] = {"alone": {"model": "small", "database": "data/known.meme", "marginal": marginal}}
     return {**values, **over}
 
 
@@ -44,6 +49,7 @@ def write_variants(folder: Path) -> None:
     wrong = "ACGT"["CGTA".index(contigs["chr3"][5000])]
     lines.append(f"chr3\t5001\t.\t{wrong}\t{contigs['chr3'][5000]}\t.\t.\t.")
     (folder / "data/mine.vcf").write_text("\n".join(lines) + "\n")
+    (folder / "data/known.meme").write_text(meme_text([Motif("M1", "BOX", np.eye(4)[[1, 0, 1, 2, 3, 2]])]))
     (folder / "data/long.bed").write_text("chr3\t2000\t2300\tlong\nchr3\t2250\t2500\tmore\n")
 
 
@@ -82,13 +88,14 @@ def seqmill(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 def test_all_is_there_and_whole_and_nothing_is_left_to_do(world):
     results = world / "results"
     nouns = {str(marker.parent.relative_to(results)) for marker in results.rglob("marker.json")}
-    assert nouns > {"maps/sites.zarr", "maps/sites.files", "variants/mine"}
+    assert nouns > {"maps/sites.zarr", "maps/sites.files", "motifs/alone", "variants/mine"}
     assert verify(results) == []
     assert leftovers(world) == []
     assert not (results / "variants/.mine.resume").exists()
     assert "Nothing to be done" in succeed(world, "--dry-run", config=CONFIG)
     page = (results / "report/index.html").read_text()
-    assert "sites" in page and "mine" in page
+    assert "sites" in page and "mine" in page and 'id="motifs"' in page
+    assert list(MotifsReader(results / "motifs/alone").table("marginal")["motif"]) == ["box", "box"]
 
 
 def test_every_file_is_named_in_the_description_of_the_output(world):
@@ -123,6 +130,7 @@ def test_places_are_scored_by_runs_that_never_saw_them(world):
         ({"maps": {"sites": {"picture": 2}}}, ["map_files map=sites"]),
         ({"maps": {"sites": {"edits": ["deletions"]}}}, ["map map=sites", "map_files map=sites", "report"]),
         ({"variants": {"mine": {"effects": ["diff"]}}}, ["report", "variants set=mine"]),
+        ({"motifs": {"alone": {"seed": 1}}}, ["motifs motifs=alone", "report"]),
         ({"report": {"title": "Another"}}, ["report"]),
     ],
 )

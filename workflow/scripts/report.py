@@ -15,6 +15,7 @@ with job(snakemake):
         models=[noun(path) for path in snakemake.input.models],
         predictions=[noun(path) for path in snakemake.input.predictions],
         maps=[noun(path) for path in snakemake.input.maps],
+        motifs=[noun(path) for path in snakemake.input.motifs],
         variants=[noun(path) for path in snakemake.input.variants],
         searches=[noun(path) for path in snakemake.input.searches],
         scores=[noun(path) for path in snakemake.input.scores],

@@ -1,0 +1,174 @@
+"""Are planted motifs found? The whole way on the simulated world, whose grammar is known.
+
+The demo's network is trained, a mutagenesis map is made of many test windows and searched by TF-MoDISco. For each
+planted motif (`seqmill.simulate.motifs`):
+
+correlation   of its matrix with the pattern that is most like it (Pearson, over the probabilities of the shared columns
+              of the best alignment of at least three quarters of it, either strand)
+auroc         of a base's importance in the map: bases of functional instances that hold at least 1 bit, against all
+              other bases, decoys among them
+enrichment    share of the functional instances in the regions that seqlets of that pattern lie on, over the share of
+              those in decoys
+
+A motif that no pattern is like has the correlation of the best one all the same. The value is the worst correlation.
+
+Usage: python benchmarks/bench_motifs.py [--windows N] [--cores N] [--go-on] [--dry]
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from common import ROOT, write_result
+from runs import OUTPUT
+
+from seqmill.config.yamlfile import read_yaml
+from seqmill.evaluation.truth import ALL, OTHERS, judge_map, world_of
+from seqmill.simulate.motifs import load_motifs
+from seqmill.stores.maps import MapReader
+from seqmill.stores.motifs import MotifsReader
+
+GOAL = 0.9
+WINDOWS = 600
+SHARED = 0.75
+
+
+def configuration(windows: int) -> dict[str, Any]:
+    """The demo without what is not needed here, with a map of many windows."""
+    values = read_yaml(ROOT / "config/config.yaml")
+    keep = {key: values[key] for key in ("simulation", "genomes", "tracks", "baselines")}
+    keep["baselines"] = {}
+    return keep | {
+        "datasets": {"peaks": values["datasets"]["peaks"]},
+        "models": {"basset": values["models"]["basset"]},
+        "maps": {"many": {"model": "basset", "windows": windows, "picture": 0}},
+        "motifs": {
+            "found": {
+                "map": "many", "database": str(ROOT / "src/seqmill/simulate/motifs.meme"), "filters": True,
+                "marginal": {"backgrounds": 100},
+                "spacing": {"pairs": [["GATA1", "SPI1"]], "distances_bp": [0, 4, 8, 10, 12, 16, 24, 40, 60]},
+            }
+        },
+    }  # fmt: skip
+
+
+def run(work: Path, cores: int) -> float:
+    (work / "config").mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "config/tracks.tsv", work / "config/tracks.tsv")
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(work), "--configfile", "config.json", "--quiet", "rules", "host", "--"]
+    start = time.monotonic()
+    with open(work / "output.txt", "w") as output:
+        targets = ["results/motifs/found/marker.json"]
+        done = subprocess.run([*command, *targets], cwd=work, stdout=output, stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise SystemExit("\n".join((work / "output.txt").read_text().splitlines()[-30:]))
+    return time.monotonic() - start
+
+
+def correlation(planted: np.ndarray, found: np.ndarray) -> float:
+    """Largest Pearson correlation over alignments that share at least `SHARED` of the planted motif."""
+    best = -1.0
+    for other in (found, found[::-1, ::-1]):
+        for offset in range(-len(other) + 1, len(planted)):
+            first, last = max(0, offset), min(len(planted), offset + len(other))
+            if last - first >= SHARED * len(planted):
+                ours, theirs = planted[first:last], other[first - offset : last - offset]
+                best = max(best, float(np.corrcoef(ours.ravel(), theirs.ravel())[0, 1]))
+    return best
+
+
+def on_instances(seqlets: pd.DataFrame, truth: pd.DataFrame, regions: pd.DataFrame) -> tuple[list[int], list[int]]:
+    """Functional and decoy instances that seqlets lie on (half of the shorter one), and all that are in the regions."""
+    hit, there = [0, 0], [0, 0]
+    inside = [
+        (regions["contig"] == row.contig) & (regions["start"] <= row.start) & (regions["end"] >= row.end)
+        for row in truth.itertuples()
+    ]
+    for row, where in zip(truth.itertuples(), inside):
+        if not where.any():
+            continue
+        kind = int(row.kind != "functional")
+        there[kind] += 1
+        near = seqlets[seqlets["contig"] == row.contig]
+        shared = np.minimum(near["end"], row.end) - np.maximum(near["start"], row.start)
+        half = np.minimum(near["end"] - near["start"], row.end - row.start) / 2
+        hit[kind] += bool((shared >= half).any())
+    return hit, there
+
+
+def rows_of(results: Path) -> list[dict[str, Any]]:
+    reader, source = MotifsReader(results / "motifs/found"), MapReader(results / "maps/many.zarr")
+    world = world_of(source)
+    assert world is not None
+    judged = judge_map(source, world).set_index(["motif", "against"])
+    truth = pd.read_csv(world / "truth.bed.gz", sep="\t").rename(columns={"#contig": "contig", "class": "kind"})
+    patterns, motifs, seqlets = reader.table("patterns"), reader.motifs(), reader.seqlets()
+    marginal = reader.table("marginal")
+    rows = []
+    for name, planted in load_motifs().items():
+        scored = {key: correlation(planted.pwm, motifs[key].pwm) for key in patterns["motif"]}
+        best = max(scored, key=scored.__getitem__, default="")
+        part = truth[truth["motif"].str.upper() == name]
+        hit, there = on_instances(seqlets[seqlets["motif"] == best], part, source.regions)
+        shares = [a / b if b else float("nan") for a, b in zip(hit, there)]
+        line = patterns.set_index("motif").loc[best] if best else {}
+        rows.append(
+            {
+                "motif": name, "pattern": best, "correlation": scored.get(best, -1.0),
+                "auroc": float(judged.loc[(name, OTHERS), "auroc"]) if (name, OTHERS) in judged.index else None,
+                "seqlets": int(line["seqlets"]) if best else 0, "match": line["alias"] if best else "",
+                "on_functional": hit[0], "functional": there[0], "on_decoys": hit[1], "decoys": there[1],
+                "enrichment": shares[0] / shares[1] if shares[1] else None,
+                "marginal": float(marginal.loc[marginal["motif"] == best, "effect"].max()) if best else None,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def spacing_of(results: Path) -> list[dict[str, Any]]:
+    """Co-operation of GATA1 and SPI1, mean over the tracks, for each distance and orientation."""
+    table = MotifsReader(results / "motifs/found").table("spacing")
+    mean = table.groupby(["orientation", "distance_bp"])["cooperation"].mean().reset_index()
+    return mean.to_dict("records")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--windows", type=int, default=WINDOWS)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--go-on", action="store_true", help="continue a stopped run instead of starting anew")
+    parser.add_argument("--dry", action="store_true", help="print the rows, write no result")
+    arguments = parser.parse_args()
+    work = OUTPUT / "motifs"
+    if work.exists() and not arguments.go_on:
+        shutil.rmtree(work)
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "config.json").write_text(json.dumps(configuration(arguments.windows)))
+    seconds = run(work, arguments.cores)
+    results = work / "results"
+    rows = rows_of(results)
+    world = world_of(MapReader(results / "maps/many.zarr"))
+    assert world is not None
+    every = judge_map(MapReader(results / "maps/many.zarr"), world).set_index(["motif", "against"])
+    more = {
+        "auroc_all": float(every.loc[(ALL, OTHERS), "auroc"]), "windows": arguments.windows, "seconds": round(seconds),
+        "patterns": MotifsReader(results / "motifs/found").table("patterns").to_dict("records"),
+        "spacing": spacing_of(results), "cores": arguments.cores, "continued": arguments.go_on,
+    }  # fmt: skip
+    for row in rows:
+        print({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()})
+    if not arguments.dry:
+        worst = min(row["correlation"] for row in rows)
+        write_result("motifs", worst, "correlation of the worst planted motif", f">= {GOAL}", len(rows), rows, **more)
+
+
+if __name__ == "__main__":
+    main()

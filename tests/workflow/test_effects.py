@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import numpy as np
 import pandas as pd
 import pytest
 from tests.unit.cli_world import config, write_world

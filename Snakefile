@@ -27,6 +27,7 @@ include: "rules/effects.smk"
 include: "rules/maps.smk"
 include: "rules/motifs.smk"
 include: "rules/variants.smk"
+include: "rules/measured.smk"
 include: "rules/exports.smk"
 include: "rules/report.smk"
 

@@ -79,6 +79,7 @@ JUDGED = {**MODELS, **BASELINES, **PUBLISHED}
 MAPS = {slug(name): name for name in PROJECT.config.maps}
 MOTIFS = {slug(name): name for name in PROJECT.config.motifs}
 VARIANTS = {slug(name): name for name in PROJECT.config.variants}
+MEASURED = {slug(name): name for name in PROJECT.config.measured}
 
 
 wildcard_constraints:
@@ -98,6 +99,7 @@ wildcard_constraints:
     map="[^/]+",
     motifs="[^/]+",
     set="[^/]+",
+    measured="[^/]+",
 
 
 if workflow.is_main_process or workflow.remote_exec:
@@ -416,6 +418,7 @@ def final_outputs():
         *map_file_markers(),
         *motif_markers(),
         *variant_markers(),
+        *measured_markers(),
     ]
     networks = [*model_markers(), *score_markers(), *curve_markers()]
     models = [*networks, *predictions, *effects]

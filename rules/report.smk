@@ -1,4 +1,5 @@
 # Reads:  results/predictions, results/models, results/datasets, results/maps, results/motifs, results/variants,
+#         results/measured,
 #         results/searches, results/search_scores, results/curves, results/quality, results/experiments, results/libraries
 # Writes: results/evaluation/{dataset}, results/report/index.html, results/report/truth.tsv
 
@@ -41,6 +42,7 @@ rule report:
         maps=map_markers(),
         motifs=motif_markers(),
         variants=variant_markers(),
+        measured=measured_markers(),
         searches=[marker for key in SEARCHES for marker in search_markers(key)],
         scores=score_markers(),
         curves=curve_markers(),

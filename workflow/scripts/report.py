@@ -17,6 +17,7 @@ with job(snakemake):
         maps=[noun(path) for path in snakemake.input.maps],
         motifs=[noun(path) for path in snakemake.input.motifs],
         variants=[noun(path) for path in snakemake.input.variants],
+        measured=[noun(path) for path in snakemake.input.measured],
         searches=[noun(path) for path in snakemake.input.searches],
         scores=[noun(path) for path in snakemake.input.scores],
         curves=[noun(path) for path in snakemake.input.curves],

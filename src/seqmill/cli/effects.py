@@ -85,6 +85,16 @@ def variants(arguments: argparse.Namespace) -> int:
     return _score(arguments, VariantSet, "variants", "a set of variants", keys, step, effects_steps.scores_of_file)
 
 
+def measured(arguments: argparse.Namespace) -> int:
+    from seqmill.stages.measured import of_measured
+
+    project = project_of(arguments)
+    if arguments.name not in project.config.measured:
+        listed = ", ".join(project.config.measured) or "none"
+        raise InputError(project.where, f"measured: {arguments.name!r} is not configured; known: {listed}")
+    return build(arguments, project, lambda steps: [of_measured(steps, arguments.name)])
+
+
 def _score(
     arguments: argparse.Namespace,
     kind: Any,

@@ -94,6 +94,7 @@ def make_parser() -> argparse.ArgumentParser:
     _remote(verb)
     _stages(verb)
     _effects(verb)
+    _measured(verb)
     imported = verb("import-weights", "make a model from weights of PyTorch or Keras", "import_weights", common)
     imported.set_defaults(run=_later("import_weights", "import_weights"))
     _file(imported, "file", metavar="FILE", help="YAML: the network, and which tensor is which")
@@ -226,6 +227,12 @@ def _effects(verb: Verb) -> None:
         "--min-ref-match", type=float, metavar="SHARE",
         help="smallest share of REF alleles that agree with the genome (default: 0.95); with --model",
     )  # fmt: skip
+
+
+def _measured(verb: Verb) -> None:
+    """Arguments of comparisons with experiments."""
+    measured = verb("measured", "compare predictions with effects that were measured by experiment", "effects")
+    measured.add_argument("name", metavar="SET", help="a set of measured effects of the configuration")
 
 
 def _sheets(verbs: "argparse._SubParsersAction", configured: argparse.ArgumentParser) -> None:

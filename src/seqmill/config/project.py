@@ -15,6 +15,7 @@ from seqmill.config.heads import check_heads
 from seqmill.config.lineage import given_folder, initial_seed, lineage
 from seqmill.config.lock import LockRow
 from seqmill.config.locked import Locked, lock_path
+from seqmill.config.measured import check_measured
 from seqmill.config.models import Model
 from seqmill.config.motifs import check_motifs
 from seqmill.config.names import check_collisions, check_label, label_of
@@ -53,7 +54,7 @@ class Project:
         self.locked = locked or Locked(lock_path(self.values))
         for section in (
             *("genomes", "datasets", "models", "searches", "curves", "baselines", "published", "maps", "motifs"),
-            "variants",
+            *("variants", "measured"),
         ):
             names = list(getattr(config, section))
             for name in names:
@@ -75,6 +76,8 @@ class Project:
                 check_effects(config, effect, f"{where}: {section}.{name}")
         for name, motifs in config.motifs.items():
             check_motifs(config, motifs, f"{where}: motifs.{name}")
+        for name, measured in config.measured.items():
+            check_measured(config, measured, f"{where}: measured.{name}")
 
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "Project":
@@ -271,7 +274,7 @@ class Project:
         named += [(f"datasets.{name}", path) for name, d in datasets.items() for path in d.source_files()]
         named += [(f"baselines.{name}", path) for name, b in self.config.baselines.items() for path in b.source_files()]
         named += [(f"published.{name}", section.file) for name, section in self.config.published.items()]
-        for section in ("maps", "motifs", "variants"):
+        for section in ("maps", "motifs", "variants", "measured"):
             effects = getattr(self.config, section)
             named += [(f"{section}.{name}", path) for name, e in effects.items() for path in e.source_files()]
         named += [("reads", path) for path in self.config.reads.source_files()]

@@ -10,6 +10,7 @@ from seqmill.config.base import Section
 from seqmill.config.baselines import Baseline
 from seqmill.config.datasets import Dataset
 from seqmill.config.effects import Map, VariantSet
+from seqmill.config.measured import Measured
 from seqmill.config.models import Model, Report
 from seqmill.config.motifs import Motifs
 from seqmill.config.portals import Sources
@@ -40,6 +41,7 @@ class Config(Section):
     maps: dict[str, Map] = Field(default_factory=dict)
     motifs: dict[str, Motifs] = Field(default_factory=dict)
     variants: dict[str, VariantSet] = Field(default_factory=dict)
+    measured: dict[str, Measured] = Field(default_factory=dict)
     report: Report = Report()
 
 

@@ -45,8 +45,8 @@ def checked_address(text: str) -> str:
 def read_here(project: Any) -> tuple[set[str], set[str]]:
     """Names of the tracks and of the genomes that something is built from here.
 
-    All of them, unless a dataset lies elsewhere: then those of the other datasets, and every genome where maps or
-    variants need one.
+    All of them, unless a dataset lies elsewhere: then those of the other datasets, and every genome where maps,
+    variants or measured effects need one.
     """
     config = project.config
     here = {name: section for name, section in config.datasets.items() if not section.stored}
@@ -57,4 +57,4 @@ def read_here(project: Any) -> tuple[set[str], set[str]]:
     tracks = {track.track: track for some in used for track in some}
     genomes = {genome for section in here.values() for genome in section.genomes}
     genomes |= {track.assembly for track in tracks.values()}
-    return set(tracks), set(config.genomes) if config.maps or config.variants else genomes
+    return set(tracks), set(config.genomes) if config.maps or config.variants or config.measured else genomes

@@ -43,6 +43,7 @@ RULES = {
     "map": "maps",
     "map_files": "files of maps",
     "variants": "sets of variants",
+    "measured": "comparisons with measured effects",
     "exports": "exports",
     "evaluate": "evaluations",
     "report": "reports",

@@ -20,6 +20,7 @@ from seqmill.report.figures import training_curves
 from seqmill.report.judged import MAX_LINES, comparisons_of, headlines, targets_of
 from seqmill.report.logo import GLYPHS
 from seqmill.report.maps import gather_map
+from seqmill.report.measured import gather_measured
 from seqmill.report.methods import methods
 from seqmill.report.motifs import gather_motifs
 from seqmill.report.reads import gather_reads
@@ -76,6 +77,7 @@ def gather(
     experiments: Sequence[Path] = (),
     libraries: Sequence[Path] = (),
     motifs: Sequence[Path] = (),
+    measured: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Everything the template shows."""
     judged = [collect.evaluation(folder) for folder in evaluations]
@@ -85,7 +87,7 @@ def gather(
     upstream = list(collect.upstream_folders(datasets))
     reads = [*libraries, *experiments, *qualities]
     tuned = [*searches, *scores, *curves]
-    edits = [*maps, *motifs, *variants]
+    edits = [*maps, *motifs, *variants, *measured]
     parts = [folder / part for folder in datasets for part in collect.read_marker(folder).parts]
     found = {
         "title": report.title,
@@ -102,6 +104,7 @@ def gather(
         "truths": [truth for folder in maps if (truth := gather_truth(folder))],
         "motifs": [gather_motifs(folder) for folder in motifs],
         "variants": [gather_variants(folder) for folder in variants],
+        "measured": [gather_measured(folder) for folder in measured],
         "record": _records([*reads, *upstream, *parts, *models, *predictions, *evaluations, *tuned, *edits]),
         "max_lines": MAX_LINES,
     }
@@ -174,6 +177,7 @@ def write_report(
     experiments: Sequence[Path] = (),
     libraries: Sequence[Path] = (),
     motifs: Sequence[Path] = (),
+    measured: Sequence[Path] = (),
     written: Written | None = None,
     truth_table: str | Path | None = None,
 ) -> None:
@@ -186,6 +190,7 @@ def write_report(
     evaluations, datasets, models, predictions, maps, variants : folders of the nouns to report on. Genome and track
         stores, and the simulated world, are found beside them.
     searches, scores, curves : of searches the choice in each fold and the nested scores; curves over the size of data.
+    measured : of effects that were measured by experiment.
     qualities, experiments, libraries : of reads; the first are the section on reads, the others its methods text.
     motifs : of maps and networks.
     written : `seqmill.config.written.written_sources`; without it files are named without their folders, and licences
@@ -198,7 +203,7 @@ def write_report(
     judged, examples, networks, predicted, drawn, scored = ([Path(folder) for folder in group] for group in groups)
     more = {"searches": searches, "scores": scores, "curves": curves}
     more |= {"qualities": qualities, "experiments": experiments, "libraries": libraries}
-    more |= {"motifs": motifs}
+    more |= {"motifs": motifs, "measured": measured}
     others = {key: [Path(folder) for folder in folders] for key, folders in more.items()}
     context = gather(report, judged, examples, networks, predicted, drawn, scored, written, **others)
     page = render(context)

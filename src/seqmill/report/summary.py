@@ -18,6 +18,7 @@ NOUNS = {
     "maps": "maps/*.zarr",
     "motifs": "motifs/*",
     "variants": "variants/*",
+    "measured": "measured/*",
 }
 _PAIR = ["target", "network", "baseline", "fold", "seed"]
 _SHOWN = [*_PAIR, "runs", "metric", "network_value", "baseline_value", "difference", "ci_low", "ci_high", "tracks"]

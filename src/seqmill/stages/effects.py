@@ -4,6 +4,7 @@ from pathlib import Path
 
 from seqmill.config.effects import Map, VariantSet, genome_of, map_genome
 from seqmill.config.lineage import given_datasets, lineage
+from seqmill.config.measured import Measured
 from seqmill.config.names import slug
 from seqmill.config.project import Project
 from seqmill.config.scope import map_scope, prediction_scope
@@ -24,7 +25,7 @@ def resume_of(out: Path) -> Path:
     return out.with_name(f".{out.name}.resume")
 
 
-def _network(steps: Steps, section: Map | VariantSet) -> tuple[list[Step], list[Step]]:
+def network_of(steps: Steps, section: Map | VariantSet | Measured) -> tuple[list[Step], list[Step]]:
     """Runs of the network, and the datasets that it and the models it started from were trained on."""
     project, name = steps.project, section.model
     runs = [of_model(steps, name, fold, seed) for fold in project.folds(name) for seed in project.seeds(name)]
@@ -53,7 +54,7 @@ def of_map(steps: Steps, name: str) -> list[Step]:
     """A map of the configuration, and the files made from it."""
     config = steps.project.config
     section, place = config.maps[name], f"maps/{slug(name)}.zarr"
-    genomes, (runs, datasets) = _genomes(steps, section), _network(steps, section)
+    genomes, (runs, datasets) = _genomes(steps, section), network_of(steps, section)
     prediction = prediction_scope(config.models[section.model])
     rows_of = datasets[0].folder if section.windows is not None else None
     folders = [run.folder for run in runs], [*[dataset.folder for dataset in datasets], *_given(steps.project, section)]
@@ -88,7 +89,7 @@ def of_variants(steps: Steps, name: str) -> Step:
     config = steps.project.config
     section, place = config.variants[name], f"variants/{slug(name)}"
     genome = of_genome(steps, genome_of(config, section, steps.project.where))
-    runs, datasets = _network(steps, section)
+    runs, datasets = network_of(steps, section)
     prediction = prediction_scope(config.models[section.model])
     folders = [run.folder for run in runs], [*[dataset.folder for dataset in datasets], *_given(steps.project, section)]
 

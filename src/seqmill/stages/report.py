@@ -12,6 +12,7 @@ from seqmill.stages import reads as reads_steps
 from seqmill.stages import searches as search_steps
 from seqmill.stages.datasets import of_dataset
 from seqmill.stages.evaluation import of_baseline, of_evaluation
+from seqmill.stages.measured import of_measured
 from seqmill.stages.models import of_model
 from seqmill.stages.motifs import of_motifs
 from seqmill.stages.step import Step
@@ -24,8 +25,8 @@ class Page:
 
     Attributes
     ----------
-    evaluations, datasets, models, predictions, searches, scores, curves, maps, map_files, motifs, variants, qualities,
-        experiments, libraries : steps of the nouns that it tells of.
+    evaluations, datasets, models, predictions, searches, scores, curves, maps, map_files, motifs, variants, measured,
+        qualities, experiments, libraries : steps of the nouns that it tells of.
     """
 
     steps: Steps
@@ -40,6 +41,7 @@ class Page:
     map_files: list[Step]
     motifs: list[Step]
     variants: list[Step]
+    measured: list[Step]
     qualities: list[Step]
     experiments: list[Step]
     libraries: list[Step]
@@ -48,7 +50,7 @@ class Page:
     def needs(self) -> list[Step]:
         groups = (self.evaluations, self.datasets, self.models, self.predictions)
         tuned = (self.searches, self.scores, self.curves)
-        effects = (self.maps, self.map_files, self.motifs, self.variants)
+        effects = (self.maps, self.map_files, self.motifs, self.variants, self.measured)
         reads = (self.qualities, self.experiments, self.libraries)
         return [step for group in (*groups, *tuned, *effects, *reads) for step in group]
 
@@ -73,6 +75,7 @@ class Page:
             maps=folders(self.maps),
             motifs=folders(self.motifs),
             variants=folders(self.variants),
+            measured=folders(self.measured),
             qualities=folders(self.qualities),
             experiments=folders(self.experiments),
             libraries=folders(self.libraries),
@@ -121,6 +124,7 @@ def page_of(steps: Steps) -> Page:
         map_files=[files for _, files in maps],
         motifs=[of_motifs(steps, name) for name in config.motifs],
         variants=[effects_steps.of_variants(steps, name) for name in config.variants],
+        measured=[of_measured(steps, name) for name in config.measured],
         qualities=reads_steps.qualities(steps),
         experiments=[reads_steps.of_experiment(steps, name) for name in project.experiments],
         libraries=[

@@ -32,6 +32,7 @@ _PLACE = {
     "map-files": "maps/",
     "motifs": "motifs/",
     "variants": "variants/",
+    "measured": "measured/",
 }
 
 

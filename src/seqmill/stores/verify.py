@@ -9,7 +9,7 @@ from seqmill.runtime.marker import MARKER, Marker, named, read_marker, verify_fo
 from seqmill.stores.remote import LINK, verify_link
 
 # Folders of a tree of results, by kind of noun.
-KINDS = ("sources", "genome", "tracks", "datasets", "models", "predictions", "maps", "motifs", "variants")
+KINDS = ("sources", "genome", "tracks", "datasets", "models", "predictions", "maps", "motifs", "variants", "measured")
 
 
 def verify(path: str | Path) -> list[str]:

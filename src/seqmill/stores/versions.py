@@ -20,6 +20,7 @@ FORMATS = {
     "map": 1,
     "motifs": 1,
     "variants": 1,
+    "measured": 1,
     "evaluation": 3,
     "exports": 1,
     "report": 4,

@@ -309,3 +309,9 @@ def test_the_mean_over_elements(made):
     found = judge(table, [Column("p", "pwm")], kind="saturation", resamples=50)
     line = found[(found["element"] == ALL) & (found["predictor"] == "pwm") & (found["metric"] == "pearson")].iloc[0]
     assert line["value"] == pytest.approx(0, abs=1e-9) and line["note"] == "mean over 2 elements" and line["n"] == 80
+
+
+def test_a_section_is_read_again_as_it_was_written():
+    for keys in ({"kind": "qtl", "file": "v.vcf", "matched": 3}, {"kind": "pairs", "strong": "a", "weak": "b"}):
+        section = Measured.model_validate({"model": "m", **keys})
+        assert Measured.model_validate_json(section.model_dump_json()) == section

@@ -122,7 +122,8 @@ class Measured(Section):
     @model_validator(mode="after")
     def _fits_together(self):
         for key, kinds in ONLY.items():
-            if key in self.model_fields_set and self.kind not in kinds:
+            default = type(self).model_fields[key].get_default(call_default_factory=True)
+            if getattr(self, key) != default and self.kind not in kinds:
                 raise ValueError(f"'{key}' goes with kind {' and '.join(kinds)}, not with {self.kind}")
         for role in self.columns:
             if role not in ROLES[self.kind]:

@@ -40,8 +40,8 @@ MAX_PICTURES = 24
 MAX_DOTS = 4000
 NAMES = {
     NETWORK: "network", KMER: "k-mer baseline", PWM: "motif matches", DISTANCE: "distance",
-    CONSERVATION: "conservation", RANDOM: "control: measured values shuffled", PERFECT: "control: the measured values themselves",
-    CEILING: "most that the noise of the measurement allows",
+    CONSERVATION: "conservation", RANDOM: "control: measured values shuffled",
+    PERFECT: "control: the measured values themselves", CEILING: "most that the noise of the measurement allows",
 }  # fmt: skip
 METRICS = {
     PEARSON: "Pearson’s r", SPEARMAN: "Spearman’s ρ", SIZE: "Spearman’s ρ of sizes", SIGN: "share of signs that agree",

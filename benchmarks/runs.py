@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,15 @@ def need_data() -> Path:
     return Path(os.environ["SEQMILL_TEST_DATA"])
 
 
-def run_workflow(config: str, work: Path, cores: int, *targets: str) -> float:
-    """Run ``snakemake --configfile benchmarks/real/{config}.yaml`` in a folder; wall seconds, its start included."""
+def run_workflow(config: str, work: Path, cores: int, *targets: str, over: Sequence[str | Path] = ()) -> float:
+    """Run ``snakemake --configfile benchmarks/real/{config}.yaml`` in a folder; wall seconds, its start included.
+
+    ``over``: further configuration files, each laid on those before.
+    """
     shutil.copytree(ROOT / "benchmarks/real", work / "benchmarks/real", dirs_exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--directory", str(work), "--configfile", f"benchmarks/real/{config}.yaml", "--quiet", "rules", "host"]
+    command += ["--directory", str(work), "--configfile", f"benchmarks/real/{config}.yaml", *map(str, over)]
+    command += ["--quiet", "rules", "host"]
     start = time.monotonic()
     with open(work / "output.txt", "w") as output:
         done = subprocess.run([*command, "--", *targets], cwd=work, stdout=output, stderr=subprocess.STDOUT)

@@ -72,11 +72,6 @@ class Ensemble:
     def __len__(self) -> int:
         return len(self._runs)
 
-    @property
-    def reads_lengths(self) -> bool:
-        """Whether shorter sequences are filled up with N at their end, and their length is shown beside them."""
-        return bool(self._lengths)
-
     def apply(self, codes: np.ndarray, reduce: Reduce, members: Sequence[int] | None = None) -> list[Any]:
         """What each member makes of some sequences.
 

@@ -82,9 +82,9 @@ def test_dry_run_of_the_demo_plans_every_stage(snakefile):
 
 
 def test_the_workflow_can_be_used_as_a_module(tmp_path):
-    (tmp_path / "config").mkdir()
-    for name in ("config.yaml", "tracks.tsv"):
-        (tmp_path / "config" / name).write_text((ROOT / "config" / name).read_text())
+    for name in ("config/config.yaml", "config/tracks.tsv", "src/seqmill/simulate/motifs.meme"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text())
     (tmp_path / "Snakefile").write_text(
         'configfile: "config/config.yaml"\n\n\n'
         f'module seqmill:\n    snakefile: "{ROOT}/Snakefile"\n    config: config\n\n\nuse rule * from seqmill\n'

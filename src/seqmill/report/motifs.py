@@ -15,6 +15,8 @@ MAX_PATTERNS = 40
 MAX_FILTERS = 30
 MAX_EFFECTS = 24
 MAX_PLOTS = 8
+SHOWN_Q = 0.5
+"""Above it the nearest known motif is no match."""
 _LOOK = {"++": (BLUE, "-"), "+-": (ORANGE, "--"), "-+": (GREEN, "-."), "--": (PURPLE, ":")}
 
 
@@ -54,7 +56,7 @@ def _aligned(reader: MotifsReader) -> dict[str, tuple[dict[str, Any], np.ndarray
     """Motif to its best match, that one's heights as they lie below the motif, and the column they begin at."""
     known, found = reader.known(), {}
     table = reader.table("matches")
-    for line in table[table["rank"] == 1].to_dict("records"):
+    for line in table[(table["rank"] == 1) & (table["q"] <= SHOWN_Q)].to_dict("records"):
         values = heights(known[line["name"]].pwm)
         found[line["motif"]] = (line, values if line["strand"] == "+" else turned(values), int(line["offset"]))
     return found

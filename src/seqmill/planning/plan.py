@@ -17,6 +17,7 @@ from seqmill.config.project import Project
 from seqmill.config.sheet import Track
 from seqmill.config.stored import read_here
 from seqmill.planning.effects import effect_amounts
+from seqmill.planning.measured import measured_amounts
 from seqmill.planning.motifs import motif_amounts
 from seqmill.planning.reads import RATES as READS_RATES
 from seqmill.planning.reads import reads_amounts
@@ -42,7 +43,15 @@ RATES = {
 }
 NOUN_BYTES = 50_000  # headers, marker and run record
 # start of a job; jax compiles the network
-JOB_SECONDS = {"model": 20.0, "predictions": 8.0, "search": 8.0, "scores": 15.0, "map": 15.0, "variants": 8.0}
+JOB_SECONDS = {
+    "model": 20.0,
+    "predictions": 8.0,
+    "search": 8.0,
+    "scores": 15.0,
+    "map": 15.0,
+    "variants": 8.0,
+    "measured": 15.0,
+}
 JOB_SECONDS["motifs"] = 30.0  # TF-MoDISco compiles too
 OTHER_JOB_SECONDS = 4.0
 TRIAL_SECONDS = 12.0  # jax compiles the network of each trial
@@ -242,7 +251,8 @@ def _effect_entries(
     project: Project, results: Path, shapes: dict[str, Any], lengths: dict[str, int]
 ) -> list[dict[str, Any]]:
     entries = []
-    for amount in [*effect_amounts(project, lengths), *motif_amounts(project)]:
+    amounts = [*effect_amounts(project, lengths), *motif_amounts(project), *measured_amounts(project)]
+    for amount in amounts:
         width = shapes[amount.dataset][1]
         seconds = amount.runs * amount.sequences * width / _rate("prediction")
         folder = results / amount.place

@@ -1,7 +1,8 @@
-# What the rules of maps, motifs and variants ask of the configuration. No rules.
+# What the rules of maps, motifs, variants and measured effects ask of the configuration. No rules.
 
 from seqmill.config.effects import Map, genome_of, map_genome
 from seqmill.config.motifs import model_of as motif_model
+from seqmill.config.measured import measured_genome
 from seqmill.config.scope import map_scope
 
 
@@ -110,3 +111,32 @@ def motif_map(wildcards):
 
 def motif_markers():
     return [f"results/motifs/{key}/marker.json" for key in MOTIFS]
+
+
+def measured_of(wildcards):
+    return PROJECT.config.measured[MEASURED[wildcards.measured]]
+
+
+def measured_genomes(wildcards):
+    """Genome that places are read from; none where the sequences are given."""
+    name = measured_genome(PROJECT.config, measured_of(wildcards), PROJECT.where)
+    return f"results/genome/{slug(name)}.zarr/marker.json" if name else []
+
+
+def measured_baseline(wildcards):
+    """Section of the k-mer baseline, as JSON; empty if there is none."""
+    name = measured_of(wildcards).kmer
+    if name is None:
+        return ""
+    return run_scope(PROJECT.config.baselines[name]).model_dump_json()
+
+
+def measured_files(wildcards):
+    """Files that the section, and the baseline that it names, read."""
+    section = measured_of(wildcards)
+    others = [PROJECT.config.baselines[section.kmer]] if section.kmer else []
+    return [path for one in (section, *others) for path in one.source_files()]
+
+
+def measured_markers():
+    return [f"results/measured/{key}/marker.json" for key in MEASURED]

@@ -1,37 +1,6 @@
 # Reads:  results/models, results/genome, results/datasets, files of measured effects
 # Writes: results/measured/{measured}
 
-from seqmill.config.measured import measured_genome
-
-
-def measured_of(wildcards):
-    return PROJECT.config.measured[MEASURED[wildcards.measured]]
-
-
-def measured_genomes(wildcards):
-    """Genome that places are read from; none where the sequences are given."""
-    name = measured_genome(PROJECT.config, measured_of(wildcards), PROJECT.where)
-    return f"results/genome/{slug(name)}.zarr/marker.json" if name else []
-
-
-def measured_baseline(wildcards):
-    """Section of the k-mer baseline, as JSON; empty if there is none."""
-    name = measured_of(wildcards).kmer
-    if name is None:
-        return ""
-    return run_scope(PROJECT.config.baselines[name]).model_dump_json()
-
-
-def measured_files(wildcards):
-    """Files that the section, and the baseline that it names, read."""
-    section = measured_of(wildcards)
-    others = [PROJECT.config.baselines[section.kmer]] if section.kmer else []
-    return [path for one in (section, *others) for path in one.source_files()]
-
-
-def measured_markers():
-    return [f"results/measured/{key}/marker.json" for key in MEASURED]
-
 
 rule measured:
     """Effects measured by experiment beside what a network and simple baselines predict of them."""

@@ -45,14 +45,15 @@ class Line:
 
 def lines_of(table: pd.DataFrame, columns: Sequence[Column], stated: Sequence[str] | None) -> list[Line]:
     """All predictors: of tracks their mean, the mean of those stated, and each; the others as they are."""
-    found = []
+    found: list[Line] = []
+    others: list[Line] = []
     groups: dict[tuple[str, str], list[Column]] = {}
     for column in columns:
         if column.track:
             groups.setdefault((column.predictor, column.target), []).append(column)
         else:
             values = table[column.name].to_numpy(np.float64)
-            found.append(Line(column.predictor, "", "", "", column.signed, values))
+            others.append(Line(column.predictor, "", "", "", column.signed, values))
     for (predictor, target), tracks in groups.items():
         values = table[[column.name for column in tracks]].to_numpy(np.float64)
         found.append(Line(predictor, target, MEAN, "", True, values.mean(axis=1)))
@@ -61,7 +62,7 @@ def lines_of(table: pd.DataFrame, columns: Sequence[Column], stated: Sequence[st
             found.append(Line(predictor, target, STATED, "", True, values[:, named].mean(axis=1)))
         if len(tracks) > 1:
             found += [Line(predictor, target, TRACK, c.track, True, values[:, i]) for i, c in enumerate(tracks)]
-    return found
+    return found + others
 
 
 def judge(

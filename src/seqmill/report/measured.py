@@ -162,7 +162,7 @@ def picture(part: pd.DataFrame, predicted: np.ndarray, kind: str) -> str:
         axes.axvline(0, color=INK, linewidth=1, linestyle=(0, (4, 3)))
         say(axes, x="predicted: strong less weak", y="pairs")
     else:
-        axes.plot(measured[::step], predicted[::step], ".", color=BLUE, markersize=3, alpha=0.5, markeredgewidth=0)
+        axes.plot(measured[::step], predicted[::step], ".", color=BLUE, markersize=4, alpha=0.6, markeredgewidth=0)
         axes.axhline(0, color=GREY, linewidth=0.6)
         axes.axvline(0, color=GREY, linewidth=0.6)
         say(axes, x="measured", y="predicted")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seqmill.formats.bigwig_out import write_bigwig
 from seqmill.formats.measured import (
     FEW_TAGS,
     NO_VALUE,
@@ -18,7 +19,7 @@ from seqmill.formats.measured import (
 )
 from seqmill.formats.measured_sequences import read_activities
 from seqmill.formats.measured_values import read_values
-from seqmill.formats.place_values import nearest_bp
+from seqmill.formats.place_values import bigwig_at, nearest_bp
 from seqmill.formats.variants import open_variants
 from seqmill.runtime.errors import InputError
 
@@ -138,6 +139,13 @@ def test_distance_to_the_nearest_place(tmp_path):
     bed = write(tmp_path, "chr1\t100\t101\nchr1\t500\t501\n", "tss.bed")
     assert nearest_bp(bed, ["1", "1", "1"], [90, 350, 900]).tolist() == [10, 150, 400]
     assert np.isnan(nearest_bp(bed, ["chr2", "chr1"], [90, 90])[0])
+
+
+def test_bases_of_a_bigwig_in_any_order(tmp_path):
+    starts = np.array([10, 20, 60_000])
+    write_bigwig(tmp_path / "c.bw", {"chr1": 100_000}, [("chr1", starts, starts + 5, np.array([1.0, 2.0, 3.0]))])
+    found = bigwig_at(tmp_path / "c.bw", ["1"] * 5 + ["2"], [60_004, 12, 22, 12, 40, 12])
+    np.testing.assert_array_equal(found, [3, 1, 2, 1, np.nan, np.nan])
 
 
 @real

@@ -15,7 +15,7 @@ from seqmill.stores.specs import TargetSpec
 from seqmill.training.across import check_alike
 from seqmill.training.artefact import load_network
 from seqmill.training.devices import require_device
-from seqmill.training.predict import predictor
+from seqmill.training.predict import averaged, predictor
 
 # From predictions by target, arrays (example, ...) on the device, to what is kept of them, a pytree of such arrays.
 Reduce = Callable[[Mapping[str, Any]], Any]
@@ -68,6 +68,7 @@ class Ensemble:
         self.both_strands = self.infos[0]["strands"] and prediction.strands == "auto"
         self.shifts_bp = tuple(prediction.shifts_bp)
         self._runs = [predictor(n, strands=self.both_strands, shifts_bp=self.shifts_bp) for n in networks]
+        self._networks = networks
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -96,6 +97,26 @@ class Ensemble:
         for taken in waiting:
             _fetch(*taken)
         return [jax.tree.map(lambda *xs: np.concatenate(xs), *parts) for parts in found]
+
+    def function(self, member: int) -> tuple[Callable[[Any, Mapping[str, Any]], dict[str, Any]], Any, str]:
+        """What a member computes, not compiled: a function of its variables and of codes {"sequence": (n, extent_bp)};
+        its variables; and a text that is the same for members whose functions are the same.
+
+        None of it knows lengths: for networks that read one, sequences must not be filled up.
+        """
+        network = self._networks[member]
+        run = averaged(network, strands=self.both_strands, shifts_bp=self.shifts_bp)
+
+        def predict(variables: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+            return run(*variables, {f"inputs/{self._input}": inputs["sequence"]})
+
+        heads = {name: head.to_json() for name, head in network.heads.items()}
+        return predict, (network.params, network.rest), f"{network.info['architecture']} {heads}"
+
+    @property
+    def reads_length(self) -> bool:
+        """Whether the network is shown how long a sequence is."""
+        return bool(self._lengths)
 
     def _batches(self, codes: np.ndarray) -> Iterator[tuple[dict[str, np.ndarray], int]]:
         """Full batches; the last one is filled up with N, so that one shape is compiled."""

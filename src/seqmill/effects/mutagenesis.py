@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from seqmill.effects.local.scores import LocalScores
 from seqmill.effects.measures import check_targets, scores
 from seqmill.genome.sequence import dinucleotide_shuffle
 from seqmill.runtime.progress import Progress
@@ -173,14 +174,13 @@ class _Open:
         moved = self.edits[start:stop] + np.array([0, self.stretch.first, 0], np.int32)
         return edited(self.stretch.codes, moved)
 
-    def take(self, run: int, start: int, stop: int, found: dict[str, np.ndarray]) -> None:
-        """Put the scores of edits ``start`` to ``stop`` by one run in their places."""
+    def take_changes(
+        self, run: int, start: int, stop: int, scores: dict[str, np.ndarray], changes: dict[str, np.ndarray]
+    ) -> None:
+        """Put the changes of edits ``start`` to ``stop`` by one run in their places."""
         place, (kind, position, base) = self.stretch.runs.index(run), self.edits[start:stop].T
-        for name, values in found.items():
-            reference = self.effects.reference[name]
-            if start == 0:
-                reference[place] = values[0]
-            change = values - reference[place]
+        for name, change in changes.items():
+            self.effects.reference[name][place] = scores[name]
             for number, edit in enumerate(EDITS):
                 rows = kind == number
                 if rows.any():
@@ -188,14 +188,25 @@ class _Open:
                     where = (position[rows],) if edit == "deletions" else (position[rows], base[rows])
                     into[where] = change[rows]
 
+    def take(self, run: int, start: int, stop: int, found: dict[str, np.ndarray]) -> None:
+        """Put the scores of edits ``start`` to ``stop`` by one run in their places."""
+        place = self.stretch.runs.index(run)
+        for name, values in found.items():
+            if start == 0:
+                self.effects.reference[name][place] = values[0]
+        scores = {name: self.effects.reference[name][place].copy() for name in found}
+        self.take_changes(run, start, stop, scores, {name: x - scores[name] for name, x in found.items()})
+
 
 class Mutagenesis:
-    """Effects of edits on the scores of an ensemble, each by a prediction of its own.
+    """Effects of edits on the scores of an ensemble.
 
     Parameters
     ----------
     ensemble : `seqmill.effects.ensemble.Ensemble`.
     targets : to score; all if None. edits : some of `EDITS`.
+    local : follow each edit through the parts of layers that it changes (`seqmill.effects.local`), where the network
+        allows it; else every edit gets a prediction of its own. Both ways give the same numbers but for rounding.
 
     Raises
     ------
@@ -204,7 +215,13 @@ class Mutagenesis:
     """
 
     def __init__(
-        self, ensemble: Any, targets: Sequence[str] | None = None, edits: Sequence[str] = EDITS[:1], where: str = ""
+        self,
+        ensemble: Any,
+        targets: Sequence[str] | None = None,
+        edits: Sequence[str] = EDITS[:1],
+        where: str = "",
+        *,
+        local: bool = True,
     ):
         self.ensemble, self.edits = ensemble, list(edits)
         names = check_targets(ensemble.targets, targets, where or str(ensemble.folders[0]))
@@ -213,6 +230,7 @@ class Mutagenesis:
         width = sum(len(track_names(spec)) for spec in self.specs.values())
         batches = BLOCK_BYTES // (max(ensemble.extent_bp, 4 * width) * ensemble.batch_size)
         self._block = max(1, batches) * ensemble.batch_size
+        self._local = LocalScores(ensemble, self._reduce) if local else None
 
     def effects(self, stretches: Iterable[Stretch], progress: Progress | None = None) -> Iterator[Effects]:
         """Effects of all edits of each stretch, in their order.
@@ -224,6 +242,9 @@ class Mutagenesis:
         ----------
         stretches : see `Stretch`. progress : counts edited positions (bp).
         """
+        if self._local is not None and self._local.usable:
+            yield from self._followed(self._local, stretches, progress)
+            return
         waiting: deque[_Open] = deque()
         pieces: list[tuple[_Open, int, int]] = []
         room = self._block
@@ -245,6 +266,21 @@ class Mutagenesis:
         while waiting:
             yield waiting.popleft().effects
 
+    def _followed(
+        self, local: LocalScores, stretches: Iterable[Stretch], progress: Progress | None
+    ) -> Iterator[Effects]:
+        """Effects of each stretch for itself, from the windows that its edits change."""
+        for stretch in stretches:
+            self._check(stretch)
+            one = _Open(stretch, self.edits, self.specs)
+            for start in range(0, len(one.edits), self._block):
+                stop = min(start + self._block, len(one.edits))
+                sequences = one.sequences(start, stop)
+                for run in stretch.runs:
+                    one.take_changes(run, start, stop, *local.changes(run, stretch.codes[1:-1], sequences))
+                self._count(one, start, stop, progress)
+            yield one.effects
+
     def _check(self, stretch: Stretch) -> None:
         bp = self.ensemble.extent_bp
         if stretch.codes.shape != (bp + 2,) or not 0 <= stretch.first < stretch.last <= bp or not stretch.runs:
@@ -265,5 +301,9 @@ class Mutagenesis:
                 at += stop - start
         for one, start, stop in pieces:
             one.done = stop
-            if progress is not None:
-                progress.add((stop - start) / len(one.edits) * (one.stretch.last - one.stretch.first))
+            self._count(one, start, stop, progress)
+
+    @staticmethod
+    def _count(one: _Open, start: int, stop: int, progress: Progress | None) -> None:
+        if progress is not None:
+            progress.add((stop - start) / len(one.edits) * (one.stretch.last - one.stretch.first))

@@ -46,6 +46,10 @@ def fast_convolve(x: Array, kernel: Array, levels: int = _LEVELS) -> Array:
     return jnp.stack([at_even, at_odd], axis=2).reshape(examples, 2 * pairs, -1)[:, :outputs]
 
 
+# Kept together under its name, so that mutagenesis knows it for a convolution (`seqmill.effects.local`).
+_one_operation = jax.jit(fast_convolve)
+
+
 def convolve(x: Array, kernel: Array, strides: Any, padding: Any, **how: Any) -> Array:
     """In place of `jax.lax.conv_general_dilated` in `flax.nnx.Conv`: the fast way where it is the faster one.
 
@@ -66,4 +70,4 @@ def convolve(x: Array, kernel: Array, strides: Any, padding: Any, **how: Any) ->
         return jax.lax.conv_general_dilated(x, kernel, strides, padding, **how)
     if padding == "SAME":
         x = jnp.pad(x, ((0, 0), ((width - 1) // 2, width // 2), (0, 0)))
-    return fast_convolve(x, kernel)
+    return _one_operation(x, kernel)

@@ -21,8 +21,9 @@ def one_hot(codes: Array) -> Array:
     return (codes[..., None] == jnp.arange(4, dtype=codes.dtype)).astype(jnp.float32)
 
 
-def crop(x: Array, spec: Any, shift_bp: Array | None = None) -> Array:
-    """Cut the margin off, around a window that is moved by ``shift_bp`` (example,) int32; not moved if None.
+def crop(x: Array, spec: Any, shift_bp: Array | int | None = None) -> Array:
+    """Cut the margin off, around a window that is moved by ``shift_bp`` (example,) int32, or a number for all; not
+    moved if None.
 
     Only arrays whose shift rule is "moves" follow the shift.
     """
@@ -30,9 +31,10 @@ def crop(x: Array, spec: Any, shift_bp: Array | None = None) -> Array:
     if not margin:
         return x
     axes = positional_axes(spec)
-    if shift_bp is None or spec.shift != "moves":
+    if shift_bp is None or isinstance(shift_bp, int) or spec.shift != "moves":
+        by = shift_bp // spec.bp_per_bin if isinstance(shift_bp, int) and spec.shift == "moves" else 0
         for axis in axes:
-            x = lax.slice_in_dim(x, margin, x.shape[axis] - margin, axis=axis)
+            x = lax.slice_in_dim(x, margin + by, x.shape[axis] - margin + by, axis=axis)
         return x
     starts = margin + shift_bp // spec.bp_per_bin
 
@@ -123,15 +125,19 @@ class View:
         return self._view(batch, shift, flip, key)
 
     def at(
-        self, batch: Mapping[str, Array], shift_bp: Array | None = None, *, other_strand: bool = False
+        self, batch: Mapping[str, Array], shift_bp: Array | int | None = None, *, other_strand: bool = False
     ) -> dict[str, Array]:
         """Like `show` without a key, every window moved by ``shift_bp`` (scalar) and then seen from one strand."""
         size = batch[next(iter(f"inputs/{name}" for name in self.inputs))].shape[0]
-        shift = None if shift_bp is None else jnp.full(size, shift_bp)
+        shift = shift_bp if shift_bp is None or isinstance(shift_bp, int) else jnp.full(size, shift_bp)
         return self._view(batch, shift, jnp.ones(size, bool) if other_strand else None)
 
     def _view(
-        self, batch: Mapping[str, Array], shift: Array | None, flip: Array | None, key: Array | None = None
+        self,
+        batch: Mapping[str, Array],
+        shift: Array | int | None,
+        flip: Array | None,
+        key: Array | None = None,
     ) -> dict[str, Array]:
         lengths = self._lengths(batch)
         sequences = [name for name, spec in self.inputs.items() if spec.kind == "sequence"]

@@ -28,6 +28,41 @@ from seqmill.training.seen import run_name
 from seqmill.training.shifts import check_shifts, cover, moved_back
 
 
+def prediction(network: Network, *, strands: bool) -> Callable[..., dict[str, Array]]:
+    """The function that `predictor` compiles, for one shift: of params, rest, a batch and a shift (None: not moved)."""
+    specs, view = network.predicted, network.view
+
+    def apply(params: Any, rest: Any, shown: Mapping[str, Array]) -> dict[str, Array]:
+        module = nnx.merge(network.graph, params, rest, copy=True)
+        outputs = module(network_inputs(shown), train=False, key=None)
+        return network.objective.predictions(network.heads, outputs)
+
+    def both(params: Any, rest: Any, batch: Mapping[str, Array], shift: Array | int | None) -> Any:
+        forward = apply(params, rest, view.at(batch, shift))
+        if not strands:
+            return forward
+        other = apply(params, rest, view.at(batch, shift, other_strand=True))
+        return {name: (forward[name] + reverse_complement(other[name], specs[name])) / 2 for name in forward}
+
+    return both
+
+
+def averaged(network: Network, *, strands: bool, shifts_bp: Sequence[int] = (0,)) -> Callable[..., dict[str, Array]]:
+    """What `predictor` computes, as one function of params, rest and a batch that is not compiled."""
+    both, specs = prediction(network, strands=strands), network.predicted
+    if tuple(shifts_bp) == (0,):
+        return lambda params, rest, batch: both(params, rest, batch, None)
+
+    def run(params: Any, rest: Any, batch: Mapping[str, Array]) -> dict[str, Array]:
+        sums: dict[str, Any] = dict.fromkeys(specs, 0)
+        for shift in shifts_bp:
+            found = both(params, rest, batch, int(shift))
+            sums = {name: moved_back(x, specs[name], int(shift)) + sums[name] for name, x in found.items()}
+        return {name: x / cover(specs[name], shifts_bp) for name, x in sums.items()}
+
+    return run
+
+
 def predictor(
     network: Network, *, strands: bool, shifts_bp: Sequence[int] = (0,)
 ) -> Callable[[Mapping[str, Any]], dict[str, Array]]:
@@ -43,20 +78,9 @@ def predictor(
     InputError
         The arrays of the network's dataset cannot be moved by ``shifts_bp``.
     """
-    specs, view = network.predicted, network.view
-    check_shifts(view.inputs, specs, shifts_bp)
-
-    def apply(params: Any, rest: Any, shown: Mapping[str, Array]) -> dict[str, Array]:
-        module = nnx.merge(network.graph, params, rest, copy=True)
-        outputs = module(network_inputs(shown), train=False, key=None)
-        return network.objective.predictions(network.heads, outputs)
-
-    def both(params: Any, rest: Any, batch: Mapping[str, Array], shift: Array | None) -> dict[str, Array]:
-        forward = apply(params, rest, view.at(batch, shift))
-        if not strands:
-            return forward
-        other = apply(params, rest, view.at(batch, shift, other_strand=True))
-        return {name: (forward[name] + reverse_complement(other[name], specs[name])) / 2 for name in forward}
+    check_shifts(network.view.inputs, network.predicted, shifts_bp)
+    both = prediction(network, strands=strands)
+    specs = network.predicted
 
     @jax.jit
     def unmoved(params: Any, rest: Any, batch: Mapping[str, Array]) -> dict[str, Array]:

@@ -67,7 +67,7 @@ def whole_bins(shift_bp: Any, bp_per_bin: int) -> Any:
     return (shift_bp + bp_per_bin // 2) // bp_per_bin
 
 
-def moved_back(x: Array, spec: Any, shift_bp: Array) -> Array:
+def moved_back(x: Array, spec: Any, shift_bp: Array | int) -> Array:
     """Predictions (example, ...) of windows moved by ``shift_bp`` (scalar), at the place of the unmoved ones.
 
     Bins that the moved window does not cover are 0. ``spec`` is the target as the network sees it.

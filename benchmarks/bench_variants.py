@@ -4,6 +4,8 @@ The million: single bases, indels and records with two ALT alleles on a simulate
 largest resident size is the kernel's; another is killed (SIGKILL) at random moments and started again, and must end
 with the same bytes. Basset (600 bp, 164 tasks, both strands): alleles a second of the whole job, of the bare network on
 windows that lie in memory, and of a plain loop that reads VCF and FASTA with pysam and scores one variant a call.
+Rates of single bases through Basset and a BPNet-style network (2,114 bp) against the batched way and tangermeme
+(variant_rates.py) are a result of their own, variant-rates; ``--parts rates --rates 200 --repeats 1`` is a quick try.
 """
 
 import argparse
@@ -26,18 +28,20 @@ GENOME_BP, BASSET_RECORDS_LOOPED = 50_000_000, 500
 NETWORKS: dict[str, dict[str, Any]] = {
     "tiny": {"bp": 64, "tasks": 2, "architecture": "dense", "settings": {"hidden": [4]}, "batch": 4096},
     "basset": {"bp": 600, "tasks": 164, "architecture": "basset", "settings": {}, "batch": 256},
+    "bpnet": {"bp": 2114, "tasks": 1, "architecture": "bpnet", "settings": {}, "batch": 64},
 }
+RATES = ("basset", "bpnet")
 FILES = ("scores.parquet", "scores.tsv.gz", "scores.vcf.gz", "scores.vcf.gz.tbi", "dropped.tsv", "marker.json")
 
 
-def write_vcf(path: Path, genome: Path, n: int, seed: int = 0) -> None:
-    """Sorted records: 85 % single bases, 10 % insertions and deletions, 5 % with two ALT alleles."""
+def write_vcf(path: Path, genome: Path, n: int, seed: int = 0, singles: bool = False) -> None:
+    """Sorted records: 85 % single bases, 10 % insertions and deletions, 5 % with two ALT alleles; or all single."""
     from seqmill.stores.genome import GenomeReader
 
     rng = np.random.default_rng(seed)
     reader = GenomeReader(genome)
     places = np.sort(rng.choice(GENOME_BP - 200, n, replace=False)) + 100
-    kinds = rng.choice(3, n, p=[0.85, 0.10, 0.05])
+    kinds = rng.choice(3, n, p=[1, 0, 0] if singles else [0.85, 0.10, 0.05])
     lengths = rng.geometric(0.3, n)
     codes = reader.codes("chr1", 0, GENOME_BP)
     text = np.frombuffer(b"ACGTN", np.uint8)[codes].tobytes().decode()
@@ -86,18 +90,14 @@ def train(folder: Path, name: str) -> None:
         reverse_complement=True, bootstrap_unit="row",
     )  # fmt: skip
     tracks = tuple(f"t{number}" for number in range(tasks))
+    labels = labels_of(name, n, tracks, rng)
     geometry = {"bp_per_bin": 1, "rc": "sequence", "shift": "moves"}
     arrays = {
         "inputs/sequence": (
             ArraySpec("input", "sequence", ("example", "bp"), "uint8", (bp,), "sequence", **geometry),
             rng.integers(0, 4, (n, bp), dtype=np.uint8),
         ),
-        "targets/peaks/main": (
-            ArraySpec(
-                "target", "peaks", ("example", "tracks"), "uint8", (tasks,), "binary", group="main", tracks=tracks
-            ),
-            rng.integers(0, 2, (n, tasks), dtype=np.uint8),
-        ),
+        **labels,
     }
     for path, (spec, values) in arrays.items():
         write_array(
@@ -112,6 +112,25 @@ def train(folder: Path, name: str) -> None:
     train_model(
         folder / f"models/{name}/0.0", name=name, model=Model.model_validate(section), dataset=out, fold="0", seed=0
     )
+
+
+def labels_of(name: str, n: int, tracks: tuple[str, ...], rng: np.random.Generator) -> dict[str, Any]:
+    """Random targets: peaks, or the counts and profiles of 1,000 bp of a BPNet-style network."""
+    from seqmill.stores.specs import ArraySpec
+
+    def spec(target: str, kind: str, dtype: str, shape: tuple[int, ...], **geometry: Any) -> Any:
+        axes = ("example", "bins", "tracks") if len(shape) == 2 else ("example", "tracks")
+        return ArraySpec("target", target, axes, dtype, shape, kind, group="main", tracks=tracks, **geometry)
+
+    if name != "bpnet":
+        values = rng.integers(0, 2, (n, len(tracks)), dtype=np.uint8)
+        return {"targets/peaks/main": (spec("peaks", "binary", "uint8", (len(tracks),)), values)}
+    signal = rng.poisson(1.0, (n, 1000, 1)).astype(np.float32)
+    place = {"bp_per_bin": 1, "offset_bp": 557, "rc": "reverse", "shift": "moves"}
+    return {
+        "targets/count/main": (spec("count", "count", "float32", (1,)), signal.sum(axis=1)),
+        "targets/profile/main": (spec("profile", "profile", "float32", (1000, 1), **place), signal),
+    }
 
 
 def prediction_of(name: str) -> Any:
@@ -227,6 +246,9 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=1_000_000, help="through the tiny network")
     parser.add_argument("--basset", type=int, default=20_000, help="records through Basset")
     parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--parts", nargs="+", choices=["memory", "rates"], default=["memory", "rates"])
+    parser.add_argument("--rates", type=int, default=20_000, help="variants of the rates")
+    parser.add_argument("--repeats", type=int, default=3, help="of the rates, in turns")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--answer", help=argparse.SUPPRESS)
@@ -245,13 +267,45 @@ def main() -> None:
         Path(options.answer).write_text(json.dumps(answer))
         return
 
-    from common import write_result
-    from simulated import write_genome
-
     from seqmill.runtime.job import HUGE_PAGES
 
     os.environ |= {"BENCH_THREADS": str(options.threads), "OMP_NUM_THREADS": str(options.threads)}
     os.environ.setdefault("GLIBC_TUNABLES", HUGE_PAGES)
+    if "rates" in options.parts:
+        measure_rates(options)
+    if "memory" in options.parts:
+        measure_memory(options)
+
+
+def measure_rates(options: argparse.Namespace) -> None:
+    """Rates of each network, and of the whole job from VCF to tables."""
+    from common import write_result
+    from simulated import write_genome
+    from variant_rates import measure
+
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="seqmill-variants-") as temporary:
+        folder = Path(temporary).resolve()
+        genome = write_genome(folder, {"chr1": GENOME_BP})
+        for name in RATES:
+            write_vcf(folder / f"{name}.vcf", genome, options.rates, singles=True)
+            run_child("train", folder, name)
+            row = measure(folder, name, folder / f"{name}.vcf", options.rates, options.threads, options.repeats)
+            job = run_child("score", folder, name, folder / f"scored/{name}")
+            rows.append(row | {"job_both_strands_alleles_per_s": job["scored"] / job["seconds"]})
+    if options.rates == 20_000 and options.repeats >= 3:
+        worst = min(row["times_tangermeme"] for row in rows)
+        write_result(
+            "variant-rates", worst, "x tangermeme's variants/s, worst row", ">= 1", options.repeats, rows,
+            threads=options.threads, load=os.getloadavg(),
+        )  # fmt: skip
+
+
+def measure_memory(options: argparse.Namespace) -> None:
+    """A million through the tiny network, killed and not, and the whole job beside a plain loop."""
+    from common import write_result
+    from simulated import write_genome
+
     with tempfile.TemporaryDirectory(prefix="seqmill-variants-") as temporary:
         folder = Path(temporary).resolve()
         genome = write_genome(folder, {"chr1": GENOME_BP})

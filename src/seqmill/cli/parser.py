@@ -224,6 +224,21 @@ def _effects(verb: Verb) -> None:
         help="default: diff score; with --model",
     )  # fmt: skip
     variants.add_argument(
+        "--standard-deviation", action="store_true", default=None,
+        help="of each effect over the runs; with --model",
+    )  # fmt: skip
+    beside = variants.add_mutually_exclusive_group()
+    _file(beside, "--background", metavar="FILE", help="variants to compare with (percentile, p); with --model")
+    beside.add_argument(
+        "--background-sampled", type=int, metavar="N", help="compare with so many drawn variants; with --model"
+    )
+    variants.add_argument(
+        "--haplotypes", choices=["blocks"], help="also score phased variants of one window together; with --model"
+    )
+    variants.add_argument(
+        "--samples", nargs="+", metavar="SAMPLE", help="whose haplotypes (default: all); with --model"
+    )
+    variants.add_argument(
         "--min-ref-match", type=float, metavar="SHARE",
         help="smallest share of REF alleles that agree with the genome (default: 0.95); with --model",
     )  # fmt: skip

@@ -70,14 +70,16 @@ class Side:
             self.model, x, torch.from_numpy(edits.astype(np.int64)), batch_size=batch, device="cpu"
         )
         self.seconds += time.perf_counter() - start  # coding the windows is not counted
+        self.largest = max(self.largest, float(before.abs().max()))
         return (after - before).numpy()
 
     def effects(self, batch: int, parts: int | None = None, keep: bool = False) -> dict:
-        self.seconds = 0.0
+        self.seconds = self.largest = 0.0
         firsts = range(0, len(self.ref), PART)[:parts]
         found = [self._part(first, batch) for first in firsts]
         if keep:
             np.save(self.folder / f"{self.network}.tangermeme.npy", np.concatenate(found))
+            np.save(self.folder / f"{self.network}.largest.npy", self.largest)
         return {"seconds": self.seconds, "variants": sum(map(len, found))}
 
 

@@ -1,5 +1,7 @@
 """What stands beside effects of variants, and haplotypes, on the report page."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from tests.unit.report_examples import DROPPED, VARIANTS, variant_table
 
 from seqmill.report.haplotypes import together
 from seqmill.report.methods import _variants
-from seqmill.report.variants import columns_of, effects, facts
+from seqmill.report.variants import columns_of, effects, facts, strongest_words
 from seqmill.report.words import number
 
 STATISTICS = ["sd", "percentile", "p", "signed_percentile", "signed_p"]
@@ -41,6 +43,20 @@ def test_without_statistics_lines_are_as_they_were():
     assert item["beside"] == [] and set(item["lines"][0]) == {"place", "id", "change", "track", "effect"}
     names = ["a|t|diff", "a|t|diff_sd", "a|sd|diff", "stratum"]
     assert [c.name for c in columns_of(names, ["a"], ["sd"])["a", "diff"]] == ["a|t|diff", "a|sd|diff"]
+
+
+def test_the_command_tells_the_strongest(monkeypatch, tmp_path):
+    table = with_statistics()
+    names = list(table)
+    attrs = {"statistics": STATISTICS, "targets": {"bound": {}}}
+    reader = SimpleNamespace(
+        attrs=attrs, columns=[name for name in names if "|" in name], place_columns=names[:9],
+        table=lambda columns: iter([table[list(columns)]]),
+    )  # fmt: skip
+    monkeypatch.setattr("seqmill.stores.variants.VariantsReader", lambda folder: reader)
+    lines = strongest_words(tmp_path, 2)
+    assert lines[0] == "strongest by diff of bound:" and len(lines) == 3
+    assert lines[1].startswith("  chr1:") and "percentile " in lines[1] and "background 150" in lines[1]
 
 
 def test_interactions_are_told_by_their_size():

@@ -32,6 +32,11 @@ def settings(**over) -> dict:
     values["maps"] = {"long": {"model": "small", "regions": "data/long.bed", "tile_bp": 64, "parts": 3, "picture": 0}}
     values["maps"] |= {"sites": {"model": "small", "windows": 3, "edits": ["substitutions", "deletions"], "picture": 1}}
     values["variants"] = {"mine": {"model": "small", "file": "data/mine.vcf"}}
+    values["variants"]["beside"] = {
+        "model": "small", "file": "data/phased.vcf", "effects": ["diff", "active_allele_quantile"],
+        "standard_deviation": True, "haplotypes": "blocks",
+        "background": {"file": "data/common.vcf", "min_stratum": 20},
+    }  # fmt: skip
     marginal = {"motifs": ["box"], "backgrounds": 10}
     values["motifs"] = {"alone": {"model": "small", "database": "data/known.meme", "marginal": marginal}}
     return {**values, **over}
@@ -48,6 +53,12 @@ def write_variants(folder: Path) -> None:
     wrong = "ACGT"["CGTA".index(contigs["chr3"][5000])]
     lines.append(f"chr3\t5001\t.\t{wrong}\t{contigs['chr3'][5000]}\t.\t.\t.")
     (folder / "data/mine.vcf").write_text("\n".join(lines) + "\n")
+    (folder / "data/common.vcf").write_text("\n".join(lines) + "\n")
+    phased = [lines[0], lines[1] + "\tFORMAT\ta"]
+    for position in (2001, 2006, 3001, 3008):
+        ref = contigs["chr3"][position - 1]
+        phased.append(f"chr3\t{position}\t.\t{ref}\t{'ACGT'['CGTA'.index(ref)]}\t.\t.\tAF=0.2\tGT\t0|1")
+    (folder / "data/phased.vcf").write_text("\n".join(phased) + "\n")
     (folder / "data/known.meme").write_text(meme_text([Motif("M1", "BOX", np.eye(4)[[1, 0, 1, 2, 3, 2]])]))
     (folder / "data/long.bed").write_text("chr3\t2000\t2300\tlong\nchr3\t2250\t2500\tmore\n")
 
@@ -114,6 +125,16 @@ def test_a_map_of_several_jobs_is_that_of_one(world):
     )
     one, other = (MapReader(path) for path in (whole, world / "own/long/map.zarr"))
     np.testing.assert_array_equal(one.read("substitutions/bound"), other.read("substitutions/bound"))
+
+
+def test_variants_stand_beside_a_background_and_together(world):
+    reader = VariantsReader(world / "results/variants/beside")
+    found = pd.concat(reader.table())
+    assert reader.attrs["background"]["n"] == 200 and (found["background_n"] >= 20).all()
+    names = [name for name in reader.columns if name.endswith(("diff_p", "active_allele_quantile_percentile"))]
+    assert names and found[names].notna().all(axis=None)
+    assert reader.haplotypes()["n_variants"].tolist() == [2, 2]
+    assert "interactions" in (world / "results/report/index.html").read_text()
 
 
 def test_places_are_scored_by_runs_that_never_saw_them(world):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from seqmill.cli.settings import RESULTS, build, project_of
+from seqmill.cli.settings import RESULTS, build, project_of, remark
 from seqmill.cli.stages import folds_of, model_of
 from seqmill.runtime.errors import InputError
 from seqmill.stages.sources import of_genome
@@ -14,7 +14,7 @@ COMMAND = "the command"
 _SOURCE = {"maps": "regions", "variants": "file"}
 _OWN = (
     "model", "out", "regions", "file", "genome", "targets", "runs", "fold", "seed", "edits", "tile_bp", "effects",
-    "min_ref_match",
+    "min_ref_match", "standard_deviation", "background", "background_sampled", "haplotypes", "samples",
 )  # fmt: skip
 
 
@@ -76,13 +76,28 @@ def motifs(arguments: argparse.Namespace) -> int:
 
 def variants(arguments: argparse.Namespace) -> int:
     from seqmill.config.effects import VariantSet
+    from seqmill.config.names import slug
     from seqmill.stages import effects as effects_steps
 
     def step(steps: Any, name: str) -> list[Any]:
         return [effects_steps.of_variants(steps, name)]
 
-    keys = ("model", "file", "genome", "targets", "runs", "effects", "min_ref_match")
-    return _score(arguments, VariantSet, "variants", "a set of variants", keys, step, effects_steps.scores_of_file)
+    keys = (
+        "model", "file", "genome", "targets", "runs", "effects", "min_ref_match", "standard_deviation", "background",
+        "haplotypes", "samples",
+    )  # fmt: skip
+    if arguments.name is None and arguments.background is not None:
+        arguments.background = {"file": arguments.background}
+    elif arguments.name is None and arguments.background_sampled is not None:
+        arguments.background = {"sampled": arguments.background_sampled}
+    what = "a set of variants"
+    code = _score(arguments, VariantSet, "variants", what, keys, step, effects_steps.scores_of_file)
+    if not (code or arguments.quiet or arguments.json):
+        from seqmill.report.variants import strongest_words
+
+        folder = arguments.out if arguments.name is None else RESULTS / "variants" / slug(arguments.name)
+        remark(arguments, "\n".join(strongest_words(folder)))
+    return code
 
 
 def measured(arguments: argparse.Namespace) -> int:

@@ -132,6 +132,31 @@ def gather_variants(folder: Path) -> dict[str, Any]:
     return facts(reader.attrs, reader.dropped()) | {"effects": told, "haplotypes": gather_haplotypes(reader)}
 
 
+def strongest_words(folder: Path, most: int = 5) -> list[str]:
+    """The strongest variants of the first effect on each target as lines of text, with what stands beside it."""
+    from seqmill.stores.variants import VariantsReader
+
+    reader = VariantsReader(folder)
+    statistics = reader.attrs.get("statistics", ())
+    groups = columns_of(reader.columns, list(reader.attrs["targets"]), statistics)
+    lines, told = [], set()
+    for (target, effect), columns in groups.items():
+        if target in told:
+            continue
+        told.add(target)
+        top = Strongest(columns, statistics)
+        names = [f"{column.name}{end}" for column in columns for end in ("", *(f"_{name}" for name in statistics))]
+        for table in reader.table([*reader.place_columns, *(name for name in names if name in reader.columns)]):
+            top.add(table)
+        lines.append(f"strongest by {effect} of {target}:")
+        heads = [BESIDE.get(name, "background") for name in top.shown()]
+        for line in top.lines()[:most]:
+            beside = ", ".join(f"{head} {value:.3g}" for head, value in zip(heads, line.get("beside", ())))
+            effect_words = f"{line['effect']:.4g} ({beside})" if beside else f"{line['effect']:.4g}"
+            lines.append(f"  {line['place']} {line['change']} {line['id']} {line['track']}: {effect_words}")
+    return lines
+
+
 def facts(attrs: dict[str, Any], dropped: pd.DataFrame) -> dict[str, Any]:
     """Numbers of a set from its attributes and the table of what was not scored."""
     return {

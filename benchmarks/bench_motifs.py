@@ -1,7 +1,7 @@
 """Are planted motifs found? The whole way on the simulated world, whose grammar is known.
 
-The demo's network is trained, a mutagenesis map is made of many test windows and searched by TF-MoDISco. For each
-planted motif (`seqmill.simulate.motifs`):
+The demo's network is trained, a mutagenesis map and one of DeepLIFT are made of many test windows and searched by
+TF-MoDISco. For each of them and each planted motif (`seqmill.simulate.motifs`):
 
 correlation   of its matrix with the pattern that is most like it (Pearson, over the probabilities of the shared columns
               of the best alignment of at least three quarters of it, either strand)
@@ -12,7 +12,7 @@ enrichment    share of the functional instances in the regions that seqlets of t
 
 A motif that no pattern is like has the correlation of the best one all the same. The value is the worst correlation.
 
-Usage: python benchmarks/bench_motifs.py [--windows N] [--cores N] [--go-on] [--dry]
+Usage: python benchmarks/bench_motifs.py [--windows N] [--methods NAME ...] [--cores N] [--go-on] [--dry]
 """
 
 import argparse
@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,36 +38,36 @@ from seqmill.stores.motifs import MotifsReader
 
 GOAL = 0.9
 WINDOWS = 600
+METHODS = ("mutagenesis", "deeplift")
 SHARED = 0.75
 
 
-def configuration(windows: int) -> dict[str, Any]:
+def configuration(windows: int, methods: Sequence[str]) -> dict[str, Any]:
     """The demo without what is not needed here, with a map of many windows."""
     values = read_yaml(ROOT / "config/config.yaml")
-    keep = {key: values[key] for key in ("simulation", "genomes", "tracks", "baselines")}
-    keep["baselines"] = {}
+    keep = {key: values[key] for key in ("simulation", "genomes", "tracks")}
     return keep | {
         "datasets": {"peaks": values["datasets"]["peaks"]},
         "models": {"basset": values["models"]["basset"]},
-        "maps": {"many": {"model": "basset", "windows": windows, "picture": 0}},
+        "maps": {m: {"model": "basset", "windows": windows, "picture": 0, "method": m} for m in methods},
         "motifs": {
-            "found": {
-                "map": "many", "database": str(ROOT / "src/seqmill/simulate/motifs.meme"), "filters": True,
-                "marginal": {"backgrounds": 100},
+            m: {
+                "map": m, "database": str(ROOT / "src/seqmill/simulate/motifs.meme"), "marginal": {"backgrounds": 100},
                 "spacing": {"pairs": [["GATA1", "SPI1"]], "distances_bp": [0, 4, 8, 10, 12, 16, 24, 40, 60]},
             }
+            for m in methods
         },
     }  # fmt: skip
 
 
-def run(work: Path, cores: int) -> float:
+def run(work: Path, cores: int, methods: Sequence[str]) -> float:
     (work / "config").mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "config/tracks.tsv", work / "config/tracks.tsv")
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(work), "--configfile", "config.json", "--quiet", "rules", "host", "--"]
     start = time.monotonic()
     with open(work / "output.txt", "w") as output:
-        targets = ["results/motifs/found/marker.json"]
+        targets = [f"results/motifs/{method}/marker.json" for method in methods]
         done = subprocess.run([*command, *targets], cwd=work, stdout=output, stderr=subprocess.STDOUT)
     if done.returncode:
         raise SystemExit("\n".join((work / "output.txt").read_text().splitlines()[-30:]))
@@ -104,8 +105,9 @@ def on_instances(seqlets: pd.DataFrame, truth: pd.DataFrame, regions: pd.DataFra
     return hit, there
 
 
-def rows_of(results: Path) -> list[dict[str, Any]]:
-    reader, source = MotifsReader(results / "motifs/found"), MapReader(results / "maps/many.zarr")
+def rows_of(results: Path, method: str) -> list[dict[str, Any]]:
+    """A line for each planted motif."""
+    reader, source = MotifsReader(results / f"motifs/{method}"), MapReader(results / f"maps/{method}.zarr")
     world = world_of(source)
     assert world is not None
     judged = judge_map(source, world).set_index(["motif", "against"])
@@ -122,7 +124,7 @@ def rows_of(results: Path) -> list[dict[str, Any]]:
         line = patterns.set_index("motif").loc[best] if best else {}
         rows.append(
             {
-                "motif": name, "pattern": best, "correlation": scored.get(best, -1.0),
+                "method": method, "motif": name, "pattern": best, "correlation": scored.get(best, -1.0),
                 "auroc": float(judged.loc[(name, OTHERS), "auroc"]) if (name, OTHERS) in judged.index else None,
                 "seqlets": int(line["seqlets"]) if best else 0, "match": line["alias"] if best else "",
                 "on_functional": hit[0], "functional": there[0], "on_decoys": hit[1], "decoys": there[1],
@@ -133,9 +135,17 @@ def rows_of(results: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def spacing_of(results: Path) -> list[dict[str, Any]]:
+def auroc_of(results: Path, method: str) -> float:
+    """All bases of functional motifs against all other bases."""
+    source = MapReader(results / f"maps/{method}.zarr")
+    world = world_of(source)
+    assert world is not None
+    return float(judge_map(source, world).set_index(["motif", "against"]).loc[(ALL, OTHERS), "auroc"])
+
+
+def spacing_of(results: Path, method: str) -> list[dict[str, Any]]:
     """Co-operation of GATA1 and SPI1, mean over the tracks, for each distance and orientation."""
-    table = MotifsReader(results / "motifs/found").table("spacing")
+    table = MotifsReader(results / f"motifs/{method}").table("spacing")
     mean = table.groupby(["orientation", "distance_bp"])["cooperation"].mean().reset_index()
     return mean.to_dict("records")
 
@@ -143,6 +153,7 @@ def spacing_of(results: Path) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=WINDOWS)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--go-on", action="store_true", help="continue a stopped run instead of starting anew")
     parser.add_argument("--dry", action="store_true", help="print the rows, write no result")
@@ -151,17 +162,15 @@ def main() -> None:
     if work.exists() and not arguments.go_on:
         shutil.rmtree(work)
     work.mkdir(parents=True, exist_ok=True)
-    (work / "config.json").write_text(json.dumps(configuration(arguments.windows)))
-    seconds = run(work, arguments.cores)
+    methods = arguments.methods
+    (work / "config.json").write_text(json.dumps(configuration(arguments.windows, methods)))
+    seconds = run(work, arguments.cores, methods)
     results = work / "results"
-    rows = rows_of(results)
-    world = world_of(MapReader(results / "maps/many.zarr"))
-    assert world is not None
-    every = judge_map(MapReader(results / "maps/many.zarr"), world).set_index(["motif", "against"])
+    rows = [row for method in methods for row in rows_of(results, method)]
     more = {
-        "auroc_all": float(every.loc[(ALL, OTHERS), "auroc"]), "windows": arguments.windows, "seconds": round(seconds),
-        "patterns": MotifsReader(results / "motifs/found").table("patterns").to_dict("records"),
-        "spacing": spacing_of(results), "cores": arguments.cores, "continued": arguments.go_on,
+        "auroc_all": {method: auroc_of(results, method) for method in methods},
+        "windows": arguments.windows, "seconds": round(seconds), "cores": arguments.cores,
+        "spacing": spacing_of(results, methods[0]), "continued": arguments.go_on,
     }  # fmt: skip
     for row in rows:
         print({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()})

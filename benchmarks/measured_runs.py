@@ -17,7 +17,7 @@ def options(text: str | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument(
-        "--smoke", action="store_true", help="one pass of training, few backgrounds, a folder of its own; no result"
+        "--smoke", action="store_true", help="twenty steps of training, few backgrounds, a folder of its own; no result"
     )
     return parser.parse_args()
 
@@ -39,7 +39,7 @@ def compared(config: str, names: list[str], arguments: argparse.Namespace) -> tu
 def _small(config: str, work: Path, names: list[str]) -> Path:
     """Settings that make a run short."""
     sets = yaml.safe_load((ROOT / f"benchmarks/real/{config}_measured.yaml").read_text())["measured"]
-    training = {"max_epochs": 1, "seeds": [0]}
+    training = {"max_steps": 20, "seeds": [0]}
     values: dict[str, Any] = {"models": {"cnn": {"training": training, "prediction": {"shifts_bp": [0]}}}}
     values["measured"] = {
         name: {"resamples": 100, **({} if sets[name]["kind"] == "qtl" else {"backgrounds": 1})} for name in names

@@ -4,7 +4,7 @@ The demo's network is trained, a mutagenesis map and one of DeepLIFT are made of
 TF-MoDISco. For each of them and each planted motif (`seqmill.simulate.motifs`):
 
 correlation   of its matrix with the pattern that is most like it (Pearson, over the probabilities of the shared columns
-              of the best alignment of at least three quarters of it, either strand)
+              of the best alignment of at least three fifths of it, either strand)
 auroc         of a base's importance in the map: bases of functional instances that hold at least 1 bit, against all
               other bases, decoys among them
 enrichment    share of the functional instances in the regions that seqlets of that pattern lie on, over the share of
@@ -39,7 +39,7 @@ from seqmill.stores.motifs import MotifsReader
 GOAL = 0.9
 WINDOWS = 600
 METHODS = ("mutagenesis", "deeplift")
-SHARED = 0.75
+SHARED = 0.6
 
 
 def configuration(windows: int, methods: Sequence[str]) -> dict[str, Any]:

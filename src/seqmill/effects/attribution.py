@@ -168,9 +168,9 @@ class Attribution:
         everything = np.concatenate([compared, score[None]])
         least = LEAST_DIFFERENCE * (everything.max(axis=0) - everything.min(axis=0))
         difference = score - compared
-        with np.errstate(invalid="ignore"):
-            error = np.abs(added - difference) / np.maximum(np.abs(difference), least)
-        return total, score, np.nan_to_num(error, nan=0.0).max(axis=0)  # 0 / 0: all scores are equal
+        off, scale = np.abs(added - difference), np.maximum(np.abs(difference), least)
+        error = np.where(off == 0, 0.0, off / np.where(scale > 0, scale, np.finfo(np.float64).tiny))  # equal scores
+        return total, score, error.max(axis=0)
 
     def _prepare(self, network: Any, steps: int) -> Callable[..., tuple[Array, ...]]:
         """The compiled function of one run."""

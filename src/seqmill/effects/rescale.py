@@ -59,12 +59,21 @@ def apply(equation: JaxprEqn, inputs: Sequence[Any]) -> list[Any]:
 
 
 def moving(program: ClosedJaxpr, inputs: Sequence[bool]) -> set[Var]:
-    """Variables that may differ between input and reference, given which inputs of the program do."""
+    """Variables that may differ between input and reference, given which inputs of the program do.
+
+    Whether a number is finite, or not a number, is taken to be the same for both: they all are.
+    """
     found = {var for var, moves in zip(program.jaxpr.invars, inputs, strict=True) if moves}
     for equation in program.jaxpr.eqns:
-        if any(isinstance(atom, Var) and atom in found for atom in equation.invars):
+        if any(isinstance(atom, Var) and atom in found for atom in equation.invars) and not _of_finite(equation):
             found.update(equation.outvars)
     return found
+
+
+def _of_finite(equation: JaxprEqn) -> bool:
+    """Whether an equation asks nothing but whether numbers are finite, or not numbers (x != x)."""
+    name, atoms = equation.primitive.name, equation.invars
+    return name == "is_finite" or (name == "ne" and isinstance(atoms[0], Var) and atoms[0] is atoms[1])
 
 
 def multipliers(

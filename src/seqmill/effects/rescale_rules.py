@@ -180,7 +180,7 @@ class _Rules:
             return pull_unchanged
         if name in _EXTREMES and several and self._whole(equation, moves):
             return pull_larger(_EXTREMES[name])
-        if name in _EXTREMES and len(moves) == 1:
+        if name in _EXTREMES and (several or len(moves) == 1):
             return pull_extreme(_EXTREMES[name])
         if name == "div" and moves[0]:
             return pull_quotient if moves[1] else pull_midpoint

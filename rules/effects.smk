@@ -24,6 +24,28 @@ def scattered_maps():
     return [key for key in MAPS if key not in whole_maps()]
 
 
+def paged_maps():
+    """Maps that have HTML pages."""
+    return [key for key, name in MAPS.items() if PROJECT.config.maps[name].page]
+
+
+def map_sources(wildcards):
+    """Source files that a map itself is made from."""
+    return map_scope(map_of(wildcards)).source_files()
+
+
+def page_tracks(wildcards):
+    """Track stores that the page of a map draws."""
+    names = map_of(wildcards).page.tracks
+    return [f"results/tracks/{slug(name)}.zarr/marker.json" for name in names]
+
+
+def page_variants(wildcards):
+    """Scored sets of variants that the page of a map marks."""
+    names = map_of(wildcards).page.variants
+    return [f"results/variants/{slug(name)}/marker.json" for name in names]
+
+
 def map_parts(wildcards):
     """Parts of a map that several jobs make."""
     parts = map_of(wildcards).parts
@@ -78,7 +100,9 @@ def map_markers():
 
 
 def map_file_markers():
-    return [f"results/maps/{key}.files/marker.json" for key in MAPS]
+    """Files for other programs, and pages of those maps that have some."""
+    files = [f"results/maps/{key}.files/marker.json" for key in MAPS]
+    return files + [f"results/maps/{key}.page/marker.json" for key in paged_maps()]
 
 
 def variant_markers():

@@ -1,5 +1,5 @@
 # Reads:  results/models, results/genome, results/datasets
-# Writes: results/maps/{map}.zarr, results/maps/{map}.files; results/maps/{map}.parts until the map is whole
+# Writes: results/maps/{map}.zarr, results/maps/{map}.files, results/maps/{map}.page; results/maps/{map}.parts until the map is whole
 
 
 rule map:
@@ -8,7 +8,7 @@ rule map:
         genome=lambda wildcards: effect_genome(map_of(wildcards)),
         models=lambda wildcards: effect_models(map_of(wildcards)),
         datasets=lambda wildcards: effect_datasets(map_of(wildcards)),
-        files=lambda wildcards: effect_files(map_of(wildcards)),
+        files=lambda wildcards: tracked(map_sources(wildcards)),
     output:
         "results/maps/{map}.zarr/marker.json",
     log:
@@ -26,7 +26,7 @@ rule map:
         name=lambda wildcards: MAPS[wildcards.map],
         section=lambda wildcards: map_section(wildcards),
         prediction=lambda wildcards: effect_prediction(map_of(wildcards)),
-        stamps=lambda wildcards: stamps(map_of(wildcards).source_files()),
+        stamps=lambda wildcards: stamps(map_sources(wildcards)),
         format=FORMATS["map"],
     script:
         "../workflow/scripts/map.py"
@@ -38,7 +38,7 @@ rule map_part:
         genome=lambda wildcards: effect_genome(map_of(wildcards)),
         models=lambda wildcards: effect_models(map_of(wildcards)),
         datasets=lambda wildcards: effect_datasets(map_of(wildcards)),
-        files=lambda wildcards: effect_files(map_of(wildcards)),
+        files=lambda wildcards: tracked(map_sources(wildcards)),
     output:
         "results/maps/{map}.parts/{part}of{parts}.zarr/marker.json",
     log:
@@ -58,7 +58,7 @@ rule map_part:
         name=lambda wildcards: MAPS[wildcards.map],
         section=lambda wildcards: map_section(wildcards),
         prediction=lambda wildcards: effect_prediction(map_of(wildcards)),
-        stamps=lambda wildcards: stamps(map_of(wildcards).source_files()),
+        stamps=lambda wildcards: stamps(map_sources(wildcards)),
         format=FORMATS["map"],
     script:
         "../workflow/scripts/map_part.py"
@@ -106,6 +106,35 @@ rule map_files:
         runtime=120,
     params:
         pictures=lambda wildcards: map_of(wildcards).picture,
+        exports=lambda wildcards: list(map_of(wildcards).exports),
         format=FORMATS["map"],
     script:
         "../workflow/scripts/map_files.py"
+
+
+rule map_page:
+    """The HTML pages of a map, with tracks, genes and variants below it."""
+    input:
+        map="results/maps/{map}.zarr/marker.json",
+        genome=lambda wildcards: effect_genome(map_of(wildcards)),
+        tracks=lambda wildcards: page_tracks(wildcards),
+        variants=lambda wildcards: page_variants(wildcards),
+        files=lambda wildcards: tracked(map_of(wildcards).page.source_files()),
+    output:
+        "results/maps/{map}.page/marker.json",
+    log:
+        "logs/maps/{map}.page.log",
+    benchmark:
+        "results/benchmarks/maps/{map}.page.tsv"
+    wildcard_constraints:
+        map=one_of(paged_maps()),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        page=lambda wildcards: map_of(wildcards).page.model_dump_json(),
+        stamps=lambda wildcards: stamps(map_of(wildcards).page.source_files()),
+        format=FORMATS["map"],
+    script:
+        "../workflow/scripts/map_page.py"

@@ -1,13 +1,16 @@
 """What others read of a map: bigWig and arrays read back by other libraries, pictures by their pixels."""
 
+import gzip
+
 import numpy as np
+import pandas as pd
 import pyBigWig
 import pytest
 from matplotlib.image import imread
 from tests.unit import effects_world as world
 from tests.unit.network_toys import target
 
-from seqmill.effects import map_pictures
+from seqmill.effects import map_pictures, map_stretches, map_values
 from seqmill.effects.map_files import write_map_files
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import read_marker
@@ -212,3 +215,63 @@ def test_a_region_range_is_read_alone(tmp_path):
     found = reader.read("substitutions/level", 1, 3)
     assert found.shape == (2, 20, 4, 2)
     np.testing.assert_array_equal(found[1, :12], kept["substitutions/level"][2])
+
+
+def test_bytes_do_not_depend_on_how_much_is_held(tmp_path, genome, monkeypatch):
+    """Through the scratch file, region by region: the files are those that are written from memory."""
+    apart = [("chr1", 100 + 30 * number, 120 + 30 * number) for number in range(9)] + [("chr2", 5, 25)]
+    write_map(tmp_path / "m.zarr", picture=0, regions=apart)
+    found = {}
+    for name, size in (("memory", 100_000_000), ("scratch", 800)):
+        monkeypatch.setattr("seqmill.effects.map_files.SLAB_BYTES", size)
+        out = tmp_path / name / "m.files"
+        write_map_files(out, map_folder=tmp_path / "m.zarr", genome=genome, exports=["bedgraph", "positions"])
+        found[name] = {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+        found[name].pop("run.json")
+    assert found["memory"] == found["scratch"]
+    assert "level/signed/t1.bedgraph.gz" in found["memory"] and "level/t0.shap.npz" in found["memory"]
+
+
+def test_npz_is_that_of_numpy(tmp_path):
+    values = np.random.default_rng(0).normal(size=(7, 4, 30)).astype(np.float32)
+    with map_values.npz_stream(tmp_path / "ours.npz", values.shape, np.float32) as write:
+        for block in np.array_split(values, 3):
+            write(block)
+    np.savez_compressed(tmp_path / "theirs.npz", arr_0=values)
+    assert (tmp_path / "ours.npz").read_bytes() == (tmp_path / "theirs.npz").read_bytes()
+
+
+def test_bedgraph_holds_what_the_bigwig_holds(tmp_path, genome):
+    kept = write_map(tmp_path / "m.zarr", picture=0)
+    write_map_files(tmp_path / "m.files", map_folder=tmp_path / "m.zarr", genome=genome, exports=["bedgraph"])
+    for folder, signed in (("level", False), ("level/signed", True)):
+        text = gzip.decompress((tmp_path / f"m.files/{folder}/t1.bedgraph.gz").read_bytes()).decode()
+        rows = [line.split("\t") for line in text.splitlines()]
+        found = {(row[0], at): float(row[3]) for row in rows for at in range(int(row[1]), int(row[2]))}
+        expected = slow_values(kept, "substitutions/level", 1, signed)
+        assert set(found) == set(expected)
+        np.testing.assert_allclose([found[key] for key in expected], list(expected.values()), rtol=1e-5, atol=1e-6)
+    assert not (tmp_path / "m.files/positions.bed").exists()
+
+
+def test_stretches_that_stand_out(tmp_path):
+    """Median .1, robust deviation about .015; a stretch with a gap in it, a lone base, a region of one value."""
+    sizes = np.tile(np.array([0.09, 0.1, 0.11], np.float32), (2, 20))
+    sizes[0, [10, 11, 14, 30]] = [0.5, 2.0, 0.7, 3.0]
+    sizes[0, 40:] = np.nan
+    sizes[1] = 0.1
+    signed = -sizes
+    regions = pd.DataFrame({"contig": ["chr2", "chr1"], "start": [100, 5]})
+    (line,) = map_stretches.stretches(regions, sizes, signed, "a\tb|t")
+    assert (line.contig, line.start, line.end, line.label) == ("chr2", 110, 115, "a\tb|t")
+    assert line.largest == 2.0 and line.signed == pytest.approx(-np.mean(sizes[0, 10:15]))
+    known = sizes[0, :40]
+    spread = 1.4826 * np.median(np.abs(known - np.median(known)))
+    assert line.deviations == pytest.approx((2 - np.median(known)) / spread)
+    other = line._replace(contig="chr1", start=7, end=12, largest=1.0)
+    map_stretches.write_stretches(tmp_path / "p.bed", [line, other], ["chr1", "chr2"])
+    rows = [row.split("\t") for row in (tmp_path / "p.bed").read_text().splitlines()]
+    assert [row[:6] for row in rows] == [
+        ["chr1", "7", "12", "a b|t", "500", "."],
+        ["chr2", "110", "115", "a b|t", "1000", "."],
+    ]

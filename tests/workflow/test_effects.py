@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from tests.unit.cli_world import config, write_world
+from tests.unit.map_page_examples import data_of
 from tests.workflow.output_files import unnamed_files
 from tests.workflow.runs import ROOT, leftovers, planned, succeed
 
@@ -29,7 +31,10 @@ CONFIG = ("config/config.yaml",)
 def settings(**over) -> dict:
     values = config()
     values["models"]["small"]["training"]["seeds"] = [0]
-    values["maps"] = {"long": {"model": "small", "regions": "data/long.bed", "tile_bp": 64, "parts": 3, "picture": 0}}
+    page = {"regions": 5, "tracks": ["ctcf", "atac"], "genes": "data/genes.gtf", "variants": ["mine"]}
+    long = {"model": "small", "regions": "data/long.bed", "tile_bp": 64, "parts": 3, "picture": 0, "page": page}
+    long["exports"] = ["bedgraph", "positions"]
+    values["maps"] = {"long": long}
     values["maps"] |= {"sites": {"model": "small", "windows": 3, "edits": ["substitutions", "deletions"], "picture": 1}}
     values["variants"] = {"mine": {"model": "small", "file": "data/mine.vcf"}}
     values["variants"]["beside"] = {
@@ -61,6 +66,8 @@ def write_variants(folder: Path) -> None:
     (folder / "data/phased.vcf").write_text("\n".join(phased) + "\n")
     (folder / "data/known.meme").write_text(meme_text([Motif("M1", "BOX", np.eye(4)[[1, 0, 1, 2, 3, 2]])]))
     (folder / "data/long.bed").write_text("chr3\t2000\t2300\tlong\nchr3\t2250\t2500\tmore\n")
+    exon = 'toy\texon\t1501\t3000\t.\t+\t.\tgene_id "g1"; transcript_id "t1"; gene_name "LONG";'
+    (folder / "data/genes.gtf").write_text(f"chr3\t{exon}\n")
 
 
 def killed_in(folder: Path, words: str) -> None:
@@ -137,6 +144,21 @@ def test_variants_stand_beside_a_background_and_together(world):
     assert "interactions" in (world / "results/report/index.html").read_text()
 
 
+def test_the_page_of_a_map_holds_tracks_genes_and_scored_variants(world):
+    data = data_of(world / "results/maps/long.page/index.html")
+    assert len(data["regions"]) == 5 and data["tracks"] == ["bound: ctcf"]
+    scores = pd.concat(VariantsReader(world / "results/variants/mine").table()).set_index("position_1based")
+    for region in data["regions"]:
+        assert [lane["name"] for lane in region["signals"]] == ["ctcf", "atac"]
+        assert [gene["name"] for gene in region["genes"]] == ["LONG"]
+        assert [v["start"] for v in region["variants"]] == [
+            at for at in range(region["start"], region["start"] + len(region["sequence"])) if at % 20 == 19
+        ]
+        for variant in region["variants"]:
+            expected = scores.loc[variant["start"] + 1, "bound|ctcf|score"]
+            assert variant["scores"][0] == pytest.approx(expected, rel=1e-3, abs=1e-6)
+
+
 def test_places_are_scored_by_runs_that_never_saw_them(world):
     assert set(MapReader(world / "results/maps/sites.zarr").regions["contig"]) == {"chr3"}
     scores = pd.concat(VariantsReader(world / "results/variants/mine").table())
@@ -149,7 +171,8 @@ def test_places_are_scored_by_runs_that_never_saw_them(world):
     [
         ({"maps": {"sites": {"picture": 2}}}, ["map_files map=sites"]),
         ({"maps": {"sites": {"edits": ["deletions"]}}}, ["map map=sites", "map_files map=sites", "report"]),
-        ({"variants": {"mine": {"effects": ["diff"]}}}, ["report", "variants set=mine"]),
+        ({"maps": {"long": {"page": {"regions": 4}}}}, ["map_page map=long"]),
+        ({"variants": {"mine": {"effects": ["diff"]}}}, ["map_page map=long", "report", "variants set=mine"]),
         ({"motifs": {"alone": {"seed": 1}}}, ["motifs motifs=alone", "report"]),
         ({"report": {"title": "Another"}}, ["report"]),
     ],
@@ -165,7 +188,7 @@ def test_an_exchanged_file_of_variants_is_scored_again(world):
     try:
         file.write_text(text.replace("\t.\t.\t.\n", "\tx\t.\t.\n", 1))
         os.utime(file, (1_000_000_000, 1_000_000_000))
-        assert planned(world, config=CONFIG) == ["report", "variants set=mine"]
+        assert planned(world, config=CONFIG) == ["map_page map=long", "report", "variants set=mine"]
     finally:
         file.write_text(text)
         os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
@@ -177,7 +200,7 @@ def test_the_command_takes_what_the_workflow_made(world):
     found = json.loads(done.stdout)
     assert (found["written"], found["built"]) == (["own/page.html"], 0)
     assert len((world / "own/page.html").read_text()) == pytest.approx(len(before), rel=0.1)
-    for verb, name in (("ism", "sites"), ("variants", "mine")):
+    for verb, name in (("ism", "sites"), ("ism", "long"), ("variants", "mine")):
         assert json.loads(seqmill(world, verb, name, "--json", "-q").stdout)["built"] == 0
 
 
@@ -207,3 +230,16 @@ def test_exports_of_the_workflow_and_of_the_command_are_the_same_files(world):
     assert names == {"toy/predicted/small/bound/ctcf.bw"} | contributions
     assert names == {path.relative_to(world / "own/igv").as_posix() for path in (world / "own/igv").rglob("*.bw")}
     assert verify(world / "own/hub") == []
+
+
+def test_a_session_of_one_map(world):
+    """Both values of each track, and the tracks, genes and variants of its page, all inside the folder."""
+    seqmill(world, "export", "igv", "own/long_igv", "--map", "long")
+    root = ET.parse(world / "own/long_igv/igv_session.xml").getroot()
+    assert root.get("genome") == str((world / "data/toy.fa").absolute())
+    paths = {item.get("path") for item in root.iter("Resource")}
+    values = {f"toy/contribution/long/bound/ctcf{size}.bw" for size in ("", "/size")}
+    places = {"regions.bed", "positions.bed", "tracks/ctcf.bed", "tracks/atac.bedgraph", "genes/genes.gtf"}
+    assert paths == values | places | {"variants/mine.vcf.gz"}
+    assert all((world / "own/long_igv" / path).is_file() for path in [*paths, "variants/mine.vcf.gz.tbi"])
+    assert verify(world / "own/long_igv") == []

@@ -10,4 +10,5 @@ with job(snakemake):
         map_folder=noun(snakemake.input.map),
         genome=noun(snakemake.input.genome) if snakemake.input.genome else None,
         pictures=snakemake.params.pictures,
+        exports=snakemake.params.exports,
     )

@@ -68,6 +68,8 @@ def _browser(arguments: argparse.Namespace) -> int:
 
     project = project_of(arguments)
     genome = getattr(arguments, "genome", None)
+    if getattr(arguments, "map", None):
+        return _map_session(arguments, project)
 
     def choose(steps: Any) -> list[Any]:
         return browser_steps.needs_of(steps)
@@ -80,3 +82,19 @@ def _browser(arguments: argparse.Namespace) -> int:
         return [browser_exports.write_igv(arguments.out, signals, genome=genome)]
 
     return build(arguments, project, choose, then)
+
+
+def _map_session(arguments: argparse.Namespace, project: Any) -> int:
+    """An IGV session of one map with the tracks, genes and variants of its page."""
+    from seqmill.exports.browser import write_igv
+    from seqmill.stages.map_browser import needs_of_map, shown_of_map
+
+    if arguments.map not in project.config.maps:
+        known = ", ".join(project.config.maps) or "none"
+        raise InputError("--map", f"{arguments.map!r} is not configured; known: {known}")
+
+    def then() -> list[Path]:
+        signals, features, reference = shown_of_map(project, RESULTS, arguments.map)
+        return [write_igv(arguments.out, signals, genome=arguments.genome, features=features, reference=reference)]
+
+    return build(arguments, project, lambda steps: needs_of_map(steps, arguments.map), then)

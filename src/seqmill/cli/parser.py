@@ -339,6 +339,7 @@ def _exports(
     igv = kind("igv", "an IGV session of measured tracks, predictions and maps")
     _file(igv, "out", folder=True, metavar="FOLDER")
     igv.add_argument("--genome", metavar="ASSEMBLY", help="default: the only one")
+    igv.add_argument("--map", metavar="MAP", help="only this map, with the tracks, genes and variants of its page")
     text = "how trainings went, as a log folder of TensorBoard"
     board = what.add_parser("tensorboard", help=text, description=text.capitalize() + ".", parents=[common])
     _file(board, "out", folder=True, metavar="FOLDER")

@@ -1,5 +1,6 @@
 """The sections of mutagenesis maps and of sets of variants (`seqmill.config.variants`), and what both must fit."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -14,6 +15,22 @@ Edit = Literal["substitutions", "deletions", "insertions"]
 Method = Literal["mutagenesis", "gradient_input", "integrated_gradients", "deeplift"]
 WITH_REFERENCES = ("integrated_gradients", "deeplift")
 REFERENCES, STEPS = 20, 50
+
+
+class MapPage(Section):
+    """The HTML page of a map, to look through its regions."""
+
+    regions: int = Field(200, ge=1, le=5000, description="At most so many regions, those with the largest effects.")
+    tracks: list[str] = Field(
+        default_factory=list, description="Tracks of the sheet, on the map's genome, drawn below it."
+    )
+    genes: File | None = Field(
+        None, description="Genes drawn below it: BED (3 to 12 columns), GTF, refFlat or refGene."
+    )
+    variants: list[str] = Field(default_factory=list, description="Sets of `variants`, marked with their effects.")
+    vcf: list[File] = Field(
+        default_factory=list, description="Further files of variants (VCF, BCF), marked with what the map says of them."
+    )
 
 
 class Map(Section):
@@ -55,6 +72,13 @@ class Map(Section):
         f"{REFERENCES} if none.",
     )
     steps: int | None = Field(None, ge=1, description=f"Of `integrated_gradients`; {STEPS} if none.")
+    exports: list[Literal["bedgraph", "positions"]] = Field(
+        default_factory=list,
+        description="Further files: the bigWigs as bedGraph; stretches whose effects stand out of their region as BED.",
+    )
+    page: MapPage | None = Field(
+        None, description="Make an HTML page of the map (`{}` for one with nothing beside it)."
+    )
 
     @model_validator(mode="after")
     def _fits_method(self):
@@ -139,6 +163,40 @@ def check_effects(config: Any, section: Map | VariantSet, where: str) -> None:
     if model.objective.name == "autoencoder":
         raise InputError(where, f"model {section.model} learns no targets (objective 'autoencoder')")
     if isinstance(section, Map):
-        map_genome(config, section, where)
+        _check_page(config, section, map_genome(config, section, where), where)
     else:
         genome_of(config, section, where)
+
+
+def _check_page(config: Any, section: Map, genome: str | None, where: str) -> None:
+    """Refuse a page of a map with variants that are not configured, or with places where the map has none."""
+    page = section.page
+    if page is None:
+        return
+    if "substitutions" not in section.edits:
+        raise InputError(where, f"page: needs substitutions among the edits, found {', '.join(section.edits)}")
+    if genome is None and (page.tracks or page.genes or page.variants or page.vcf):
+        raise InputError(where, "page: sequences of a table lie on no genome: no tracks, genes or variants beside them")
+    for name in page.variants:
+        if name not in config.variants:
+            known = ", ".join(config.variants) or "none"
+            raise InputError(where, f"page.variants: {name!r} is not configured; known: {known}")
+        other = genome_of(config, config.variants[name], where)
+        if other != genome:
+            raise InputError(where, f"page.variants: {name} is on {other}, the map on {genome}")
+
+
+def check_page_tracks(config: Any, tracks: Mapping[str, Any], section: Map, where: str) -> None:
+    """Refuse tracks of a map's page that are not in the sheet, on another genome, or nothing that can be drawn.
+
+    Parameters
+    ----------
+    tracks : name -> row of the sheet.
+    """
+    for track in section.page.tracks if section.page else ():
+        if track not in tracks:
+            raise InputError(where, f"page.tracks: {track!r} is not in the track sheet")
+        row, genome = tracks[track], map_genome(config, section, where)
+        if row.assembly != genome or row.kind not in ("signal", "intervals"):
+            found = f"holds {row.kind} on {row.assembly}"
+            raise InputError(where, f"page.tracks: {track} {found}, expected signal or intervals on {genome}")

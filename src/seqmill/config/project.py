@@ -9,7 +9,7 @@ from typing import Any
 from seqmill.config.baselines import Baseline
 from seqmill.config.call_samples import call_samples
 from seqmill.config.datasets import Control, Dataset, Selector, Target
-from seqmill.config.effects import check_effects
+from seqmill.config.effects import check_effects, check_page_tracks
 from seqmill.config.experiments import EXPERIMENTS, Libraries, resolve_track
 from seqmill.config.heads import check_heads
 from seqmill.config.lineage import given_folder, initial_seed, lineage
@@ -78,6 +78,8 @@ class Project:
             check_motifs(config, motifs, f"{where}: motifs.{name}")
         for name, measured in config.measured.items():
             check_measured(config, measured, f"{where}: measured.{name}")
+        for name, mapped in config.maps.items():
+            check_page_tracks(config, self.tracks, mapped, f"{where}: maps.{name}")
 
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "Project":

@@ -37,7 +37,7 @@ CALL_QUALITY_KEYS = {"conversion_contigs"}
 QUALITY_KEYS = {"tss", "seed", "plus_shift", "minus_shift", "exclude_contigs", "reproducibility"}
 
 # Keys of a map that leave its store as it is.
-MAP_VIEW_KEYS = {"picture", "parts"}
+MAP_VIEW_KEYS = {"picture", "parts", "page", "exports"}
 
 
 def genome_scope(section: Genome) -> Genome:
@@ -97,7 +97,8 @@ def prediction_scope(section: Model) -> Prediction:
 
 def map_scope(section: Map) -> Map:
     """A map's section without what is made from the map afterwards, and without the number of jobs that make it."""
-    return section.model_copy(update={key: Map.model_fields[key].default for key in MAP_VIEW_KEYS})
+    fields = {key: Map.model_fields[key].get_default(call_default_factory=True) for key in MAP_VIEW_KEYS}
+    return section.model_copy(update=fields)
 
 
 def blacklists(project: Project, dataset: str) -> dict[str, Path]:

@@ -5,6 +5,8 @@
     maps/{map}.files/             marker.json run.json
        {target}/{track}.bw        mean |effect| of the edits of each base
        {target}/signed/{track}.bw minus the mean effect: above 0 where the base that is there raises the score
+       {target}/{track}.bedgraph.gz, {target}/signed/{track}.bedgraph.gz   the same as text, where asked for
+       positions.bed              stretches that matter, where asked for: see `seqmill.effects.map_stretches`
        regions.bed                BED6, then how many runs scored the region and its strongest mean |effect|
        {target}.ohe.npz           sequences, one-hot (region, ACGT, position), key arr_0
        {target}.shap.npz          hypothetical contributions of the same shape, mean over the tracks
@@ -18,7 +20,8 @@ bigWigs are of substitutions if the map has them, else of deletions, else of ins
 hold the mean. Arrays and pictures need substitutions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +29,15 @@ import numpy as np
 
 from seqmill.config.names import slug
 from seqmill.effects.map_pictures import draw_region, rows_of
-from seqmill.formats.bigwig_out import averaged, write_bigwig
+from seqmill.effects.map_stretches import Line, stretches, write_stretches
+from seqmill.effects.map_values import by_track, npz_stream, pieces, slabs, write_bedgraph
+from seqmill.formats.bigwig_out import write_bigwig
 from seqmill.genome.sequence import one_hot
 from seqmill.runtime.errors import InputError
-from seqmill.runtime.files import atomic_path, atomic_write
+from seqmill.runtime.files import atomic_write
 from seqmill.stores.genome import GenomeReader
 from seqmill.stores.layout import noun_folder, upstream
-from seqmill.stores.map_values import MUTAGENESIS, contribution, hypothetical, weight
+from seqmill.stores.map_values import MUTAGENESIS, hypothetical
 from seqmill.stores.maps import EDITS, MapReader
 from seqmill.stores.specs import track_names
 
@@ -46,7 +51,12 @@ _SIGNED = {
 
 
 def write_map_files(
-    out: str | Path, *, map_folder: str | Path, genome: str | Path | None, pictures: int | None = None
+    out: str | Path,
+    *,
+    map_folder: str | Path,
+    genome: str | Path | None,
+    pictures: int | None = None,
+    exports: Sequence[str] = (),
 ) -> None:
     """Write the files of a map.
 
@@ -55,6 +65,7 @@ def write_map_files(
     out : ``…/maps/{map}.files``. map_folder : of the map. genome : folder of the genome of its regions; None where
         they are sequences of a table, then there are no bigWigs and no BED file.
     pictures : how many regions to draw; as the map says if None.
+    exports : "bedgraph", "positions" or both: further files on a genome.
 
     Raises
     ------
@@ -74,13 +85,17 @@ def write_map_files(
         packages=("numpy", "pybigtools", "matplotlib"),
     ) as (part, attrs, _):  # fmt: skip
         strongest = np.zeros(source.n)
+        lines: list[Line] = []
         for target in source.targets:
             if reader is not None:
-                strongest = np.maximum(strongest, _write_bigwigs(part, source, reader, edit, target))
+                most, found = _write_signals(part, source, reader, edit, target, exports)
+                strongest, lines = np.maximum(strongest, most), lines + found
             if edit == "substitutions":
                 _write_arrays(part, source, target)
         if reader is not None:
             _write_bed(part / "regions.bed", source, strongest)
+            if "positions" in exports:
+                write_stretches(part / "positions.bed", lines, list(reader.sizes))
         count = source.attrs["picture"] if pictures is None else pictures
         drawn = list(_draw(part, source, count)) if edit == "substitutions" else []
         attrs |= {
@@ -93,53 +108,30 @@ def write_map_files(
         }
 
 
-def _per_base(source: MapReader, path: str, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean |effect| and minus the mean effect of some regions, float32 (region, position, tracks)."""
-    effects = source.read(path, start, stop)
-    if path.startswith("substitutions/"):
-        codes = source.read("sequence", start, stop)
-        return weight(effects, codes, source.method), contribution(effects, codes, source.method)
-    if path.startswith("insertions/"):
-        return np.abs(effects).mean(axis=2), -effects.mean(axis=2)
-    return np.abs(effects), -effects
+def _write_signals(
+    part: Path, source: MapReader, genome: GenomeReader, edit: str, target: str, exports: Sequence[str]
+) -> tuple[np.ndarray, list[Line]]:
+    """Both bigWigs of each track, and what else is asked for.
 
-
-def _slabs(source: MapReader, tracks: int) -> Iterator[tuple[int, int]]:
-    """Ranges of regions whose effects fit in memory."""
-    step = max(1, SLAB_BYTES // (16 * source.length * tracks))
-    for start in range(0, source.n, step):
-        yield start, min(start + step, source.n)
-
-
-def _write_bigwigs(part: Path, source: MapReader, genome: GenomeReader, edit: str, target: str) -> np.ndarray:
-    """Both bigWigs of each track; returns the strongest mean |effect| of each region, float (region,)."""
-    tracks = track_names(source.targets[target])
-    group = max(1, SLAB_BYTES // (8 * source.n * source.length))  # tracks that are held at once
-    found = np.zeros(source.n)
-    for first in range(0, len(tracks), group):
-        chosen = slice(first, first + group)
-        pairs = [
-            [side[..., chosen] for side in _per_base(source, f"{edit}/{target}", *slab)]
-            for slab in _slabs(source, len(tracks))
-        ]
-        sizes, signed = (np.concatenate(parts) for parts in zip(*pairs))
-        found = np.maximum(found, np.nan_to_num(sizes).max(axis=(1, 2)))
-        for place, track in enumerate(tracks[chosen]):
-            for folder, values in ((part / slug(target), sizes), (part / slug(target) / "signed", signed)):
-                folder.mkdir(parents=True, exist_ok=True)
-                pieces = _pieces(source, genome, values[..., place])
-                write_bigwig(folder / f"{slug(track)}.bw", genome.sizes, pieces)
-    return found
-
-
-def _pieces(source: MapReader, genome: GenomeReader, values: np.ndarray) -> Iterator[tuple[str, Any, Any, Any]]:
-    """Values (region, position) by contig, in the order of the genome; the mean where regions overlap."""
-    starts, contigs = source.regions["start"].to_numpy(), source.regions["contig"].to_numpy()
-    for contig in genome.sizes:
-        mine = np.flatnonzero(contigs == contig)
-        if len(mine):
-            at = (starts[mine, None] + np.arange(source.length)).reshape(-1)
-            yield (contig, *averaged(at, at + 1, values[mine].reshape(-1)))
+    Returns
+    -------
+    The strongest mean |effect| of each region, float (region,), and lines for `_write_positions`.
+    """
+    tracks, found = track_names(source.targets[target]), np.zeros(source.n)
+    lines: list[Line] = []
+    for number, sizes, signed in by_track(source, edit, target, part / "scratch", SLAB_BYTES):
+        name = slug(tracks[number])
+        for start, stop in slabs(source, 1, SLAB_BYTES):
+            found[start:stop] = np.maximum(found[start:stop], np.nan_to_num(sizes[start:stop]).max(axis=1))
+            if "positions" in exports:
+                label = f"{target}|{tracks[number]}"
+                lines += stretches(source.regions.iloc[start:stop], sizes[start:stop], signed[start:stop], label)
+        for folder, values in ((part / slug(target), sizes), (part / slug(target) / "signed", signed)):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_bigwig(folder / f"{name}.bw", genome.sizes, pieces(source, genome.sizes, values, SLAB_BYTES))
+            if "bedgraph" in exports:
+                write_bedgraph(folder / f"{name}.bedgraph.gz", pieces(source, genome.sizes, values, SLAB_BYTES))
+    return found, lines
 
 
 def _write_arrays(part: Path, source: MapReader, target: str) -> None:
@@ -147,18 +139,17 @@ def _write_arrays(part: Path, source: MapReader, target: str) -> None:
     tracks = track_names(source.targets[target])
     several = 1 < len(tracks) <= SEPARATE_TRACKS
     names = [f"{slug(target)}.shap.npz", *(f"{slug(target)}/{slug(t)}.shap.npz" for t in tracks if several)]
-    arrays = {name: np.zeros((source.n, 4, source.length), np.float32) for name in names}
-    for start, stop in _slabs(source, len(tracks)):
-        effects = source.read(f"substitutions/{target}", start, stop)
-        centred = np.nan_to_num(hypothetical(effects, source.method)).transpose(0, 2, 1, 3)
-        arrays[names[0]][start:stop] = centred.mean(axis=-1)
-        for place, name in enumerate(names[1:]):
-            arrays[name][start:stop] = centred[..., place]
-    sequences = one_hot(source.read("sequence")).transpose(0, 2, 1)
-    arrays[f"{slug(target)}.ohe.npz"] = sequences.astype(np.int8)
-    for name, values in arrays.items():
-        with atomic_path(part / name) as path, open(path, "wb") as handle:
-            np.savez_compressed(handle, arr_0=values)
+    shape = (source.n, 4, source.length)
+    with ExitStack() as opened:
+        write = [opened.enter_context(npz_stream(part / name, shape, np.float32)) for name in names]
+        bases = opened.enter_context(npz_stream(part / f"{slug(target)}.ohe.npz", shape, np.int8))
+        for start, stop in slabs(source, len(tracks), SLAB_BYTES):
+            effects = source.read(f"substitutions/{target}", start, stop)
+            centred = np.nan_to_num(hypothetical(effects, source.method)).transpose(0, 2, 1, 3)
+            write[0](centred.mean(axis=-1))
+            for place, one in enumerate(write[1:]):
+                one(centred[..., place])
+            bases(one_hot(source.read("sequence", start, stop)).transpose(0, 2, 1))
 
 
 def _write_bed(path: Path, source: MapReader, strongest: np.ndarray) -> None:

@@ -7,7 +7,7 @@ shortLabel, longLabel). IGV session: the XML form that IGV and igv-webapp open, 
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,32 @@ class Signal:
         else:
             write_bigwig(path, self.sizes, self.source())
         return path
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A file of places that a browser shows: regions, genes, variants.
+
+    Attributes
+    ----------
+    name : as the browser shows it. source : the file. file : path inside the export.
+    index : ending of the index beside it.
+    """
+
+    name: str
+    source: Path
+    file: str
+    index: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Copy it into an export. Raises InputError where it is gone."""
+        for ending in dict.fromkeys(["", self.index]):
+            source = self.source.with_name(self.source.name + ending)
+            if not source.is_file():
+                raise InputError(source, f"does not exist or is not a file; {self.name} is copied from it")
+            path = folder / (self.file + ending)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, path)
 
 
 def write_bigwigs(out: Path, signals: Iterable[Signal]) -> list[Path]:
@@ -138,12 +164,20 @@ def _track_db(signals: list[Signal]) -> Iterator[str]:
         )
 
 
-def write_igv(out: Path, signals: Iterable[Signal], *, genome: str | None = None) -> Path:
+def write_igv(
+    out: Path,
+    signals: Iterable[Signal],
+    *,
+    genome: str | None = None,
+    features: Sequence[Feature] = (),
+    reference: str = "",
+) -> Path:
     """Write an IGV session with its bigWig files.
 
     Parameters
     ----------
-    genome : assembly; the only one of the signals if None.
+    genome : assembly; the only one of the signals if None. features : files of places on it.
+    reference : what IGV loads the genome from, where it does not know the assembly by its name.
 
     Returns
     -------
@@ -161,9 +195,10 @@ def write_igv(out: Path, signals: Iterable[Signal], *, genome: str | None = None
         contig, size = next(iter(found[0].sizes.items()))
         locus = next((signal.locus_1based for signal in found if signal.locus_1based), f"{contig}:1-{size}")
         lines = ['<?xml version="1.0" encoding="UTF-8" standalone="no"?>']
-        lines.append(f'<Session genome={quoteattr(assembly)} locus={quoteattr(locus)} version="8">')
+        lines.append(f'<Session genome={quoteattr(reference or assembly)} locus={quoteattr(locus)} version="8">')
         lines.append("  <Resources>")
-        lines += [f"    <Resource path={quoteattr(signal.file)}/>" for signal in found]
+        files = [*(signal.file for signal in found), *(feature.file for feature in features)]
+        lines += [f"    <Resource path={quoteattr(file)}/>" for file in files]
         lines += ["  </Resources>", '  <Panel name="DataPanel">']
         for signal in found:
             signal.write(part)
@@ -172,6 +207,10 @@ def write_igv(out: Path, signals: Iterable[Signal], *, genome: str | None = None
                 f'color="{COLOURS[signal.kind]}" autoScale="true" renderer="BAR_CHART" visible="true" '
                 'windowFunction="mean"/>'
             )
+        for feature in features:
+            feature.write(part)
+            place = f"id={quoteattr(feature.file)} name={quoteattr(_line(feature.name))}"
+            lines.append(f'    <Track {place} color="60,71,84" visible="true"/>')
         lines += ["  </Panel>", "</Session>"]
         (part / "igv_session.xml").write_text("\n".join(lines) + "\n")
     return out / "igv_session.xml"

@@ -118,11 +118,11 @@ def safe_json(value: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _template(name: str) -> str:
+def template(name: str) -> str:
     return files("seqmill.report").joinpath("templates", name).read_text()
 
 
@@ -149,13 +149,15 @@ def render(context: dict[str, Any]) -> str:
     }
     environment.globals["interval"] = words.interval
     drawn = [item["data"] for item in context["maps"]]
-    style, script = _template("page.css"), _template("map.js") if any(drawn) else ""
+    style = template("page.css")
+    # viewer.js opens the function that map.js closes
+    script = template("viewer.js") + template("map.js") if any(drawn) else ""
     return environment.get_template("page.html").render(
         **context,
         style=Markup(style),
-        style_digest=_digest(style),
+        style_digest=digest(style),
         script=Markup(script),
-        script_digest=_digest(script),
+        script_digest=digest(script),
         map_data=Markup(safe_json({"glyphs": GLYPHS, "maps": drawn})),
     )
 

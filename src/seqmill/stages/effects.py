@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from seqmill.config.effects import Map, VariantSet, genome_of, map_genome
+from seqmill.config.effects import Map, MapPage, VariantSet, genome_of, map_genome
 from seqmill.config.lineage import given_datasets, lineage
 from seqmill.config.measured import Measured
 from seqmill.config.names import slug
@@ -16,7 +16,7 @@ from seqmill.stages.predictions import start_process
 from seqmill.stages.sources import of_genome
 from seqmill.stages.step import Step
 from seqmill.stages.steps import Steps
-from seqmill.stages.tracks import makers
+from seqmill.stages.tracks import makers, of_track
 from seqmill.stores.versions import FORMATS
 
 
@@ -65,23 +65,56 @@ def of_map(steps: Steps, name: str) -> list[Step]:
 
     scopes = {"section": map_scope(section), "prediction": prediction}
     settings = {key: value.model_dump(mode="json") for key, value in scopes.items()} | {"format": FORMATS["map"]}
-    sources = section.source_files()
+    sources = map_scope(section).source_files()
     needs = [*makers(steps, sources), *genomes, *runs, *datasets]
     made = steps.step(place, f"map {name}", settings, build, sources=sources, needs=needs)
-    return [made, of_map_files(steps, name, made, genomes)]
+    page = [] if section.page is None else [of_map_page(steps, name, section.page, made, genomes)]
+    return [made, of_map_files(steps, name, made, genomes), *page]
 
 
 def of_map_files(steps: Steps, name: str, made: Step, genomes: list[Step]) -> Step:
     """What browsers and motif discovery read of a map, and its pictures."""
-    place, pictures = f"maps/{slug(name)}.files", steps.project.config.maps[name].picture
+    place, section = f"maps/{slug(name)}.files", steps.project.config.maps[name]
 
     def build() -> None:
         from seqmill.effects.map_files import write_map_files
 
-        write_map_files(steps.results / place, map_folder=made.folder, genome=_folder(genomes), pictures=pictures)
+        write_map_files(
+            steps.results / place,
+            map_folder=made.folder,
+            genome=_folder(genomes),
+            pictures=section.picture,
+            exports=section.exports,
+        )
 
-    settings = {"pictures": pictures, "format": FORMATS["map"]}
+    settings = {"pictures": section.picture, "exports": section.exports, "format": FORMATS["map"]}
     return steps.step(place, f"files of map {name}", settings, build, needs=[made, *genomes])
+
+
+def of_map_page(steps: Steps, name: str, page: MapPage, made: Step, genomes: list[Step]) -> Step:
+    """The HTML pages of a map, with what is drawn below it."""
+    place = f"maps/{slug(name)}.page"
+    tracks = [of_track(steps, track) for track in page.tracks]
+    variants = [of_variants(steps, each) for each in page.variants]
+
+    def build() -> None:
+        from seqmill.report.map_page import write_map_page
+
+        write_map_page(
+            steps.results / place,
+            map_folder=made.folder,
+            genome=_folder(genomes),
+            regions=page.regions,
+            tracks=[track.folder for track in tracks],
+            genes=page.genes,
+            variants=[each.folder for each in variants],
+            vcf=page.vcf,
+        )
+
+    settings = {"page": page.model_dump(mode="json"), "format": FORMATS["map"]}
+    sources = page.source_files()
+    needs = [*makers(steps, sources), made, *genomes, *tracks, *variants]
+    return steps.step(place, f"page of map {name}", settings, build, sources=sources, needs=needs)
 
 
 def of_variants(steps: Steps, name: str) -> Step:

@@ -24,7 +24,7 @@ def of_motifs(steps: Steps, name: str) -> Step:
     network = project.config.models[model]
     runs = [of_model(steps, model, fold, seed) for fold in project.folds(model) for seed in project.seeds(model)]
     dataset, prediction = of_dataset(steps, network.dataset), prediction_scope(network)
-    maps = of_map(steps, section.map) if section.searches and section.map is not None else []
+    maps = of_map(steps, section.map)[:2] if section.searches and section.map is not None else []
     folders = [run.folder for run in runs], dataset.folder, [step.folder for step in maps]
 
     def build() -> None:

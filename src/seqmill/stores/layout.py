@@ -30,6 +30,7 @@ _PLACE = {
     "predictions": "predictions/",
     "map": "maps/",
     "map-files": "maps/",
+    "map-page": "maps/",
     "motifs": "motifs/",
     "variants": "variants/",
     "measured": "measured/",

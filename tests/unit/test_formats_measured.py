@@ -136,7 +136,7 @@ def test_values_of_variants_by_line(tmp_path):
 
 
 def test_distance_to_the_nearest_place(tmp_path):
-    bed = write(tmp_path, "chr1\t100\t101\nchr1\t500\t501\n", "tss.bed")
+    bed = write(tmp_path, "chr1\t100\t101\t.\tGENE\nchr1\t500\t501\t.\tGENE\n", "tss.bed")
     assert nearest_bp(bed, ["1", "1", "1"], [90, 350, 900]).tolist() == [10, 150, 400]
     assert np.isnan(nearest_bp(bed, ["chr2", "chr1"], [90, 90])[0])
 

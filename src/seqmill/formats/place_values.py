@@ -33,7 +33,7 @@ def nearest_bp(path: str | Path, contigs: Sequence[str], starts: Sequence[int]) 
     float64 (n,), NaN on contigs without a record.
     """
     places: dict[str, list[np.ndarray]] = {}
-    for block in read_bed(path, "bed", Counter()):
+    for block in read_bed(path, "bed3", Counter()):
         for number, name in enumerate(block.names):
             places.setdefault(name, []).append(block.start[block.contig == number])
     rows = _by_contig(contigs)

@@ -138,7 +138,7 @@ def _page(found) -> str:
     base = {
         "title": "x", "version": "1", "headlines": [], "datasets": [], "networks": [], "evaluations": [], "maps": [],
         "searches": [], "curves": [], "truths": [], "variants": [], "motifs": [], "methods": [], "max_lines": 300,
-        "reads": found,
+        "reads": found, "measured": [],
         "sources": {key: [] for key in ("genomes", "tracks", "absent", "published", "fetched", "reads", "read_files")},
         "record": {"lines": [], "hidden": 0, "seconds": 0, "versions": {}, "machines": []},
     }  # fmt: skip

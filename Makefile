@@ -62,7 +62,7 @@ lint: env ## ruff, snakefmt, snakemake --lint, types
 slurm-demo: env ## Run the demo through a real one-node Slurm on this machine (root)
 	@bash profiles/slurm/demo.sh
 
-bench-%: env ## One benchmark: ingest, memory-ingest, dataset, graph, verify, step, loader, memory, gpu, variants, attribution, motifs, refresh, download, reads; writes benchmarks/results/NAME.json
+bench-%: env ## One benchmark: ingest, memory-ingest, dataset, graph, verify, step, loader, memory, gpu, ism, variants, attribution, motifs, refresh, download, reads; writes benchmarks/results/NAME.json
 	@python benchmarks/bench_$(subst -,_,$*).py
 
 real-%: env ## One run on real data (SEQMILL_TEST_DATA): datasets, modalities, hg38_mini, ensemble, hg19_chr1, tasks, yeast, qtl, satmut, reports, atac, methylation

@@ -1,0 +1,140 @@
+"""All substitutions of one sequence: followed through the layers, predicted whole, by tangermeme and by fastISM.
+
+The same random weights and the same sequence on all sides, each in a process of its own, in turns; each side that
+predicts whole sequences at the batch size at which it is fastest. Results must agree before anything is timed.
+fastISM (Keras 2, Basset only) and tangermeme live in environments of their own, set up here at the first run.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from bench_step import Worker, prepare_peers
+from common import ROOT, interleave, write_result
+from ism_networks import NETWORKS
+
+from seqmill.runtime.device import KEEP_MEMORY
+from seqmill.runtime.job import HUGE_PAGES
+
+PEERS = {
+    name: (ROOT / f".venv-peers-{name}", ROOT / "benchmarks" / "peers" / f"requirements-{name}.txt", script)
+    for name, script in (("tangermeme", "ism_torch.py"), ("fastism", "ism_keras.py"))
+}
+BATCHES = (16, 32, 64, 128, 256)
+TRIED = 384  # substitutions for each batch size
+TOLERANCE = 1e-5  # of the range of the output
+# (network's beginning, side) -> how many times as fast the followed way has to be
+GOALS = {("basset", "plain"): 12, ("basset", "fastism"): 8, ("basset", "tangermeme"): 10}
+GOALS |= {("bpnet", "plain"): 4, ("bpnet", "tangermeme"): 10}
+
+
+def ask(worker: Worker, do: str, **arguments: Any) -> dict[str, Any]:
+    found = worker.ask(do, **arguments)
+    if "error" in found:
+        raise SystemExit(f"{do}: {found['error']}")
+    return found
+
+
+def best_batch(worker: Worker, **how: Any) -> tuple[int, dict[int, float]]:
+    """The batch size with the most substitutions a second, and the rate of each."""
+    rates = {}
+    for batch in BATCHES:
+        for _ in range(2):  # the first one compiles
+            found = ask(worker, "run", batch=batch, most=TRIED, **how)
+        rates[batch] = found["substitutions"] / found["seconds"]
+    return max(rates, key=rates.__getitem__), rates
+
+
+def measure(name: str, threads: int, repeats: int, sides: list[str]) -> list[dict[str, Any]]:
+    """One row for each side that the followed way is compared with."""
+    kind, shape = NETWORKS[name]
+    environment = {"OMP_NUM_THREADS": str(threads), "GLIBC_TUNABLES": HUGE_PAGES}
+    environment |= {key: str(value) for key, (_, value) in KEEP_MEMORY.items()}
+    here, workers = ROOT / "benchmarks", {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        ours = Worker([sys.executable, str(here / "ism_ours.py"), str(threads)], environment)
+        try:
+            facts = ask(ours, "open", folder=temporary, network=name)
+            batch, trials = {}, {}
+            batch["plain"], trials["plain"] = best_batch(ours, way="plain")
+            calls = {
+                "fast": partial(ask, ours, "run", way="fast"),
+                "plain": partial(ask, ours, "run", way="plain", batch=batch["plain"]),
+            }
+            for side in sides:
+                if side == "fastism" and kind != "basset":
+                    continue
+                python, _, script = PEERS[side]
+                workers[side] = Worker([str(python / "bin" / "python"), str(here / "peers" / script)], environment)
+                facts |= ask(workers[side], "open", folder=temporary, kind=kind, shape=shape, threads=threads)
+                more = {}
+                if side == "tangermeme":
+                    batch[side], trials[side] = best_batch(workers[side])
+                    more = {"batch": batch[side]}
+                calls[side] = partial(ask, workers[side], "run", **more)
+            for call in calls.values():
+                call(keep=True)
+            span = ask(ours, "span")["range"]
+            differences = agreement(folder, list(calls), span)
+            raw = interleave(calls, repeats)
+        finally:
+            for worker in [ours, *workers.values()]:
+                worker.close()
+    rows = []
+    for side in [side for side in calls if side != "fast"]:
+        times = median(raw[side]) / median(raw["fast"])
+        goal = GOALS.get((name.split()[0], side))
+        reached = {} if goal is None else {"goal": goal, "reached": times >= goal}
+        print(f"{name}, {threads} threads: {times:.2f} times as fast as {side}, difference {differences[side]:.2g}")
+        rows.append(
+            {
+                "network": name, "threads": threads, "against": side, "value": round(times, 3), **reached,
+                "substitutions": facts["substitutions"], "seconds": {s: median(raw[s]) for s in ("fast", side)},
+                "raw_s": {s: raw[s] for s in ("fast", side)}, "batch": batch.get(side),
+                "batch_trials": trials.get(side), "largest_difference_of_range": differences[side], "range": span,
+                **facts,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def agreement(folder: Path, sides: list[str], span: float) -> dict[str, float]:
+    """Largest difference of each side from the followed way, of the range of the output; stops if it is too large."""
+    mine = np.load(folder / "fast.npy")
+    found = {side: float(np.abs(np.load(folder / f"{side}.npy") - mine).max()) / span for side in sides}
+    if not max(found.values()) <= TOLERANCE:
+        raise SystemExit(f"not the same effects, of the range: {found}")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
+    parser.add_argument("--sides", nargs="*", default=list(PEERS), choices=PEERS)
+    parser.add_argument("--threads", nargs="+", type=int, default=[2])
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    for side in options.sides:
+        prepare_peers(*PEERS[side][:2])
+    rows = [
+        row for name in options.networks for threads in options.threads
+        for row in measure(name, threads, options.repeats, options.sides)
+    ]  # fmt: skip
+    if set(options.networks) == set(NETWORKS) and set(options.sides) == set(PEERS):
+        judged = [row for row in rows if "goal" in row]
+        worst = min(judged, key=lambda row: row["value"] / row["goal"])
+        write_result(
+            "ism", worst["value"], f"times as fast as {worst['against']} on {worst['network']}, worst row",
+            f">= {worst['goal']}", options.repeats, rows, load=os.getloadavg(),
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

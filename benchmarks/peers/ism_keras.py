@@ -1,0 +1,90 @@
+"""fastISM's side of bench_ism.py: Basset in Keras 2 with the same weights, all positions set to each base in turn.
+
+Reads one JSON command a line and answers with one JSON line. Needs requirements-fastism.txt.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import tensorflow as tf
+from fastism import FastISM
+from tensorflow import keras
+from tensorflow.keras import layers
+
+
+def basset(shape: dict, weights: dict) -> keras.Model:
+    def norm(name: str) -> layers.Layer:
+        return layers.BatchNormalization(epsilon=1e-5, name=name.replace(".", "_"))
+
+    x = inputs = keras.Input((shape["bp"], 4))
+    named: list[tuple[str, layers.Layer]] = []
+
+    def add(name: str, layer: layers.Layer, x):
+        named.append((name, layer))
+        return layer(x)
+
+    for n, (filters, width, pool) in enumerate(zip(shape["filters"], shape["widths"], shape["pools"])):
+        x = add(f"convs.{n}", layers.Conv1D(filters, width), x)
+        x = layers.ReLU()(add(f"conv_norms.{n}", norm(f"conv_norms.{n}"), x))
+        x = layers.MaxPooling1D(pool)(x)
+    x = layers.Flatten()(x)
+    for n, units in enumerate(shape["hidden"]):
+        x = add(f"denses.{n}", layers.Dense(units), x)
+        x = layers.ReLU()(add(f"dense_norms.{n}", norm(f"dense_norms.{n}"), x))
+    x = add("heads.layers.peaks", layers.Dense(shape["tasks"]), x)
+    model = keras.Model(inputs, x)
+    for name, layer in named:
+        parts = ("scale", "bias") if "norm" in name else ("kernel", "bias")
+        values = [weights[f"params.{name}.{part}"] for part in parts]
+        values += [weights[f"state.{name}.{part}"] for part in ("mean", "var")] if "norm" in name else []
+        layer.set_weights(values)
+    return model
+
+
+class Side:
+    def open(self, folder: str, kind: str, shape: dict, threads: int) -> dict:
+        if kind != "basset":
+            raise ValueError("written for Basset")
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        self.folder = Path(folder)
+        self.model = basset(shape, dict(np.load(self.folder / "weights.npz")))
+        codes = np.load(self.folder / "codes.npy")
+        self.codes, self.x = codes, tf.constant(np.eye(4, dtype=np.float32)[codes][None])
+        self.fast = FastISM(self.model, test_correctness=False)
+        return {"tensorflow": tf.__version__, "fastism": "0.5.1", "threads": threads}
+
+    def run(self, keep: bool = False, **_: int) -> dict:
+        """Each position set to A, C, G and T; a quarter of it changes nothing, and is taken off the time."""
+        start = time.perf_counter()
+        found = [np.asarray(self.fast(self.x, replace_with=base)) for base in np.eye(4, dtype=np.float32)]
+        seconds = (time.perf_counter() - start) * 3 / 4
+        if keep:
+            before = np.asarray(self.model(self.x))
+            change = np.stack([np.squeeze(y).reshape(len(self.codes), -1) - before for y in found], axis=1)
+            others = np.arange(4)[None, :] != self.codes[:, None]
+            np.save(self.folder / "fastism.npy", change[others])
+        return {"seconds": seconds, "substitutions": 3 * len(self.codes)}
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    side = Side()
+    for line in sys.stdin:
+        command = json.loads(line)
+        try:
+            answer = getattr(side, command.pop("do"))(**command) or {}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers)
+
+
+if __name__ == "__main__":
+    main()

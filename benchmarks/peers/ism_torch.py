@@ -1,0 +1,120 @@
+"""tangermeme's side of bench_ism.py: `tangermeme.ism.saturation_mutagenesis` on the same weights and sequence.
+
+Reads one JSON command a line and answers with one JSON line. Needs requirements-tangermeme.txt, and the networks of
+step_torch.py beside this file.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import tangermeme
+import torch
+from step_torch import NETWORKS, conv, own_name, pool, to_torch
+from tangermeme.ism import saturation_mutagenesis
+from torch import nn
+from torch.nn import functional as F
+
+
+class FactorizedBasset(nn.Module):
+    """As seqmill's: padded convolutions in stacks, each stack pooled."""
+
+    def __init__(self, shape: dict, flat: bool):
+        super().__init__()
+        filters, widths = [[48, 64, 100, 150, 300], [200, 200, 200], [200]], [[3, 3, 3, 7, 7], [7, 3, 3], [7]]
+        self.pools, channels, positions, stacks, norms = [3, 4, 4], 4, shape["bp"], [], []
+        for sizes, reaches, by in zip(filters, widths, self.pools):
+            stack = []
+            for outputs, width in zip(sizes, reaches):
+                stack.append(conv(channels, outputs, width, flat, same=True))
+                channels = outputs
+            stacks.append(nn.ModuleList(stack))
+            norms.append(nn.ModuleList([nn.BatchNorm1d(n) for n in sizes]))
+            positions //= by
+        self.stacks, self.norms = nn.ModuleList(stacks), nn.ModuleList(norms)
+        self.denses = nn.ModuleList([nn.Linear(channels * positions, 1000), nn.Linear(1000, 1000)])
+        self.dense_norms = nn.ModuleList([nn.BatchNorm1d(1000), nn.BatchNorm1d(1000)])
+        self.head = nn.Linear(1000, shape["tasks"])
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        for stack, norms, by in zip(self.stacks, self.norms, self.pools):
+            for layer, norm in zip(stack, norms):
+                x = F.relu(norm(layer(x)))
+            x = pool(x, by)
+        x = x.flatten(1)
+        for dense, norm in zip(self.denses, self.dense_norms):
+            x = F.relu(norm(dense(x)))
+        return {"peaks": self.head(x)}
+
+
+class Scores(nn.Module):
+    """Logits of tasks; of a profile the log of its total and the count, before their functions."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = self.network(x)
+        if "peaks" in found:
+            return found["peaks"]
+        return torch.cat([found["profile"].flatten(1).logsumexp(1, keepdim=True), found["count"]], dim=1)
+
+
+class Side:
+    def open(self, folder: str, kind: str, shape: dict, threads: int, device: str = "cpu") -> dict:
+        torch.set_num_threads(threads)
+        self.folder, self.device = Path(folder), device
+        model = FactorizedBasset(shape, True) if kind == "factorized_basset" else NETWORKS[kind](shape, True)
+        own = dict(model.state_dict())
+        flattened = {"basset": "denses.0.kernel", "factorized_basset": "denses.0.kernel", "deepsea": "hidden.kernel"}
+        last = {"basset": 200, "factorized_basset": 200, "deepsea": 960}
+        with torch.no_grad():
+            for key, value in np.load(self.folder / "weights.npz").items():
+                part, _, name = key.partition(".")
+                if part == "state":
+                    own[name.replace("mean", "running_mean").replace("var", "running_var")].copy_(
+                        torch.from_numpy(value)
+                    )
+                else:
+                    target = own[own_name(name)]
+                    target.copy_(to_torch(name, value, target, last[kind] if name == flattened.get(kind) else None))
+        self.model = Scores(model.eval()).to(device)
+        codes = torch.from_numpy(np.load(self.folder / "codes.npy"))
+        self.codes, self.x = codes, (codes[None, None, :] == torch.arange(4, dtype=torch.uint8)[:, None]).float()
+        return {"tangermeme": tangermeme.__version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
+
+    def run(self, batch: int, keep: bool = False, most: int | None = None) -> dict:
+        """All substitutions, or those of the first ``most`` / 3 bases."""
+        stop = self.x.shape[2] if most is None else most // 3
+        start = time.perf_counter()
+        with torch.no_grad():
+            before, after = saturation_mutagenesis(
+                self.model, self.x, start=0, end=stop, batch_size=batch, device=self.device, raw_outputs=True
+            )
+        seconds = time.perf_counter() - start
+        if keep:  # (1, base, position, track), the base that is there among them
+            change = (after - before[:, None, None])[0].permute(1, 0, 2)
+            others = torch.arange(4)[None, :] != self.codes[:stop, None]
+            np.save(self.folder / "tangermeme.npy", change[others].cpu().numpy())
+        return {"seconds": seconds, "substitutions": 3 * stop}
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    side = Side()
+    for line in sys.stdin:
+        command = json.loads(line)
+        try:
+            answer = getattr(side, command.pop("do"))(**command) or {}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """Fixtures of all tests."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
-# jax reads these when it is imported (seqmill.runtime.device): one CPU thread, whichever test comes first. Nothing is
-# kept from one test to the next.
+# jax reads these when it is imported (seqmill.runtime.device): one CPU thread, whichever test comes first. Jobs keep no
+# compiled programs from one test to the next.
 os.environ.update(JAX_PLATFORMS="cpu", NPROC="1", PJRT_NPROC="1", SEQMILL_COMPILE_CACHE="off")
 
 
@@ -28,3 +29,10 @@ def test_data() -> Path:
 def pytest_runtest_setup():
     """Each test begins with the usual log: a command that ran with -q sets its level for all processes after it."""
     os.environ.pop("SEQMILL_LOG_LEVEL", None)
+    # Pythons with the same jaxlib, tested one after the other, need not compile all again (.ci/run).
+    folder = os.environ.get("SEQMILL_TEST_PROGRAMS")
+    if folder and "jax" in sys.modules:
+        config = sys.modules["jax"].config
+        if config.jax_compilation_cache_dir != folder:
+            config.update("jax_compilation_cache_dir", folder)
+            config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

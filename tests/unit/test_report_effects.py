@@ -180,7 +180,7 @@ def test_methods_say_how_sequences_were_changed():
 
 
 def test_letters_and_texts_of_the_map_stand_out_from_white():
-    script = Path(__file__).parents[2].joinpath("src/seqmill/report/templates/map.js").read_text()
+    script = Path(__file__).parents[2].joinpath("src/seqmill/report/templates/viewer.js").read_text()
     drawn = dict(re.findall(r"([ACGT]): '(#[0-9a-f]{6})'", script))
     assert drawn == COLOURS
     texts = re.findall(r"(?:INK|SOFT) = '(#[0-9a-f]{6})'", script)

@@ -169,7 +169,8 @@ def _pull_scan(equation: JaxprEqn, moves: list[bool], sides: list[list], given: 
     """Multipliers through a scan: its steps backwards, each with the values that went into it."""
     how = equation.params
     body: ClosedJaxpr = how["jaxpr"]
-    n_consts, n_carry, reverse = how["num_consts"], how["num_carry"], how["reverse"]
+    n_consts, n_carry = _counts(how)
+    reverse = how["reverse"]
     bounds = n_consts, n_consts + n_carry
     carries_move = _settled(body, moves, *bounds)
     inside = [*moves[: bounds[0]], *carries_move, *moves[bounds[1] :]]
@@ -204,6 +205,14 @@ def _pull_scan(equation: JaxprEqn, moves: list[bool], sides: list[list], given: 
     (first, sums), rows = jax.lax.scan(back, (start, sums), steps, how["length"], not reverse)
     found = [*sums, *first, *rows]
     return [m if number in moved and moves[number] else None for number, m in enumerate(found)]
+
+
+def _counts(params: dict[str, Any]) -> tuple[int, int]:
+    """How many operands of a scan are constants and carries; jax 0.12 has them as lengths of groups."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    consts, carry, _ = params["ft_in"].unpack()
+    return len(consts), len(carry)
 
 
 def _settled(body: ClosedJaxpr, moves: list[bool], first: int, last: int) -> list[bool]:

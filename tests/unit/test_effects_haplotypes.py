@@ -15,6 +15,7 @@ from seqmill.effects import variants as module
 from seqmill.effects.alleles import Examiner
 from seqmill.effects.haplotype_scores import _chunk, edited, groups_of, windows_of
 from seqmill.effects.haplotypes import Edit, LeftOut, haplotypes, trimmed
+from seqmill.effects.local.pairs import LocalPairs
 from seqmill.effects.variant_plan import VariantPlan
 from seqmill.formats.variants import open_variants
 from seqmill.genome.sequence import decode, encode
@@ -205,6 +206,7 @@ def test_the_interaction_of_a_product_is_what_no_single_change_does(made, tmp_pa
         specs={"n": target("n", 1, "count")}, wanted=[("n", "diff")], signed=[True],
     )  # fmt: skip
     plan.names = lambda groups: VariantPlan.names(plan, groups)
+    plan.pairs = LocalPairs(plan.ensemble, None)  # which has no network that could be followed
     columns = plan.names(groups_of(plan))
     table = _chunk(plan, genome, [first], np.ones((1, 1), bool), columns).to_pandas()
     assert table[["n|t0|diff", "n|t0|diff_singles", "n|t0|diff_interaction"]].to_numpy().tolist() == [[5, 0, 5]]

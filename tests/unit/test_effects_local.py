@@ -5,6 +5,7 @@ import pytest
 from tests.unit.local_worlds import World
 from tests.unit.test_models_export import NETWORKS
 
+from seqmill.effects.local.pairs import LocalPairs
 from seqmill.effects.local.scores import LocalScores, changed_windows
 from seqmill.effects.measures import scores
 from seqmill.effects.mutagenesis import edited, list_edits
@@ -71,9 +72,9 @@ def test_runs_share_a_program_and_a_replaced_stretch_is_one_window():
     other = codes.copy()
     other[40:47] = (codes[40:47] + 1) % 4
     local = both_ways(world, np.stack([other, codes]), codes, run=0)
-    count = len(local._programs)
+    count = len(local.programs._programs)
     _, changes = local.changes(1, codes, np.stack([other, codes]))
-    assert len(local._programs) == count
+    assert len(local.programs._programs) == count
     assert not changes["peaks"][1].any()
 
 
@@ -90,6 +91,26 @@ def test_a_difference_between_both_ways_is_said_and_whole_predictions_are_taken(
     (found,) = world.apply(np.concatenate([codes[None], sequences]), reduce, [0])
     np.testing.assert_array_equal(changes["peaks"], found["peaks"][1:] - found["peaks"][0])
     assert not local.usable and "the fast way differs from whole predictions of basset by" in caplog.text
+
+
+def test_pairs_of_alleles_of_many_sequences():
+    world = World("basset")
+    rng = np.random.default_rng(4)
+    refs = rng.integers(0, 4, (9, world.extent_bp)).astype(np.uint8)
+    alts = refs.copy()
+    alts[:, 60] = (alts[:, 60] + 1) % 4  # eight substitutions, and a deletion that moves the right half
+    alts[8, 60:-1] = refs[8, 61:]
+    third = refs[2].copy()
+    third[60] = (third[60] + 2) % 4
+    codes = np.concatenate([refs, alts, third[None]])
+    ref, alt = np.append(np.arange(9), 2), np.arange(9, 19)
+    reduce = scores(world.targets, list(world.targets))
+    pairs = LocalPairs(world, reduce)
+    found = pairs.predict(0, codes, ref, alt)["peaks"]
+    (expected,) = world.apply(codes, reduce, [0])
+    assert pairs.usable
+    np.testing.assert_allclose(found, expected["peaks"], atol=TOLERANCE * np.ptp(expected["peaks"]))
+    assert np.abs(found[alt] - found[ref]).max() > 0.001 * np.ptp(expected["peaks"])
 
 
 def test_changed_windows():

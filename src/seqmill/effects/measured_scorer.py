@@ -107,7 +107,7 @@ class Windows:
 
     def __init__(self, ensemble: Ensemble, bp: int, rng: np.random.Generator, count: int):
         self.extent, self.bp, self.rng, self.runs = ensemble.extent_bp, bp, rng, len(ensemble)
-        self.padded = bool(ensemble._lengths)  # of tables: shorter sequences are filled up with N at their end
+        self.padded = ensemble.reads_length  # of tables: shorter sequences are filled up with N at their end
         self.count = 1 if bp == self.extent or self.padded else count
 
     def view(self, number: int, versions: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -46,8 +46,8 @@ def predicted(plan: VariantPlan, windows: Sequences, mine: np.ndarray, run: int)
     used[windows.ref[mine]] = used[windows.alt[mine]] = True
     numbers = np.cumsum(used) - 1  # of the windows among those that this run is shown
     codes = windows.codes if used.all() else windows.codes[used]
-    (kept,) = plan.ensemble.apply(codes, plan.reduce, [run])
-    return Predicted(kept, numbers[windows.ref[mine]], numbers[windows.alt[mine]])
+    ref, alt = numbers[windows.ref[mine]], numbers[windows.alt[mine]]
+    return Predicted(plan.pairs.predict(run, codes, ref, alt), ref, alt)
 
 
 def over_runs(plan: VariantPlan, windows: Sequences, may: np.ndarray) -> Effects:

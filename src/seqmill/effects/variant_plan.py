@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from seqmill.config.variants import VariantSet
 from seqmill.effects.ensemble import Ensemble
+from seqmill.effects.local.pairs import LocalPairs
 from seqmill.effects.measures import check_targets
 from seqmill.effects.variant_effects import SIGNED, Ranks, check_effects, kept_bytes, reducer
 from seqmill.formats.vcf_out import Field, field_ids
@@ -51,7 +52,7 @@ class VariantPlan:
     ----------
     wanted : (target, effect) of all effects, in order. signed : of each column of means, whether it has a direction.
     groups : of columns. columns, means : names of all columns, and of those of means, which come first.
-    fields : of the VCF, one a group. reduce : compiled, from predictions to what effects need.
+    fields : of the VCF, one a group. reduce : compiled, from predictions to what effects need. pairs : predicts them.
     chunk : alleles that are scored in one go. ranks : of each run, if an effect needs them.
 
     Raises
@@ -80,6 +81,7 @@ class VariantPlan:
             for key, group in zip(ids, self.groups)
         ]
         self.reduce = reducer(self.specs, self.wanted)
+        self.pairs = LocalPairs(ensemble, self.reduce)
         each = 2 * (ensemble.extent_bp + kept_bytes(self.specs, self.wanted))
         self.chunk = max(1, min(largest, chunk_bytes // each))
         self.ranks: list[Ranks] | None = None

@@ -1,26 +1,17 @@
 """Scores of edited sequences by the runs of an ensemble, each from the layers' windows that its edit changes."""
 
-import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from seqmill.effects.local.program import LocalProgram
-from seqmill.effects.local.trace import Flat, trace
+from seqmill.effects.local.programs import Programs, Reduce, difference
 
-CACHED_BYTES = 2_500_000
-"""Largest array of a batch on a CPU: what is read again soon should lie in its caches."""
-DEVICE_BYTES = 500_000_000
-"""The same on an accelerator."""
-MOST_EDITS, FEWEST_EDITS = 192, 4
 CHECKED = 12
 """Edits of the first sequence that are also predicted whole, to see that both ways agree."""
-_LOG = logging.getLogger("seqmill")
-Reduce = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 class LocalScores:
@@ -38,23 +29,11 @@ class LocalScores:
 
     def __init__(self, ensemble: Any, reduce: Reduce):
         self.ensemble, self._reduce = ensemble, reduce
-        self._flats: dict[str, tuple[Flat, Any]] = {}
-        self._programs: dict[tuple[str, int], LocalProgram] = {}
-        self._weights: dict[Any, Any] = {}
+        self.programs = Programs(ensemble, reduce)
         self._last: tuple[int, bytes] | None = None
         self._references: dict[Any, Any] = {}
         self._checked: set[int] = set()
-        self.usable = hasattr(ensemble, "function") and not ensemble.reads_length
-        if self.usable:
-            program = self._program(0, 1)
-            self.usable = program.needs.followed > 0
-            if not self.usable:
-                _LOG.info("mutagenesis: no layer of %s sees only a part of the sequence: all are predicted whole", self)
-            elif program.whole_from:
-                _LOG.info("mutagenesis: %s is followed up to operation %s, then whole", self, program.whole_from)
-
-    def __str__(self) -> str:
-        return str(self.ensemble.infos[0]["name"])
+        self.usable = self.programs.usable
 
     def changes(
         self, run: int, codes: np.ndarray, sequences: np.ndarray
@@ -76,7 +55,7 @@ class LocalScores:
         if not self.usable:
             whole[:] = True
         devices = jax.local_devices()
-        reference, _ = self._reference(run, self._program(run, 1), codes, devices[0])
+        reference, _ = self._reference(run, self.programs.get(run, 1), codes, devices[0])
         scores = {name: np.asarray(x[0], np.float32) for name, x in reference.items()}
         out = {name: np.zeros((len(sequences), len(x)), np.float32) for name, x in scores.items()}
         waiting: deque[tuple[np.ndarray, Any]] = deque()
@@ -107,7 +86,7 @@ class LocalScores:
         rows = np.flatnonzero(chosen)
         classes = 4 ** np.ceil(np.log2(np.maximum(width, 1)) / 2).astype(int)  # each is compiled once
         for size in np.unique(classes[rows]):
-            program = self._program(run, int(min(size, self.ensemble.extent_bp)))
+            program = self.programs.get(run, int(min(size, self.ensemble.extent_bp)))
             mine = rows[classes[rows] == size]
             mine = mine[np.argsort(first[mine], kind="stable")]
             at = 0
@@ -116,35 +95,6 @@ class LocalScores:
                 stop = at + min(int(near), program.edits)
                 yield mine[at:stop], program
                 at = stop
-
-    def _program(self, run: int, width: int) -> LocalProgram:
-        """The program for windows of ``width``; runs that differ in numbers share it."""
-        predict, variables, same = self.ensemble.function(run)
-        if same not in self._flats:
-
-            def scores(variables: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
-                return self._reduce(predict(variables, inputs))
-
-            shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x)), variables)
-            inputs = {"sequence": jax.ShapeDtypeStruct((1, self.ensemble.extent_bp), jnp.uint8)}
-            self._flats[same] = trace(scores, shapes, inputs)
-        key = same, width
-        if key not in self._programs:
-            traced = self._flats[same]
-            held = LocalProgram(traced, width=width, span=1, edits=1).needs.widest * 4
-            room = CACHED_BYTES if jax.default_backend() == "cpu" else DEVICE_BYTES
-            edits = int(np.clip(room // held, FEWEST_EDITS, MOST_EDITS))
-            span = edits // 3 + 1 if width == 1 else edits
-            self._programs[key] = LocalProgram(traced, width=width, span=span, edits=edits)
-        return self._programs[key]
-
-    def _variables(self, run: int, program: LocalProgram, device: Any) -> tuple[Any, Any]:
-        """Variables of a run, and what the program needs of them, on a device."""
-        key = run, id(program), device
-        if key not in self._weights:
-            variables = jax.device_put(self.ensemble.function(run)[1], device)
-            self._weights[key] = variables, program.weights(variables)
-        return self._weights[key]
 
     def _reference(self, run: int, program: LocalProgram, codes: np.ndarray, device: Any) -> tuple[Any, Any]:
         """Scores of the unedited sequence (1, track), and what edits need of its layers; those of the last sequence are
@@ -155,7 +105,7 @@ class LocalScores:
             self._references.clear()
         key = id(program), device
         if key not in self._references:
-            variables, _ = self._variables(run, program, device)
+            variables, _ = self.programs.variables(run, program, device)
             self._references[key] = program.reference(variables, {"sequence": jax.device_put(codes[None], device)})
         return self._references[key]
 
@@ -163,7 +113,7 @@ class LocalScores:
         self, run: int, program: LocalProgram, codes: np.ndarray, sequences: np.ndarray, first: np.ndarray, device: Any
     ) -> Any:
         """Changes by one batch, which is filled up with its last edit, under way on a device."""
-        _, weights = self._variables(run, program, device)
+        _, weights = self.programs.variables(run, program, device)
         _, kept = self._reference(run, program, codes, device)
         filled = np.minimum(np.arange(program.edits), len(first) - 1)
         starts = np.minimum(first, len(codes) - program.width)[filled].astype(np.int32)
@@ -179,15 +129,10 @@ class LocalScores:
         _, mine = self.changes(run, codes, sequences[rows])
         (values,) = self.ensemble.apply(np.concatenate([codes[None], sequences[rows]]), self._reduce, [run])
         for name, x in values.items():
-            expected = x[1:] - x[0]
-            allowed = 1e-3 * np.abs(expected).max(initial=0) + 1e-5 * (1 + np.abs(x).max())
-            off = np.abs(mine[name] - expected).max(initial=0)
+            off, allowed = difference(mine[name], x[1:] - x[0], x)
             if not off <= allowed:
-                _LOG.warning(
-                    "mutagenesis: the fast way differs from whole predictions of %s by %.3g (target %s, at most %.3g "
-                    "expected): all sequences are predicted whole", self, off, name, allowed,
-                )  # fmt: skip
                 self.usable = False
+                self.programs.differ(name, off, allowed)
 
 
 def changed_windows(codes: np.ndarray, sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -49,6 +49,7 @@ FUNCTIONS = {
     "windowed sum": (lambda x: jnp.tanh(pooled(conv(x), 0.0, lax.add, 3, 3)).sum(1), True),
     "grouped maximum": (lambda x: conv(x)[:, : BP // 6 * 6].reshape(1, -1, 6, CHANNELS).max(2).sum(1), True),
     "pools of pools": (lambda x: grouped(grouped(conv(x)[:, 1:40], 3)[:, :12], 4).sum(1), True),
+    "pools wider than what is left": (lambda x: grouped(grouped(conv(conv(x), KERNEL[:, :3]), 10), 2).sum(1), True),
     "residual": (lambda x: residual(conv(x)).sum(1), True),
     "other strand": (lambda x: jnp.tanh(conv(x[:, ::-1, ::-1])[:, ::-1] + conv(x)).sum(1), True),
     "places": (lambda x: jnp.tanh(conv(x) * PLACES).sum(1), True),

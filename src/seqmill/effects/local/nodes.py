@@ -11,6 +11,7 @@ A `Local` is asked for its values, for those of the reference and for their diff
 values and reference. Arrays are (edit, *shape of the variable) with the window's width along the axis of positions.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ class Whole:
         return self._value
 
 
-class Local:
+class Local(ABC):
     """Windows along ``axis`` of a variable; `natural` holds all that edits change."""
 
     def __init__(self, batch: "Batch", var: Var, axis: int, natural: Window):
@@ -110,8 +111,8 @@ class Local:
     def _value(self, win: Window) -> Array:
         return self.batch.cut(self.var, win, self.axis) + self.delta(win)
 
-    def _delta(self, win: Window) -> Array:
-        raise NotImplementedError
+    @abstractmethod
+    def _delta(self, win: Window) -> Array: ...
 
     def whole(self) -> Whole:
         """One value for each edit."""

@@ -80,7 +80,7 @@ def _grouped(batch: "Batch", operation: Operation, operand: Local, axis: int, gr
     """Runs of ``group`` positions become one position each."""
     base = divided(operand.natural, group, batch.bases)
     count = (operand.natural.width + group - 2) // group + 1
-    natural = Window(base, 1, 0, min(count, operation.out[0].shape[axis]))
+    natural = Window(base, 1, 0, count)
     return Moved(batch, operation.out[0], axis, natural, operand, lambda win: win.times(group), apply)
 
 
@@ -287,7 +287,7 @@ def windowed(
     """An operation whose position t sees ``reach`` positions of the operand from t × ``stride`` - ``padding`` on."""
     first = operand.natural.moved(padding - reach + stride)  # its start, divided by the stride, is the first that sees
     base = divided(first, stride, batch.bases)
-    count = min((operand.natural.width + reach - 2) // stride + 1, operation.out[0].shape[axis])
+    count = (operand.natural.width + reach - 2) // stride + 1
 
     def below(win: Window) -> Window:
         scale, offset = win.scale * stride, win.offset * stride - padding

@@ -4,7 +4,6 @@ Called with the number of threads. Reads one JSON command a line and answers wit
 peers/attribution_torch.py does.
 """
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ choose_device("cpu", int(sys.argv[1]))
 import jax
 import jax.numpy as jnp
 import numpy as np
+from peers.answers import serve
 
 from seqmill.config.heads import Head
 from seqmill.effects.attribution import Attribution, references
@@ -37,6 +37,7 @@ class Side:
 
     def __init__(self, folder: str, architecture: str, shape: dict[str, Any], kinds: dict[str, Any]):
         self.folder = Path(folder)
+        self.facts = {"jax": jax.__version__}
         bp = shape.pop("bp")
         geometry = {"bp_per_bin": 1, "rc": "sequence", "shift": "moves"}
         inputs = {"sequence": ArraySpec("input", "sequence", ("example", "bp"), "uint8", (bp,), "sequence", **geometry)}
@@ -102,18 +103,5 @@ def _target(name: str, kind: str, tracks: int = 1, bins: int | None = None, **ge
     return TargetSpec(name, kind, "float32", axes, shape, names, strand_pairs=tuple(range(tracks)), **geometry)
 
 
-def main() -> None:
-    side: Side | None = None
-    for line in sys.stdin:
-        command = json.loads(line)
-        do = command.pop("do")
-        if do == "open":
-            side = Side(**command)
-            answer: dict[str, Any] = {"jax": jax.__version__}
-        else:
-            answer = getattr(side, do)(**command)
-        print(json.dumps(answer), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Side)

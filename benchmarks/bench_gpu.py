@@ -63,9 +63,9 @@ def fastest_variant(peer: Worker, variants: tuple[str, ...], precision: str) -> 
     seconds, failed = {}, {}
     for variant in variants:
         peer.ask("build", variant=variant, dropout=True, precision=precision)
-        first = peer.ask("steps", n=3)  # compiles
-        if "error" in first:
-            failed[variant] = first["error"].partition("\n")[0]
+        first = peer.attempt("steps", n=3)  # compiles
+        if "failed" in first:
+            failed[variant] = first["failed"].partition("\n")[0]
         else:
             seconds[variant] = min(peer.ask("steps", n=5)["seconds"] for _ in range(2)) / 5
     return dict(sorted(seconds.items(), key=lambda item: item[1])), failed

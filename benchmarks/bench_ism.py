@@ -34,19 +34,12 @@ GOALS = {("basset", "plain"): 12, ("basset", "fastism"): 8, ("basset", "tangerme
 GOALS |= {("bpnet", "plain"): 4, ("bpnet", "tangermeme"): 10}
 
 
-def ask(worker: Worker, do: str, **arguments: Any) -> dict[str, Any]:
-    found = worker.ask(do, **arguments)
-    if "error" in found:
-        raise SystemExit(f"{do}: {found['error']}")
-    return found
-
-
 def best_batch(worker: Worker, **how: Any) -> tuple[int, dict[int, float]]:
     """The batch size with the most substitutions a second, and the rate of each."""
     rates = {}
     for batch in BATCHES:
         for _ in range(2):  # the first one compiles
-            found = ask(worker, "run", batch=batch, most=TRIED, **how)
+            found = worker.ask("run", batch=batch, most=TRIED, **how)
         rates[batch] = found["substitutions"] / found["seconds"]
     return max(rates, key=rates.__getitem__), rates
 
@@ -61,27 +54,27 @@ def measure(name: str, threads: int, repeats: int, sides: list[str]) -> list[dic
         folder = Path(temporary)
         ours = Worker([sys.executable, str(here / "ism_ours.py"), str(threads)], environment)
         try:
-            facts = ask(ours, "open", folder=temporary, network=name)
+            facts = ours.ask("open", folder=temporary, network=name)
             batch, trials = {}, {}
             batch["plain"], trials["plain"] = best_batch(ours, way="plain")
             calls = {
-                "fast": partial(ask, ours, "run", way="fast"),
-                "plain": partial(ask, ours, "run", way="plain", batch=batch["plain"]),
+                "fast": partial(ours.ask, "run", way="fast"),
+                "plain": partial(ours.ask, "run", way="plain", batch=batch["plain"]),
             }
             for side in sides:
                 if side == "fastism" and kind != "basset":
                     continue
                 python, _, script = PEERS[side]
                 workers[side] = Worker([str(python / "bin" / "python"), str(here / "peers" / script)], environment)
-                facts |= ask(workers[side], "open", folder=temporary, kind=kind, shape=shape, threads=threads)
+                facts |= workers[side].ask("open", folder=temporary, kind=kind, shape=shape, threads=threads)
                 more = {}
                 if side == "tangermeme":
                     batch[side], trials[side] = best_batch(workers[side])
                     more = {"batch": batch[side]}
-                calls[side] = partial(ask, workers[side], "run", **more)
+                calls[side] = partial(workers[side].ask, "run", **more)
             for call in calls.values():
                 call(keep=True)
-            span = ask(ours, "span")["range"]
+            span = ours.ask("span")["range"]
             differences = agreement(folder, list(calls), span)
             raw = interleave(calls, repeats)
         finally:

@@ -150,6 +150,7 @@ def main() -> None:
         folder = Path(temporary).resolve()
         peer = Worker([sys.executable, script, packages], {})
         try:
+            peer.ask("open")
             dataset, fasta, bigwig = profile_dataset(folder, options.mb * 1_000_000)
             reader = DatasetReader(dataset)
             np.save(folder / "starts.npy", reader.rows()["start"].to_numpy())

@@ -69,6 +69,14 @@ class Worker:
         )
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """The answer; ends the benchmark if there is none."""
+        found = self.attempt(do, **arguments)
+        if "failed" in found:
+            raise SystemExit(f"{self.process.args[1]}, {do}: {found['failed']}")
+        return found
+
+    def attempt(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """The answer, which may be that it ``failed``."""
         assert self.process.stdin is not None and self.process.stdout is not None
         print(json.dumps({"do": do, **arguments}), file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
@@ -123,8 +131,6 @@ def check_equal(folder: Path, ours: Worker, peer: Worker) -> dict[str, float]:
     found = {"loss": mine["loss"], "loss_difference": 0.0, "gradient_difference": 0.0}
     for variant in VARIANTS[:2]:  # compiled ones are the same modules
         theirs = peer.ask("check", variant=variant)
-        if "error" in theirs:
-            raise SystemExit(f"torch, {variant}: {theirs['error']}")
         with np.load(folder / "gradients_torch.npz") as file:
             if set(gradients) != set(file):
                 raise SystemExit(f"the networks differ in {sorted(set(gradients) ^ set(file))}")
@@ -152,9 +158,9 @@ def fastest_variants(peer: Worker, variants: Sequence[str]) -> tuple[dict[str, f
     seconds, failed = {}, {}
     for variant in variants:
         peer.ask("build", variant=variant, dropout=True)
-        first = peer.ask("steps", n=1)
-        if "error" in first:
-            failed[variant] = first["error"].partition("\n")[0]
+        first = peer.attempt("steps", n=1)
+        if "failed" in first:
+            failed[variant] = first["failed"].partition("\n")[0]
         else:
             seconds[variant] = min(peer.ask("steps", n=1)["seconds"] for _ in range(TRIALS))
     return dict(sorted(seconds.items(), key=lambda item: item[1])), failed

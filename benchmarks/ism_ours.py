@@ -4,8 +4,6 @@ Called with the number of threads and, if it is not the CPU, the device. Reads o
 one JSON line, as the peers do.
 """
 
-import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -21,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from ism_networks import NETWORKS, specs
+from peers.answers import serve
 
 from seqmill.effects.local.scores import LocalScores
 from seqmill.effects.mutagenesis import edited, list_edits
@@ -35,9 +34,9 @@ class Side:
 
     reads_length = False
 
-    def __init__(self, folder: Path, name: str):
-        self.folder = folder
-        kind, shape = NETWORKS[name]
+    def __init__(self, folder: str, network: str):
+        self.folder = Path(folder)
+        kind, shape = NETWORKS[network]
         inputs, targets, settings = specs(kind, shape)
         self.graph, params, rest = split_module(build(kind, settings, inputs, targets, 0))
         rng = np.random.default_rng(0)
@@ -46,12 +45,15 @@ class Side:
             return jnp.asarray(rng.uniform(0.5, 1.5, x.shape), x.dtype) if x.ndim == 1 else x
 
         self.variables = params, jax.tree.map(trained, rest)
-        self.infos, self.extent_bp, self.batch_size = [{"name": name}], shape["bp"], 64
+        self.infos, self.extent_bp, self.batch_size = [{"name": network}], shape["bp"], 64
         self.codes = np.random.default_rng(1).integers(0, 4, shape["bp"]).astype(np.uint8)
         padded = np.concatenate([self.codes[:1], self.codes, self.codes[:1]])
         self.sequences = edited(padded, list_edits(self.codes, ["substitutions"])[1:])
         self.compiled = jax.jit(self.scores)
         self.local: LocalScores | None = None
+        self._save()
+        device = require_device(DEVICE, THREADS)
+        self.facts = {"substitutions": len(self.sequences), "device": device, "jax": jax.__version__}
 
     def scores(self, variables: Any, inputs: Any) -> dict[str, Any]:
         """Logits of tasks; of a profile the log of its total and the count, before their functions."""
@@ -78,7 +80,7 @@ class Side:
         found += [np.asarray(y)[:count] for y, count in waiting]
         return [{"y": np.concatenate(found)}]
 
-    def save(self) -> dict[str, Any]:
+    def _save(self) -> None:
         """Weights and the sequence for the peers."""
         params, rest = self.variables
         named = {
@@ -88,7 +90,6 @@ class Side:
         }
         np.savez(self.folder / "weights.npz", **named)
         np.save(self.folder / "codes.npy", self.codes)
-        return {"substitutions": len(self.sequences)}
 
     def run(self, way: str, batch: int | None = None, keep: bool = False, most: int | None = None) -> dict[str, Any]:
         """Changes of all substitutions, or of the first ``most``; ``plain`` predicts them whole."""
@@ -115,20 +116,5 @@ class Side:
         return {"range": float(np.ptp(found["y"], axis=0).max())}
 
 
-def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    side: Any = None
-    for line in sys.stdin:
-        command = json.loads(line)
-        do = command.pop("do")
-        if do == "open":
-            side = Side(Path(command["folder"]), command["network"])
-            answer = side.save() | {"device": require_device(DEVICE, THREADS), "jax": jax.__version__}
-        else:
-            answer = getattr(side, do)(**command)
-        print(json.dumps(answer), file=answers)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Side)

@@ -4,8 +4,6 @@ Called with the number of threads and, if it is not the CPU, the device. Reads o
 with one JSON line, as peers/step_torch.py does.
 """
 
-import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -21,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from peers.answers import serve
 
 from seqmill.config.heads import Head
 from seqmill.models.registry import build
@@ -50,10 +49,11 @@ class Side:
 
     precision = "float32"
 
-    def __init__(self, folder: Path, network: str, shape: dict[str, Any]):
-        self.folder, self.network = folder, network
+    def __init__(self, folder: str, network: str, shape: dict[str, Any]):
+        self.folder, self.network = Path(folder), network
+        self.facts = {"device": require_device(DEVICE, THREADS), "jax": jax.__version__}
         self.settings = {key: value for key, value in shape.items() if key not in NO_SETTINGS}
-        self.batch = dict(np.load(folder / "batch.npz"))
+        self.batch = dict(np.load(self.folder / "batch.npz"))
         codes = self.batch["inputs/sequence"]
         geometry = {"bp_per_bin": 1, "rc": "sequence", "shift": "moves"}
         spec = ArraySpec("input", "sequence", ("example", "bp"), "uint8", codes.shape[1:], "sequence", **geometry)
@@ -108,20 +108,5 @@ class Side:
         return {"seconds": seconds, "cpu_seconds": time.process_time() - cpu, "loss": value}
 
 
-def main(make: type[Side] = Side) -> None:
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    side = None
-    for line in sys.stdin:
-        command = json.loads(line)
-        do = command.pop("do")
-        if do == "open":
-            side = make(Path(command["folder"]), command["network"], command["shape"])
-            answer = {"device": require_device(DEVICE, THREADS), "jax": jax.__version__}
-        else:
-            answer = getattr(side, do)(**command) or {}
-        print(json.dumps(answer), file=answers)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Side)

@@ -21,13 +21,6 @@ TOLERANCE = 1e-5
 """Of the largest prediction: effects are differences of float32 numbers of its size."""
 
 
-def ask(worker: Worker, do: str, **arguments: Any) -> dict[str, Any]:
-    found = worker.ask(do, **arguments)
-    if "error" in found:
-        raise SystemExit(f"{do}: {found['error']}")
-    return found
-
-
 def fastest(worker: Worker, tried: Any) -> tuple[int, dict[int, float]]:
     """The fastest batch size, and variants a second of each; ``tried`` runs one."""
     rates = {}
@@ -38,13 +31,13 @@ def fastest(worker: Worker, tried: Any) -> tuple[int, dict[int, float]]:
 
 
 def try_ours(worker: Worker, batch: int) -> dict[str, Any]:
-    ask(worker, "build", batch=batch)
-    return ask(worker, "effects", way="batched", parts=1)
+    worker.ask("build", batch=batch)
+    return worker.ask("effects", way="batched", parts=1)
 
 
 def try_peer(worker: Worker, batch: int) -> dict[str, Any]:
-    ask(worker, "effects", batch=batch, parts=1)
-    return ask(worker, "effects", batch=batch, parts=1)
+    worker.ask("effects", batch=batch, parts=1)
+    return worker.ask("effects", batch=batch, parts=1)
 
 
 def measure(folder: Path, network: str, vcf: Path, n: int, threads: int, repeats: int) -> dict[str, Any]:
@@ -54,21 +47,21 @@ def measure(folder: Path, network: str, vcf: Path, n: int, threads: int, repeats
     ours = Worker([sys.executable, str(here / "variants_ours.py"), str(threads)], environment)
     peer = Worker([str(PEERS / "bin" / "python"), str(here / "peers" / "variants_tangermeme.py")], environment)
     try:
-        facts = ask(ours, "open", folder=str(folder), network=network, vcf=str(vcf), n=n)
+        facts = ours.ask("open", folder=str(folder), network=network, vcf=str(vcf), n=n)
         shape, scales = NETWORKS[network][1], facts.pop("scales")
-        facts |= ask(peer, "open", folder=str(folder), network=network, shape=shape, scales=scales, threads=threads)
+        facts |= peer.ask("open", folder=str(folder), network=network, shape=shape, scales=scales, threads=threads)
         mine, my_rates = fastest(ours, try_ours)
         theirs, their_rates = fastest(peer, try_peer)
-        ask(ours, "build", batch=mine)
+        ours.ask("build", batch=mine)
         for way in ("scorer", "batched"):
-            ask(ours, "effects", way=way, keep=True)
-        ask(peer, "effects", batch=theirs, keep=True)
+            ours.ask("effects", way=way, keep=True)
+        peer.ask("effects", batch=theirs, keep=True)
         difference = agreement(folder, network)
         raw = interleave(
             {
-                "scorer": partial(ask, ours, "effects", way="scorer"),
-                "batched": partial(ask, ours, "effects", way="batched"),
-                "tangermeme": partial(ask, peer, "effects", batch=theirs),
+                "scorer": partial(ours.ask, "effects", way="scorer"),
+                "batched": partial(ours.ask, "effects", way="batched"),
+                "tangermeme": partial(peer.ask, "effects", batch=theirs),
             },
             repeats,
         )

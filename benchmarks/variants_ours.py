@@ -4,8 +4,6 @@ Called with the number of threads. Reads one JSON command a line and answers wit
 peers/variants_tangermeme.py does.
 """
 
-import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -18,6 +16,7 @@ choose_device("cpu", THREADS)
 
 import jax
 import numpy as np
+from peers.answers import serve
 
 from seqmill.config.models import Prediction
 from seqmill.config.variants import VariantSet
@@ -36,7 +35,7 @@ PART = 2048
 class Side:
     """One network; ``scorer`` goes the way of `seqmill variants`, ``batched`` predicts all windows of both alleles."""
 
-    def open(self, folder: str, network: str, vcf: str, n: int) -> dict[str, Any]:
+    def __init__(self, folder: str, network: str, vcf: str, n: int):
         self.folder, self.network = Path(folder), network
         self.model = self.folder / f"models/{network}/0.0"
         self.build(128)
@@ -51,7 +50,7 @@ class Side:
         ref, alt = (np.concatenate([w.codes[getattr(w, name)] for w in self.windows]) for name in ("ref", "alt"))
         np.savez(self.folder / f"{network}.windows.npz", ref=ref, alt=alt[:, ref.shape[1] // 2])
         scales = {name: head["scaling"]["scale"] for name, head in reader.info["heads"].items()}
-        return {"jax": jax.__version__, "threads": THREADS, "variants": len(ref), "scales": scales}
+        self.facts = {"jax": jax.__version__, "threads": THREADS, "variants": len(ref), "scales": scales}
 
     def build(self, batch: int) -> None:
         self.ensemble = Ensemble([self.model], Prediction(strands="forward", batch_size=batch))
@@ -78,15 +77,5 @@ class Side:
         return {"seconds": seconds, "variants": sum(map(len, found))}
 
 
-def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    side = Side()
-    for line in sys.stdin:
-        command = json.loads(line)
-        answer = getattr(side, command.pop("do"))(**command) or {}
-        print(json.dumps(answer), file=answers)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Side)

@@ -7,8 +7,6 @@ follows another at once (ReLU, then pooling), captum 0.9.0 with torch 2.13 loses
 sums are off by more than half. A product with 1 between them helps.
 """
 
-import json
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 import captum
 import numpy as np
 import torch
+from answers import serve
 from captum.attr import DeepLift, DeepLiftShap
 from torch import nn
 
@@ -100,6 +99,7 @@ def norm(tensors: dict, name: str) -> nn.Module:
 class Side:
     def __init__(self, folder: str, network: str, shape: dict, threads: int):
         torch.set_num_threads(threads)
+        self.facts = {"torch": torch.__version__, "captum": captum.__version__}
         self.folder = Path(folder)
         tensors = dict(np.load(self.folder / "network.npz"))
         if network == "bpnet":
@@ -149,18 +149,5 @@ class Side:
         return {"seconds": time.perf_counter() - start}
 
 
-def main() -> None:
-    side = None
-    for line in sys.stdin:
-        command = json.loads(line)
-        do = command.pop("do")
-        if do == "open":
-            side = Side(**command)
-            answer = {"torch": torch.__version__, "captum": captum.__version__}
-        else:
-            answer = getattr(side, do)(**command)
-        print(json.dumps(answer), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Side)

@@ -4,10 +4,11 @@ Called with the device, "cuda" or "cpu". Needs torch alone (requirements-cuda.tx
 """
 
 import sys
-from pathlib import Path
+from typing import Any
 
 import step_torch
 import torch
+from answers import serve
 from busy import busy
 
 DEVICE = sys.argv[1]
@@ -23,9 +24,9 @@ class GpuSide(step_torch.Side):
 
     precision, device = "float32", DEVICE
 
-    def __init__(self, folder: Path, network: str, shape: dict, threads: int):
+    def __init__(self, *args: Any, **kwargs: Any):
         torch.backends.cudnn.benchmark = True
-        super().__init__(folder, network, shape, threads)
+        super().__init__(*args, **kwargs)
 
     def build(self, variant: str, dropout: bool, precision: str = "float32") -> None:
         self.precision = precision
@@ -53,4 +54,4 @@ class GpuSide(step_torch.Side):
 
 
 if __name__ == "__main__":
-    step_torch.main(GpuSide)
+    serve(GpuSide)

@@ -3,9 +3,7 @@
 Reads one JSON command a line and answers with one JSON line. Needs requirements-fastism.txt.
 """
 
-import json
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import tensorflow as tf
+from answers import serve
 from fastism import FastISM
 from tensorflow import keras
 from tensorflow.keras import layers
@@ -48,7 +47,7 @@ def basset(shape: dict, weights: dict) -> keras.Model:
 
 
 class Side:
-    def open(self, folder: str, kind: str, shape: dict, threads: int) -> dict:
+    def __init__(self, folder: str, kind: str, shape: dict, threads: int):
         if kind != "basset":
             raise ValueError("written for Basset")
         tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -58,7 +57,7 @@ class Side:
         codes = np.load(self.folder / "codes.npy")
         self.codes, self.x = codes, tf.constant(np.eye(4, dtype=np.float32)[codes][None])
         self.fast = FastISM(self.model, test_correctness=False)
-        return {"tensorflow": tf.__version__, "fastism": "0.5.1", "threads": threads}
+        self.facts = {"tensorflow": tf.__version__, "fastism": "0.5.1", "threads": threads}
 
     def run(self, keep: bool = False, **_: int) -> dict:
         """Each position set to A, C, G and T; a quarter of it changes nothing, and is taken off the time."""
@@ -73,18 +72,5 @@ class Side:
         return {"seconds": seconds, "substitutions": 3 * len(self.codes)}
 
 
-def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    side = Side()
-    for line in sys.stdin:
-        command = json.loads(line)
-        try:
-            answer = getattr(side, command.pop("do"))(**command) or {}
-        except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Side)

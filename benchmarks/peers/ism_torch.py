@@ -4,15 +4,13 @@ Reads one JSON command a line and answers with one JSON line. Needs requirements
 step_torch.py beside this file.
 """
 
-import json
-import os
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import tangermeme
 import torch
+from answers import serve
 from step_torch import NETWORKS, conv, own_name, pool, to_torch
 from tangermeme.ism import saturation_mutagenesis
 from torch import nn
@@ -65,7 +63,7 @@ class Scores(nn.Module):
 
 
 class Side:
-    def open(self, folder: str, kind: str, shape: dict, threads: int, device: str = "cpu") -> dict:
+    def __init__(self, folder: str, kind: str, shape: dict, threads: int, device: str = "cpu"):
         torch.set_num_threads(threads)
         self.folder, self.device = Path(folder), device
         model = FactorizedBasset(shape, True) if kind == "factorized_basset" else NETWORKS[kind](shape, True)
@@ -85,7 +83,11 @@ class Side:
         self.model = Scores(model.eval()).to(device)
         codes = torch.from_numpy(np.load(self.folder / "codes.npy"))
         self.codes, self.x = codes, (codes[None, None, :] == torch.arange(4, dtype=torch.uint8)[:, None]).float()
-        return {"tangermeme": tangermeme.__version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
+        self.facts = {
+            "tangermeme": tangermeme.__version__,
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+        }
 
     def run(self, batch: int, keep: bool = False, most: int | None = None) -> dict:
         """All substitutions, or those of the first ``most`` / 3 bases."""
@@ -103,18 +105,5 @@ class Side:
         return {"seconds": seconds, "substitutions": 3 * stop}
 
 
-def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    side = Side()
-    for line in sys.stdin:
-        command = json.loads(line)
-        try:
-            answer = getattr(side, command.pop("do"))(**command) or {}
-        except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Side)

@@ -5,7 +5,6 @@ those of seqmill's environment, PyTorch comes from its own (requirements.txt bes
 the folder of its packages.
 """
 
-import json
 import os
 import sys
 import time
@@ -17,6 +16,7 @@ import numpy as np
 sys.path.append(sys.argv[1])
 
 import torch
+from answers import serve
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
 TABLE = np.full(256, 4, np.uint8)
@@ -119,6 +119,7 @@ class ByExample(Dataset):
 
 class Side:
     def __init__(self) -> None:
+        self.facts = {"torch": torch.__version__}
         self.sources: dict[str, Windows | Rows] = {}
         self.batches: Iterator[Any] | None = None
 
@@ -163,15 +164,5 @@ class Side:
         return {"seconds": time.perf_counter() - begin, "examples": n * self.batch_size}
 
 
-def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    side = Side()
-    for line in sys.stdin:
-        command = json.loads(line)
-        answer = getattr(side, command.pop("do"))(**command) or {"torch": torch.__version__}
-        print(json.dumps(answer), file=answers)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Side)

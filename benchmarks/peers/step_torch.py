@@ -5,15 +5,13 @@ Weights and batch come as NumPy files in the layout of seqmill: kernels (width, 
 gpu_torch.py takes it to a GPU.
 """
 
-import json
 import math
-import os
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from answers import serve
 from torch import nn
 from torch.nn import functional as F
 
@@ -211,12 +209,14 @@ class Side:
 
     device = "cpu"
 
-    def __init__(self, folder: Path, network: str, shape: dict, threads: int):
+    def __init__(self, folder: str, network: str, shape: dict, threads: int):
         torch.set_num_threads(threads)
         torch.set_flush_denormal(True)
-        self.folder, self.network, self.shape = folder, network, shape
+        capability = torch.backends.cpu.get_cpu_capability()
+        self.facts = {"torch": torch.__version__, "threads": torch.get_num_threads(), "cpu": capability}
+        self.folder, self.network, self.shape = Path(folder), network, shape
         self.batch = {
-            key: torch.from_numpy(value).to(self.device) for key, value in np.load(folder / "batch.npz").items()
+            key: torch.from_numpy(value).to(self.device) for key, value in np.load(self.folder / "batch.npz").items()
         }
         # Channels of what the first dense layer flattens; the outputs of an LSTM lie as ours do.
         self.flattened = {"basset": "denses.0.kernel", "deepsea": "hidden.kernel"}.get(network)
@@ -293,27 +293,5 @@ class Side:
         return {"seconds": seconds, "cpu_seconds": time.process_time() - cpu, "loss": value}
 
 
-def main(make: type[Side] = Side) -> None:
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever a compiler prints is no answer
-    side = None
-    for line in sys.stdin:
-        command = json.loads(line)
-        do = command.pop("do")
-        try:
-            if do == "open":
-                side = make(Path(command["folder"]), command["network"], command["shape"], command["threads"])
-                answer = {
-                    "torch": torch.__version__,
-                    "threads": torch.get_num_threads(),
-                    "cpu": torch.backends.cpu.get_cpu_capability(),
-                }
-            else:
-                answer = getattr(side, do)(**command) or {}
-        except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Side)

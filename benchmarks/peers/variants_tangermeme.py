@@ -4,16 +4,14 @@ Reads one JSON command a line and answers with one JSON line. Needs requirements
 step_torch.py beside this file. Windows lie in memory as one-hot float32, a part at a time.
 """
 
-import json
 import math
-import os
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import tangermeme
 import torch
+from answers import serve
 from step_torch import NETWORKS, own_name, to_torch
 from tangermeme.variant_effect import substitution_effect
 from torch import nn
@@ -39,7 +37,7 @@ class Predictions(nn.Module):
 
 
 class Side:
-    def open(self, folder: str, network: str, shape: dict, scales: dict, threads: int) -> dict:
+    def __init__(self, folder: str, network: str, shape: dict, scales: dict, threads: int):
         torch.set_num_threads(threads)
         self.folder, self.network = Path(folder), network
         model = NETWORKS[network](shape, True)
@@ -58,7 +56,11 @@ class Side:
         self.model = Predictions(model.eval(), scales)
         with np.load(self.folder / f"{network}.windows.npz") as file:
             self.ref, self.alt = file["ref"], file["alt"]
-        return {"tangermeme": tangermeme.__version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
+        self.facts = {
+            "tangermeme": tangermeme.__version__,
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+        }
 
     def _part(self, first: int, batch: int) -> np.ndarray:
         codes = torch.from_numpy(self.ref[first : first + PART])
@@ -83,18 +85,5 @@ class Side:
         return {"seconds": self.seconds, "variants": sum(map(len, found))}
 
 
-def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    side = Side()
-    for line in sys.stdin:
-        command = json.loads(line)
-        try:
-            answer = getattr(side, command.pop("do"))(**command) or {}
-        except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Side)

@@ -1,7 +1,10 @@
 """All substitutions of one sequence: followed through the layers, predicted whole, by tangermeme and by fastISM.
 
 The same random weights and the same sequence on all sides, each in a process of its own, in turns; each side that
-predicts whole sequences at the batch size at which it is fastest. Results must agree before anything is timed.
+works in batches of a given size at the size at which it is fastest. Results must agree before anything is timed.
+tangermeme is measured twice: predicting whole sequences, which it does for a job of less than half a minute, and
+following edits as fastISM does ("tangermeme-fast"; capturing and checking the network is not counted). A batch of
+fastISM is one of sequences: its time is divided by their number.
 fastISM (Keras 2, Basset only) and tangermeme live in environments of their own, set up here at the first run.
 """
 
@@ -9,6 +12,7 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -27,17 +31,19 @@ PEERS = {
     for name, script in (("tangermeme", "ism_torch.py"), ("fastism", "ism_keras.py"))
 }
 BATCHES = (16, 32, 64, 128, 256)
+BATCHES_OF_SEQUENCES = (1, 4, 16)
 TRIED = 384  # substitutions for each batch size
 TOLERANCE = 1e-5  # of the range of the output
 # (network's beginning, side) -> how many times as fast the followed way has to be
 GOALS = {("basset", "plain"): 12, ("basset", "fastism"): 8, ("basset", "tangermeme"): 10}
 GOALS |= {("bpnet", "plain"): 4, ("bpnet", "tangermeme"): 10}
+GOALS |= {(name, "tangermeme-fast"): goal for (name, side), goal in GOALS.items() if side == "tangermeme"}
 
 
-def best_batch(worker: Worker, **how: Any) -> tuple[int, dict[int, float]]:
+def best_batch(worker: Worker, batches: Sequence[int] = BATCHES, **how: Any) -> tuple[int, dict[int, float]]:
     """The batch size with the most substitutions a second, and the rate of each."""
     rates = {}
-    for batch in BATCHES:
+    for batch in batches:
         for _ in range(2):  # the first one compiles
             found = worker.ask("run", batch=batch, most=TRIED, **how)
         rates[batch] = found["substitutions"] / found["seconds"]
@@ -65,13 +71,17 @@ def measure(name: str, threads: int, repeats: int, sides: list[str]) -> list[dic
                 if side == "fastism" and kind != "basset":
                     continue
                 python, _, script = PEERS[side]
-                workers[side] = Worker([str(python / "bin" / "python"), str(here / "peers" / script)], environment)
-                facts |= workers[side].ask("open", folder=temporary, kind=kind, shape=shape, threads=threads)
-                more = {}
+                peer = Worker([str(python / "bin" / "python"), str(here / "peers" / script)], environment)
+                workers[side] = peer
+                facts |= peer.ask("open", folder=temporary, kind=kind, shape=shape, threads=threads)
+                ways: dict[str, dict[str, bool]] = {side: {}}
                 if side == "tangermeme":
-                    batch[side], trials[side] = best_batch(workers[side])
-                    more = {"batch": batch[side]}
-                calls[side] = partial(workers[side].ask, "run", **more)
+                    ways = {side: {"fast": False}, f"{side}-fast": {"fast": True}}
+                for way, how in ways.items():
+                    batch[way], trials[way] = best_batch(
+                        peer, BATCHES if side == "tangermeme" else BATCHES_OF_SEQUENCES, **how
+                    )
+                    calls[way] = partial(peer.ask, "run", batch=batch[way], **how)
             for call in calls.values():
                 call(keep=True)
             span = ours.ask("span")["range"]

@@ -63,6 +63,7 @@ def test_bedgraph(rows, bin_bp, aggregate, missing):
             check_bins(reader, slow_pileup(rows, SIZE), bin_bp, aggregate, missing)
 
 
+@pytest.mark.slow
 @quick(40)
 @given(steps(), BINS, AGGREGATE, MISSING, st.integers(0, 5))
 def test_bigwig(rows, bin_bp, aggregate, missing, unknown):

@@ -102,6 +102,7 @@ def test_a_damaged_noun_is_found_and_built_again(folder, capsys):
     assert main(["verify", "results"]) == 0
 
 
+@pytest.mark.slow
 def test_train_in_its_own_process(folder, capsys):
     assert main(["train", "small", "--seed", "1"]) == 0
     out = capsys.readouterr().out

@@ -60,6 +60,7 @@ def last(capsys):
     return capsys.readouterr().err.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_all_runs_their_mean_and_another_dataset(folder, capsys, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("seqmill.runtime.child.ProcessPoolExecutor", Inline)

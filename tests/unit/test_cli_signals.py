@@ -10,6 +10,7 @@ from tests.unit.cli_world import write_world
 from seqmill.runtime.owner import start_time
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_training_saves_its_state(tmp_path, number):
     folder = write_world(tmp_path / "work")

@@ -87,6 +87,7 @@ def test_values_equal_the_reads(made):
             np.testing.assert_array_equal(counts[number], cuts[50:-50].sum(axis=0))
 
 
+@pytest.mark.slow
 def test_a_small_network_is_trained_and_applied(made):
     project, results, _ = made
     run, dataset = results / "models/bpnet/0.0", results / "datasets/atac.zarr"

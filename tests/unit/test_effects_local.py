@@ -48,6 +48,7 @@ def test_every_network_every_substitution(name):
     assert both_ways(world, substitutions(codes), codes).usable
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["basset", "bpnet", "deepbind"])
 def test_both_strands_and_shifted_windows_of_the_second_run(name):
     world = World(name, runs=2, strands=True, margin_bp=32, shifts_bp=(0, -32, 32))

@@ -7,6 +7,7 @@ import pytest
 from jax import lax
 
 from seqmill.effects.local.program import LocalProgram
+from seqmill.effects.local.rules_linear import spread
 from seqmill.effects.local.trace import trace
 from seqmill.training.augment import one_hot
 
@@ -89,3 +90,16 @@ def test_an_operation_gives_what_plain_evaluation_gives(name):
     np.testing.assert_allclose(reference["y"], plain(codes), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found, expected, atol=1e-5 * max(1.0, float(np.abs(plain(codes)).max())))
     assert bool(program.whole_from) != followed
+
+
+@pytest.mark.parametrize(("positions", "width"), [(8, 8), (8, 11), (9, 9), (11, 10), (17, 21), (7, 11), (3, 5)])
+def test_windows_are_convolved_with_fewer_products(positions, width):
+    x = RNG.normal(size=(3, positions, 64)).astype(np.float32)
+    weights = RNG.normal(size=(width, 64, 66)).astype(np.float32)
+    padded = np.pad(x, ((0, 0), (width - 1, width - 1), (0, 0)))
+    plain = [
+        np.einsum("etc,tco->eo", padded[:, q : q + width], weights.astype(np.float64))
+        for q in range(positions + width - 1)
+    ]
+    plain = np.stack(plain, axis=1)
+    np.testing.assert_allclose(spread(x, weights, 1), plain, atol=3e-6 * np.abs(plain).max())

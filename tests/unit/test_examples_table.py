@@ -261,6 +261,7 @@ def test_a_changed_file_is_refused(tmp_path):
         world.arrays("changed", section, {"y": []}, rows)
 
 
+@pytest.mark.slow
 def test_rbp_set(test_data, tmp_path):
     folder = test_data / "tasks/rbp31_clip/24_PARCLIP_QKI_hg19"
     files = [

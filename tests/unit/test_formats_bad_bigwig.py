@@ -111,6 +111,7 @@ def mutants(data, count):
         yield bytes(changed)
 
 
+@pytest.mark.slow
 def test_mutants_do_no_harm(tmp_path, whole):
     """An error that names the file, or an answer of the right shape; the process stays and takes the next file."""
     path = tmp_path / "x.bw"

@@ -114,6 +114,7 @@ def test_the_cell_is_compiled_once_for_any_length(bp):
     assert traced.count("= tanh") == 4
 
 
+@pytest.mark.slow
 def test_learns():
     rng = np.random.default_rng(1)
     batch = {"inputs/sequence": rng.integers(0, 4, (16, 30), np.uint8), "targets/y": rng.random((16, 2)) < 0.5}

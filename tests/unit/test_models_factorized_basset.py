@@ -13,6 +13,7 @@ from seqmill.runtime.errors import InputError
 SMALL = {"filters": [[3, 4], [5]], "widths": [[3, 5], [3]], "pools": [3, 2], "hidden": [6]}
 
 
+@pytest.mark.slow
 def test_parameters_layer_by_layer():
     model = build(
         "factorized_basset", {}, {"sequence": toys.sequence_spec(600)}, {"peaks": net.target("peaks", 164)}, 0
@@ -44,6 +45,7 @@ def test_stacks_see_as_far_as_bassets_filters():
     assert [1 + sum(width - 1 for width in stack) for stack in widths] == [19, 11, 7]
 
 
+@pytest.mark.slow
 def test_equals_a_slow_network():
     model = build("factorized_basset", SMALL, {"sequence": toys.sequence_spec(20)}, {"y": net.target("y", 2)}, 3)
     rng = np.random.default_rng(0)
@@ -73,6 +75,7 @@ def test_equals_a_slow_network():
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_learns():
     rng = np.random.default_rng(1)
     batch = {"inputs/sequence": rng.integers(0, 4, (16, 30), np.uint8), "targets/y": rng.random((16, 2)) < 0.5}

@@ -53,6 +53,7 @@ def assert_same(found: np.ndarray, expected: np.ndarray, share: float = 1e-5) ->
     assert np.abs(found - expected).max() < share * span
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["by kinds and shapes", "by layers", "by tensors"])
 def test_a_basset_of_pytorch_gives_the_same_numbers(tmp_path, how, caplog):
     weights = torch_basset()

@@ -18,6 +18,7 @@ from seqmill.simulate.motifs import load_motifs
 from seqmill.stores.maps import MapWriter
 from seqmill.stores.motifs import MotifsReader
 
+pytestmark = pytest.mark.slow
 BP, COUNT = 100, 150
 SETTINGS = Modisco()
 

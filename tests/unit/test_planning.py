@@ -154,6 +154,7 @@ def test_plan_command_with_a_source_that_is_not_there(folder, capsys):
     assert last.endswith(f"track ctcf: {source} does not exist (looked in {folder})")
 
 
+@pytest.mark.slow
 def test_plan_command_asks_snakemake(folder, capsys):
     """A workflow of one rule whose setting is changed: the answer is Snakemake's own, in words."""
     (folder / "Snakefile").write_text(

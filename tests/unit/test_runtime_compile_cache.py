@@ -63,6 +63,7 @@ def unset(monkeypatch):
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the cache is on by default on Linux alone")
 def test_bits_are_those_without_a_cache_and_a_torn_entry_is_compiled_anew(tmp_path):
     plain = train(1, "off")

@@ -65,6 +65,7 @@ def plan(rows, **changes):
     return step_bytes(objective, params, rest, batch), sum(leaf.nbytes for leaf in jax.tree.leaves(params))
 
 
+@pytest.mark.slow
 def test_the_plan_of_the_compiler():
     """One output of the convolution is 192 × 32 float32 an example; parameters count at least 3 + 2 times (adam)."""
     small, parameters = plan(16)
@@ -86,6 +87,7 @@ def dataset(tmp_path_factory):
     return toys.motif_dataset(tmp_path_factory.mktemp("auto") / "toy.zarr")
 
 
+@pytest.mark.slow
 def test_a_training_takes_the_size_and_says_so(dataset, tmp_path, monkeypatch, caplog):
     """What fits is told here, by a plan of 1 MB an example."""
     monkeypatch.setattr(batch_size, "device_memory_bytes", lambda: 100_000_000)

@@ -64,6 +64,7 @@ def project(folder) -> Project:
     return Project.of(values, "config.yaml")
 
 
+@pytest.mark.slow
 def test_a_control_that_tells_is_used(folder):
     made, results = project(folder), folder / "results"
     steps = Steps(made, results)

@@ -133,6 +133,7 @@ def letters(hot: np.ndarray) -> list[str]:
 TEXT = "ACGGTCATTGCANNACGTTGACCA"
 
 
+@pytest.mark.slow
 def test_drawn_lengths_and_places_reach_all_allowed_ones_and_no_other():
     rotations = {TEXT[-s % 24 :] + TEXT[: -s % 24] for s in range(-5, 6)}
     assert set(letters(show(TEXT, max_translocation_bp=5))) == rotations
@@ -287,6 +288,7 @@ def train(out: Path, dataset: Path, **training) -> tuple[str, list[dict]]:
     return hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest(), history
 
 
+@pytest.mark.slow
 def test_a_training_with_changes_waits_for_its_plain_passes(tmp_path):
     """With a rate of nothing the validation loss does not fall: early stopping alone would end it after two passes."""
     dataset = toys.motif_dataset(tmp_path / "toy.zarr")

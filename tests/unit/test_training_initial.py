@@ -286,6 +286,7 @@ def test_a_configuration_with_an_unknown_or_foldless_start_is_refused(tmp_path, 
         Project.of(values, "c.yaml")
 
 
+@pytest.mark.slow
 def test_the_command_trains_the_initial_model_first(tmp_path, monkeypatch, capsys):
     values = config()
     values["models"]["next"] = values["models"]["small"] | {"initial": {"model": "small", "parts": "all"}}

@@ -181,6 +181,7 @@ def equations(jaxpr):
                 yield from equations(inner)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [{"ema_decay": 0.9, "skip_spikes": 20.0}, {"accumulate": 2, "precision": "bfloat16"}],
@@ -223,6 +224,7 @@ for devices in (1, 2):
 """
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one_does(tmp_path, base):
     root = Path(__file__).parents[2]
     env = os.environ | {"PYTHONPATH": f"{root}:{root / 'src'}"}

@@ -80,6 +80,7 @@ def model_of(settings: dict, architecture: str, **training) -> dict:
     return {"architecture": architecture, "dataset": "toy", "settings": settings, "training": values}
 
 
+@pytest.mark.slow
 def test_four_devices_give_the_parameters_of_one(tmp_path):
     """Random strands, dropout and batch statistics included. SGD: Adam makes rounding large where a gradient is 0."""
     dataset = str(toys.motif_dataset(tmp_path / "toy.zarr"))
@@ -102,6 +103,7 @@ def test_four_devices_give_the_parameters_of_one(tmp_path):
     assert sizes["long"] == [8 * 16 * 64, 8 * 16 * 64]
 
 
+@pytest.mark.slow
 def test_a_stopped_training_on_four_devices_goes_on_with_the_same_bits(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 6)).astype(np.float32)

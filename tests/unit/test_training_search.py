@@ -295,6 +295,7 @@ def noise(folder: Path) -> Path:
     return toys.write_dataset(folder, parts, arrays, reverse_complement=False, runs=runs)
 
 
+@pytest.mark.slow
 def test_nested_scores_lie_below_the_optimistic_ones(tmp_path):
     folder = noise(tmp_path / "noise.zarr")
     space = {RATE: {"low": 0.02, "high": 0.5, "log": True}}

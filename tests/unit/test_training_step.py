@@ -85,6 +85,7 @@ def test_augmentation_draws_are_those_of_the_whole_batch():
     assert abs(float(plain(start, bases(), jax.random.key(6))[0]) - losses[0]) > 1e-4
 
 
+@pytest.mark.slow
 def test_batch_statistics_are_those_of_the_parts_in_order():
     """Running mean of the first normalisation, step by step in numpy: 0.9 old + 0.1 of the part, once a part."""
     objective, state = objective_of("basset", BASSET, {"x": BASES}, accumulate=3)

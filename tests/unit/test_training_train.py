@@ -175,6 +175,7 @@ def test_an_infinite_input_stops_with_step_and_row(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.slow
 def test_a_rate_that_explodes_says_so(dataset, tmp_path):
     model = model_of(training={"optimizer": {"name": "sgd", "learning_rate": 1e30}})
     cause = r"lower learning_rate or set optimizer\.global_clipnorm; .*(layer|parameters?) \w+\.\d"
@@ -239,6 +240,7 @@ def test_a_damaged_model_is_refused(trained, tmp_path):
     assert json.loads(text)["seed"] == 1
 
 
+@pytest.mark.slow
 def test_jitter_and_profiles_end_to_end(tmp_path):
     """A profile that is the local density of G: learned from jittered, turned windows with margins."""
     rng = np.random.default_rng(0)

@@ -16,6 +16,10 @@ from seqmill.effects.local.windows import common
 if TYPE_CHECKING:
     from seqmill.effects.local.program import Batch
 
+_LEVELS = 2  # nine sixteenths of the products
+_MIN_SPLIT = 8  # positions and weights: with fewer, padding takes what the levels save
+_MIN_CHANNELS = 64  # with fewer, the sums do
+
 
 @rule("conv_general_dilated")
 def _convolution(batch: "Batch", operation: Operation, operands: Sequence[Any]) -> Node | None:
@@ -91,11 +95,33 @@ def spread(x: Array, weights: Array, dilation: int) -> Array:
     (edit, position + (width - 1) * dilation, output), the first of which sees only the first position, by the last
     weight.
     """
+    positions, (width, inputs, outputs) = x.shape[1], weights.shape
+    if _few(weights):
+        return few_outputs(x, weights, dilation, (width - 1) * dilation)
+    if dilation == 1 and min(positions, width) >= _MIN_SPLIT and min(inputs, outputs) >= _MIN_CHANNELS:
+        return _in_phases(x, weights, _LEVELS)
+    return _all_products(x, weights, dilation)
+
+
+def _in_phases(x: Array, weights: Array, levels: int) -> Array:
+    """`spread` with three quarters of the products at each level, as in `seqmill.models.convolution`."""
+    if levels == 0:
+        return _all_products(x, weights, 1)
+    length = x.shape[1] + weights.shape[0] - 1
+    x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, 0)))
+    weights = jnp.pad(weights, ((weights.shape[0] % 2, 0), (0, 0), (0, 0)))  # in front: the last one sees first
+    first, second = weights[1::2], weights[0::2]
+    even = _in_phases(x[:, 0::2], first, levels - 1)
+    odd = _in_phases(x[:, 1::2], second, levels - 1)
+    mixed = _in_phases(x[:, 0::2] + x[:, 1::2], first + second, levels - 1) - even - odd
+    even = jnp.pad(even, ((0, 0), (0, 1), (0, 0))) + jnp.pad(odd, ((0, 0), (1, 0), (0, 0)))
+    mixed = jnp.pad(mixed, ((0, 0), (0, 1), (0, 0)))
+    return jnp.stack([even, mixed], axis=2).reshape(x.shape[0], -1, weights.shape[2])[:, :length]
+
+
+def _all_products(x: Array, weights: Array, dilation: int) -> Array:
     edits, positions, inputs = x.shape
     width, _, outputs = weights.shape
-    reach = (width - 1) * dilation
-    if _few(weights):
-        return few_outputs(x, weights, dilation, reach)
     if positions < width and dilation == 1:
         taps = weights[::-1].transpose(1, 0, 2).reshape(inputs, width * outputs)
         each = (x.reshape(-1, inputs) @ taps).reshape(edits, positions, width, outputs)

@@ -61,7 +61,7 @@ rule map_part:
         stamps=lambda wildcards: stamps(map_sources(wildcards)),
         format=FORMATS["map"],
     script:
-        "../workflow/scripts/map_part.py"
+        "../workflow/scripts/map.py"
 
 
 rule map_gather:

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.workflow
 # Rules whose programs come from an environment of --sdm conda: they start `seqmill.stages.reads_jobs`, not a script.
-SHARED = {"curve_predict": "predict"}  # rules whose adapter is another rule's
+SHARED = {"curve_predict": "predict", "map_part": "map"}  # rules whose adapter is another rule's
 RULES_OF_READS = ("aligner", "library", "experiment", "quality", "call_quality", "quality_table")
 JOBS = {name: name.replace("_", "-") for name in RULES_OF_READS}
 

@@ -1,4 +1,4 @@
-"""A mutagenesis map."""
+"""A mutagenesis map, or that of some of its regions."""
 
 from seqmill.runtime.job import job, noun
 
@@ -14,6 +14,7 @@ with job(snakemake):
     from seqmill.effects.maps import build_map
 
     section = Map.model_validate_json(snakemake.params.section)
+    wildcards = snakemake.wildcards
     datasets = [noun(path) for path in snakemake.input.datasets]
     build_map(
         noun(snakemake.output[0]),
@@ -25,4 +26,5 @@ with job(snakemake):
         datasets=datasets,
         rows_of=datasets[0] if section.windows is not None else None,
         state=resume_of(noun(snakemake.output[0])),
+        part=(int(wildcards.part) - 1, int(wildcards.parts)) if wildcards.get("part") else None,
     )

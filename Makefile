@@ -44,7 +44,7 @@ demo-check: demo ## Run the demo and check that it found the planted motifs and 
 .PHONY: test
 test: env system ## Run all tests that fit into 25 minutes on 2 cores
 	@python -m pytest -q -n $(CORES) --dist loadfile --durations=10 -m "not slow" tests/unit tests/property
-	@python -m pytest -q --durations=10 tests/workflow tests/browser tests/faults
+	@python -m pytest -q -n $(CORES) --dist loadfile --durations=10 tests/workflow tests/browser tests/faults
 
 .PHONY: test-slow
 test-slow: env ## Run the unit tests that `make test` leaves out: whole trainings and searches (10 minutes on 2 cores)

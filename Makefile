@@ -33,7 +33,7 @@ endif
 
 .PHONY: demo
 demo: env ## Run the whole workflow on the embedded, simulated world (3-5 minutes on two free cores)
-	@echo "demo: 32 steps, from a simulated genome to results/report/index.html; training takes most of the time"
+	@echo "demo: 33 steps, from a simulated genome to results/report/index.html; training takes most of the time"
 	@snakemake --cores $(CORES) $(if $(CONFIGFILE),--configfile $(CONFIGFILE)) --quiet rules host
 	@seqmill summary
 

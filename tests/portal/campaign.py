@@ -153,7 +153,7 @@ def peak_rate(log: Sequence[Seen]) -> int:
 
 def peak_at_once(log: Sequence[Seen]) -> int:
     """Most answers that were being sent at the same time."""
-    spans = [(seen.time, seen.ended) for seen in log]
+    spans = [(seen.time, seen.last) for seen in log]
     return max((sum(start <= moment < end for start, end in spans) for moment, _ in spans), default=0)
 
 

@@ -89,6 +89,7 @@ class Fault:
         sent = len(body) if self.cut is None else min(int(len(body) * self.cut), max(len(body) - 1, 0))
         for first in range(0, sent, self.piece):
             piece = body[first : min(first + self.piece, sent)]
+            seen.last = time.monotonic()
             connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece) if self.framing == "chunked" else piece)
             seen.sent += len(piece)
             if self.bytes_per_s:

@@ -55,7 +55,8 @@ class Reply:
 class Seen:
     """One request in the log; unpacks to (time, method, path, headers).
 
-    ``sent``: bytes of body that went out until ``ended``.
+    ``sent``: bytes of body that went out until ``ended``. ``last``: when the last piece of them began to go out: only
+    after that can the client have all.
     """
 
     time: float  # time.monotonic()
@@ -66,6 +67,7 @@ class Seen:
     status: int = 0
     sent: int = 0
     ended: float = 0
+    last: float = 0
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.time, self.method, self.path, self.headers))
@@ -205,6 +207,7 @@ class Portal:
                     return
                 continue
             seen.status = reply.status
+            seen.last = time.monotonic()
             send(connection, request, reply, seen)
             seen.ended = time.monotonic()
             if request.headers.get("connection", "").lower() == "close":

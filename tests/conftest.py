@@ -1,8 +1,6 @@
 """Fixtures of all tests."""
 
 import os
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,16 +11,9 @@ settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
-# jax reads these when it is imported (seqmill.runtime.device): one CPU thread, whichever test comes first.
-os.environ.update(JAX_PLATFORMS="cpu", NPROC="1", PJRT_NPROC="1")
-# Tests and the jobs they start share one folder of compiled programs, new in each run of pytest; the processes of
-# pytest-xdist take that of the process that started them.
-if "PYTEST_XDIST_WORKER" not in os.environ:
-    _programs = tempfile.TemporaryDirectory(prefix="seqmill-test-programs-")
-    os.environ["SEQMILL_COMPILE_CACHE"] = _programs.name
-
-
-_OWN_PROGRAMS = os.path.join(os.environ["SEQMILL_COMPILE_CACHE"], "tests")
+# jax reads these when it is imported (seqmill.runtime.device): one CPU thread, whichever test comes first. Nothing is
+# kept from one test to the next.
+os.environ.update(JAX_PLATFORMS="cpu", NPROC="1", PJRT_NPROC="1", SEQMILL_COMPILE_CACHE="off")
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +28,3 @@ def test_data() -> Path:
 def pytest_runtest_setup():
     """Each test begins with the usual log: a command that ran with -q sets its level for all processes after it."""
     os.environ.pop("SEQMILL_LOG_LEVEL", None)
-    if "jax" in sys.modules:
-        config = sys.modules["jax"].config
-        if config.jax_compilation_cache_dir != _OWN_PROGRAMS:
-            config.update("jax_compilation_cache_dir", _OWN_PROGRAMS)
-            config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

@@ -194,7 +194,7 @@ def _take_turns(folder, rounds):
 def test_processes_take_turns(cache):
     cache.prepare()
     (cache.folder / "number").write_text("0")
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")  # threads run here: jax, Zarr
     workers = [context.Process(target=_take_turns, args=(cache.folder, 40)) for _ in range(3)]
     for worker in workers:
         worker.start()

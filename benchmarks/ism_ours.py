@@ -41,10 +41,11 @@ class Side:
         self.graph, params, rest = split_module(build(kind, settings, inputs, targets, 0))
         rng = np.random.default_rng(0)
 
-        def trained(x: Any) -> Any:  # statistics of batches as after a training, not the zeros and ones of the start
-            return jnp.asarray(rng.uniform(0.5, 1.5, x.shape), x.dtype) if x.ndim == 1 else x
+        def trained(path: Any, x: Any) -> Any:  # statistics of batches, not the zeros and ones of the start
+            mean = "mean" in jax.tree_util.keystr(path)
+            return jnp.asarray(rng.normal(0, 0.1, x.shape) if mean else rng.uniform(0.02, 0.5, x.shape), x.dtype)
 
-        self.variables = params, jax.tree.map(trained, rest)
+        self.variables = params, jax.tree_util.tree_map_with_path(trained, rest)
         self.infos, self.extent_bp, self.batch_size = [{"name": network}], shape["bp"], 64
         self.codes = np.random.default_rng(1).integers(0, 4, shape["bp"]).astype(np.uint8)
         padded = np.concatenate([self.codes[:1], self.codes, self.codes[:1]])

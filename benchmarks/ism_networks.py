@@ -22,6 +22,9 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 
+# Architecture -> factor of its random weights, with which outputs spread over sequences about as trained ones do.
+GAINS = {"bpnet": 2.0, "deepsea": 2.2}
+
 
 def specs(kind: str, shape: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Inputs, targets and settings of a network."""

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from ism_networks import NETWORKS, specs
+from ism_networks import GAINS, NETWORKS, specs
 from peers.answers import serve
 
 from seqmill.effects.local.scores import LocalScores
@@ -45,7 +45,10 @@ class Side:
             mean = "mean" in jax.tree_util.keystr(path)
             return jnp.asarray(rng.normal(0, 0.1, x.shape) if mean else rng.uniform(0.02, 0.5, x.shape), x.dtype)
 
-        self.variables = params, jax.tree_util.tree_map_with_path(trained, rest)
+        def alive(x: Any) -> Any:  # as drawn, without normalisation, outputs would hardly differ between sequences
+            return x * GAINS.get(kind, 1.0) if x.ndim > 1 else x
+
+        self.variables = jax.tree.map(alive, params), jax.tree_util.tree_map_with_path(trained, rest)
         self.infos, self.extent_bp, self.batch_size = [{"name": network}], shape["bp"], 64
         self.codes = np.random.default_rng(1).integers(0, 4, shape["bp"]).astype(np.uint8)
         padded = np.concatenate([self.codes[:1], self.codes, self.codes[:1]])

@@ -32,7 +32,7 @@ ifeq ($(SEQMILL_INSTALL_SYSTEM),1)
 endif
 
 .PHONY: demo
-demo: env ## Run the whole workflow on the embedded, simulated world (3-5 minutes on two free cores)
+demo: env ## Run the whole workflow on the embedded, simulated world (5-6 minutes on two cores)
 	@echo "demo: 33 steps, from a simulated genome to results/report/index.html; training takes most of the time"
 	@snakemake --cores $(CORES) $(if $(CONFIGFILE),--configfile $(CONFIGFILE)) --quiet rules host
 	@seqmill summary
@@ -47,7 +47,7 @@ test: env system ## Run all tests that fit into 25 minutes on 2 cores
 	@python -m pytest -q -n $(CORES) --dist loadfile --durations=10 tests/workflow tests/browser tests/faults
 
 .PHONY: test-slow
-test-slow: env ## Run the unit tests that `make test` leaves out: whole trainings and searches (10 minutes on 2 cores)
+test-slow: env ## Run the unit tests that `make test` leaves out: whole trainings and searches
 	@python -m pytest -q -n $(CORES) --dist loadfile -m slow tests/unit tests/property
 
 .PHONY: unit

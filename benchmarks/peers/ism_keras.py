@@ -5,6 +5,7 @@ Reads one JSON command a line and answers with one JSON line. Needs requirements
 
 import os
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -56,7 +57,7 @@ class Side:
         self.model = basset(shape, dict(np.load(self.folder / "weights.npz")))
         self.codes = np.load(self.folder / "codes.npy")
         self.fast: dict[int | None, FastISM] = {}
-        self.facts = {"tensorflow": tf.__version__, "fastism": "0.5.1", "threads": threads}
+        self.facts = {"tensorflow": tf.__version__, "fastism": version("fastism"), "threads": threads}
 
     def run(self, batch: int, keep: bool = False, most: int | None = None) -> dict:
         """All substitutions of ``batch`` sequences, side by side; or of the first ``most`` / 3 bases.

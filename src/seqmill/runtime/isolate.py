@@ -57,6 +57,7 @@ def _serve(
         other_end.close()  # a forked child holds it too, and would never see the pipe close when its parent dies
     faulthandler.disable()  # a crash is the parent's message, not a dump of this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     _limit_memory(limit_bytes)
     nowhere = open(os.devnull, "w")  # noqa: SIM115 - open until this process ends
     os.dup2(nowhere.fileno(), 2)  # panics print a backtrace; the message goes through the pipe
@@ -69,8 +70,7 @@ def _serve(
         if call is None:
             return
         # ends this process even inside a native call that hangs, when no parent is left to do it
-        with contextlib.suppress(RuntimeError):  # no memory left for one more thread
-            faulthandler.dump_traceback_later(timeout_s + GRACE_S, exit=True, file=nowhere)
+        signal.setitimer(signal.ITIMER_REAL, timeout_s + GRACE_S)
         try:
             name, call_args, call_kwargs = call
             if target is None:
@@ -86,7 +86,7 @@ def _serve(
                 known = False
             answer = ("raise", error) if known else ("panic", f"{type(error).__name__}: {error}")
         finally:
-            faulthandler.cancel_dump_traceback_later()
+            signal.setitimer(signal.ITIMER_REAL, 0)
         try:
             pipe.send(answer)
         except (BrokenPipeError, EOFError):

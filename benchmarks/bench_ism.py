@@ -31,9 +31,11 @@ PEERS = {
     for name, script in (("tangermeme", "ism_torch.py"), ("fastism", "ism_keras.py"))
 }
 BATCHES = (16, 32, 64, 128, 256)
-BATCHES_OF_SEQUENCES = (1, 4, 16)
+BATCHES_OF_SEQUENCES = (1, 4, 8)
 TRIED = 384  # substitutions for each batch size
-TOLERANCE = 1e-5  # of the range of the output
+# Largest difference of effects, of the range of the output: our two ways, and others, whose whole predictions round
+# otherwise than ours.
+TOLERANCE, TOLERANCE_OF_PEERS = 1e-5, 1e-4
 # (network's beginning, side) -> how many times as fast the followed way has to be
 GOALS = {("basset", "plain"): 12, ("basset", "fastism"): 8, ("basset", "tangermeme"): 10}
 GOALS |= {("bpnet", "plain"): 4, ("bpnet", "tangermeme"): 10}
@@ -95,7 +97,8 @@ def measure(name: str, threads: int, repeats: int, sides: list[str]) -> list[dic
         times = median(raw[side]) / median(raw["fast"])
         goal = GOALS.get((name.split()[0], side))
         reached = {} if goal is None else {"goal": goal, "reached": times >= goal}
-        print(f"{name}, {threads} threads: {times:.2f} times as fast as {side}, difference {differences[side]:.2g}")
+        text = f"{name}, {threads} threads: {times:.2f} times as fast as {side}, difference {differences[side]:.2g}"
+        print(text, flush=True)
         rows.append(
             {
                 "network": name, "threads": threads, "against": side, "value": round(times, 3), **reached,
@@ -112,7 +115,7 @@ def agreement(folder: Path, sides: list[str], span: float) -> dict[str, float]:
     """Largest difference of each side from the followed way, of the range of the output; stops if it is too large."""
     mine = np.load(folder / "fast.npy")
     found = {side: float(np.abs(np.load(folder / f"{side}.npy") - mine).max()) / span for side in sides}
-    if not max(found.values()) <= TOLERANCE:
+    if any(not off <= (TOLERANCE if side == "plain" else TOLERANCE_OF_PEERS) for side, off in found.items()):
         raise SystemExit(f"not the same effects, of the range: {found}")
     return found
 

@@ -40,7 +40,7 @@ class Side:
         self.model = self.folder / f"models/{network}/0.0"
         self.build(128)
         examiner = Examiner(GenomeReader(self.folder / "sim.zarr"), {"1": "chr1"}, window_bp=self.ensemble.window_bp)
-        (records,) = open_variants(vcf).blocks(n)
+        records = next(iter(open_variants(vcf).blocks(n)))
         self.windows = []
         for first in range(0, n, PART):
             alleles = examiner.alleles(records.part(first, first + PART))

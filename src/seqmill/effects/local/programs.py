@@ -11,7 +11,7 @@ import numpy as np
 from seqmill.effects.local.program import LocalProgram
 from seqmill.effects.local.trace import Flat, trace
 
-CACHED_BYTES = 2_500_000
+CACHED_BYTES = 5_000_000
 """Largest array of a batch on a CPU: what is read again soon should lie in its caches."""
 DEVICE_BYTES = 500_000_000
 """The same on an accelerator."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from seqmill.effects.local.program import Batch
 
 _LEVELS = 2  # nine sixteenths of the products
-_MIN_SPLIT = 8  # positions and weights: with fewer, padding takes what the levels save
-_MIN_CHANNELS = 64  # with fewer, the sums do
+_MIN_SPLIT = 7  # positions and weights: with fewer, the products are too small to be fast
+_MIN_CHANNELS = 64  # with fewer, the sums take what the levels save
 
 
 @rule("conv_general_dilated")
@@ -105,18 +105,24 @@ def spread(x: Array, weights: Array, dilation: int) -> Array:
 
 def _in_phases(x: Array, weights: Array, levels: int) -> Array:
     """`spread` with three quarters of the products at each level, as in `seqmill.models.convolution`."""
-    if levels == 0:
+    positions, width = x.shape[1], weights.shape[0]
+    if levels == 0 or min(positions, width) < 2:
         return _all_products(x, weights, 1)
-    length = x.shape[1] + weights.shape[0] - 1
-    x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, 0)))
-    weights = jnp.pad(weights, ((weights.shape[0] % 2, 0), (0, 0), (0, 0)))  # in front: the last one sees first
-    first, second = weights[1::2], weights[0::2]
-    even = _in_phases(x[:, 0::2], first, levels - 1)
-    odd = _in_phases(x[:, 1::2], second, levels - 1)
-    mixed = _in_phases(x[:, 0::2] + x[:, 1::2], first + second, levels - 1) - even - odd
-    even = jnp.pad(even, ((0, 0), (0, 1), (0, 0))) + jnp.pad(odd, ((0, 0), (1, 0), (0, 0)))
-    mixed = jnp.pad(mixed, ((0, 0), (0, 1), (0, 0)))
-    return jnp.stack([even, mixed], axis=2).reshape(x.shape[0], -1, weights.shape[2])[:, :length]
+    even, odd = x[:, 0::2], x[:, 1::2]
+    last, other = weights[(width - 1) % 2 :: 2], weights[width % 2 :: 2]  # the last weight sees first
+    own = _in_phases(even, last, levels - 1)
+    others = _in_phases(odd, other, levels - 1)
+    added = even + _longer(odd, 0, positions % 2), last + jnp.pad(other, ((width % 2, 0), (0, 0), (0, 0)))
+    mixed = _in_phases(*added, levels - 1) - own - _longer(others, 0, own.shape[1] - others.shape[1])
+    length = positions + width - 1
+    first = _longer(own, 0, 1) + _longer(others, 1, own.shape[1] - others.shape[1])
+    second = _longer(mixed, 0, 1)
+    return jnp.stack([first, second], axis=2).reshape(x.shape[0], -1, weights.shape[2])[:, :length]
+
+
+def _longer(x: Array, before: int, after: int) -> Array:
+    """With zeros around its positions."""
+    return jnp.pad(x, ((0, 0), (before, after), (0, 0)))
 
 
 def _all_products(x: Array, weights: Array, dilation: int) -> Array:

@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -32,6 +32,7 @@ PEERS = {
 }
 BATCHES = (16, 32, 64, 128, 256)
 BATCHES_OF_SEQUENCES = (64, 128, 256)
+TURN_S = 2.0
 TRIED = 384  # substitutions for each batch size
 # Largest difference of effects, of the range of the output: our two ways, and others, whose whole predictions round
 # otherwise than ours.
@@ -50,6 +51,12 @@ def best_batch(worker: Worker, batches: Sequence[int] = BATCHES, **how: Any) -> 
             found = worker.ask("run", batch=batch, most=TRIED, **how)
         rates[batch] = found["substitutions"] / found["seconds"]
     return max(rates, key=rates.__getitem__), rates
+
+
+def steady(call: Callable[..., dict[str, Any]]) -> Callable[[], dict[str, float]]:
+    """A turn of at least about `TURN_S`: a short run just after those of other processes finds caches cold."""
+    count = max(1, round(TURN_S / call()["seconds"]))
+    return lambda: {"seconds": sum(call()["seconds"] for _ in range(count)) / count}
 
 
 def measure(name: str, threads: int, repeats: int, sides: list[str]) -> list[dict[str, Any]]:
@@ -88,7 +95,7 @@ def measure(name: str, threads: int, repeats: int, sides: list[str]) -> list[dic
                 call(keep=True)
             span = ours.ask("span")["range"]
             differences = agreement(folder, list(calls), span)
-            raw = interleave(calls, repeats)
+            raw = interleave({side: steady(call) for side, call in calls.items()}, repeats)
         finally:
             for worker in [ours, *workers.values()]:
                 worker.close()

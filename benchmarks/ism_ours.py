@@ -103,6 +103,7 @@ class Side:
         if way == "fast":
             if self.local is None:
                 self.local = LocalScores(self, lambda scores: scores)
+            self.local._last = None  # so that the layers of the unedited sequence are counted
             _, changes = self.local.changes(0, self.codes, sequences)
             y = changes["y"]
         else:

@@ -20,7 +20,7 @@ import numpy as np
 from peers.answers import serve
 
 from seqmill.config.heads import Head
-from seqmill.effects.attribution import Attribution, references
+from seqmill.effects.attribution.contributions import Attribution, references
 from seqmill.effects.mutagenesis import Stretch
 from seqmill.models.registry import build
 from seqmill.stores.specs import ArraySpec, TargetSpec

@@ -143,7 +143,7 @@ def prediction_of(name: str) -> Any:
 
 def score(folder: Path, name: str, out: Path) -> dict[str, Any]:
     from seqmill.config.effects import VariantSet
-    from seqmill.effects.variants import score_variants
+    from seqmill.effects.variants.build import score_variants
 
     start = time.perf_counter()
     score_variants(

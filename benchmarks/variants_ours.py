@@ -20,11 +20,11 @@ from peers.answers import serve
 
 from seqmill.config.models import Prediction
 from seqmill.config.variants import VariantSet
-from seqmill.effects.alleles import Examiner, sequences
 from seqmill.effects.ensemble import Ensemble
-from seqmill.effects.variant_effects import effects_of
-from seqmill.effects.variant_means import over_runs
-from seqmill.effects.variant_plan import VariantPlan
+from seqmill.effects.variants.alleles import Examiner, sequences
+from seqmill.effects.variants.effects import effects_of
+from seqmill.effects.variants.means import over_runs
+from seqmill.effects.variants.plan import VariantPlan
 from seqmill.formats.variants import open_variants
 from seqmill.stores.genome import GenomeReader
 from seqmill.stores.model import ModelReader

@@ -13,7 +13,8 @@ from seqmill.runtime.device import choose_device
 choose_device("cpu", 1)
 from seqmill.config.effects import Map
 from seqmill.config.models import Prediction
-from seqmill.effects import map_state, maps
+from seqmill.effects.maps import build as maps
+from seqmill.effects.maps import state as map_state
 from tests.faults.killed import trials
 
 folder = Path(sys.argv[1])

@@ -15,7 +15,7 @@ from seqmill.runtime.device import choose_device
 choose_device("cpu", 1)
 from seqmill.config.effects import VariantSet
 from seqmill.config.models import Prediction
-from seqmill.effects import variants
+from seqmill.effects.variants import build as variants
 from tests.faults.killed import trials
 
 folder = Path(sys.argv[1])

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from seqmill.effects.alleles import Examiner, sequences
+from seqmill.effects.variants.alleles import Examiner, sequences
 from seqmill.formats.variant_records import Records
 from seqmill.formats.variants import OK, is_normalised, judge_alt
 from seqmill.genome.sequence import decode, encode

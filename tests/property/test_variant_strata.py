@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqmill.effects.variant_strata import Strata, standing
+from seqmill.effects.variants.strata import Strata, standing
 
 BOUNDS = ([0.01, 0.1], [1000.0], [0.4, 0.5, 0.6])
 axis = st.tuples(

@@ -62,7 +62,7 @@ def network(architecture: str, bp: int, settings: dict, kind: str, tracks: int =
 
 
 def ensemble(*networks: Any, both_strands: bool = False, batch_size: int = 4) -> Any:
-    """What `seqmill.effects.attribution.Attribution` needs of an ensemble."""
+    """What `seqmill.effects.attribution.contributions.Attribution` needs of an ensemble."""
     return SimpleNamespace(
         networks=list(networks), targets=networks[0].predicted, both_strands=both_strands, shifts_bp=(0,),
         extent_bp=networks[0].view.inputs["sequence"].shape_per_example[0], batch_size=batch_size,

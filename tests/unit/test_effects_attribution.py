@@ -6,7 +6,7 @@ import pytest
 from tests.unit import attribution_toys as toys
 from tests.unit.network_toys import slow_conv, values
 
-from seqmill.effects.attribution import Attribution, references
+from seqmill.effects.attribution.contributions import Attribution, references
 from seqmill.effects.mutagenesis import Stretch
 from seqmill.models import registry
 from seqmill.runtime.errors import InputError

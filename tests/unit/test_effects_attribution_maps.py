@@ -6,9 +6,9 @@ from pydantic import ValidationError
 from tests.unit import effects_world as world
 
 from seqmill.config.effects import Map
-from seqmill.effects.map_files import write_map_files
-from seqmill.effects.map_parts import gather_map
-from seqmill.effects.maps import build_map
+from seqmill.effects.maps.build import build_map
+from seqmill.effects.maps.files import write_map_files
+from seqmill.effects.maps.parts import gather_map
 from seqmill.evaluation.truth import importance
 from seqmill.planning.effects import _passes
 from seqmill.report.maps import gather_map as gather_report

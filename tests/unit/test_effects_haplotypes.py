@@ -11,12 +11,12 @@ from tests.unit import variant_worlds as worlds
 from tests.unit.network_toys import target
 from tests.unit.variant_worlds import BP, HALF, TEXT, score, snv
 
-from seqmill.effects import variants as module
-from seqmill.effects.alleles import Examiner
-from seqmill.effects.haplotype_scores import _chunk, edited, groups_of, windows_of
-from seqmill.effects.haplotypes import Edit, LeftOut, haplotypes, trimmed
 from seqmill.effects.local.pairs import LocalPairs
-from seqmill.effects.variant_plan import VariantPlan
+from seqmill.effects.variants import build as module
+from seqmill.effects.variants.alleles import Examiner
+from seqmill.effects.variants.haplotype_scores import _chunk, edited, groups_of, windows_of
+from seqmill.effects.variants.haplotypes import Edit, LeftOut, haplotypes, trimmed
+from seqmill.effects.variants.plan import VariantPlan
 from seqmill.formats.variants import open_variants
 from seqmill.genome.sequence import decode, encode
 from seqmill.runtime.errors import InputError

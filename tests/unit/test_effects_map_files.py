@@ -10,8 +10,10 @@ from matplotlib.image import imread
 from tests.unit import effects_world as world
 from tests.unit.network_toys import target
 
-from seqmill.effects import map_pictures, map_stretches, map_values
-from seqmill.effects.map_files import write_map_files
+from seqmill.effects.maps import pictures as map_pictures
+from seqmill.effects.maps import stretches as map_stretches
+from seqmill.effects.maps import values as map_values
+from seqmill.effects.maps.files import write_map_files
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import read_marker
 from seqmill.stores.maps import MapReader, MapWriter, shapes
@@ -99,7 +101,7 @@ def test_bigwigs_hold_the_mean_effect_of_every_base(tmp_path, genome, edits):
 
 def test_many_tracks_are_written_in_groups(tmp_path, genome, monkeypatch):
     kept = write_map(tmp_path / "m.zarr", tracks=7, picture=0)
-    monkeypatch.setattr("seqmill.effects.map_files.SLAB_BYTES", 8 * 4 * 20 * 3)  # 3 tracks, 1 region
+    monkeypatch.setattr("seqmill.effects.maps.files.SLAB_BYTES", 8 * 4 * 20 * 3)  # 3 tracks, 1 region
     write_map_files(tmp_path / "m.files", map_folder=tmp_path / "m.zarr", genome=genome)
     for track in range(7):
         path = tmp_path / f"m.files/level/t{track}.bw"
@@ -223,7 +225,7 @@ def test_bytes_do_not_depend_on_how_much_is_held(tmp_path, genome, monkeypatch):
     write_map(tmp_path / "m.zarr", picture=0, regions=apart)
     found = {}
     for name, size in (("memory", 100_000_000), ("scratch", 800)):
-        monkeypatch.setattr("seqmill.effects.map_files.SLAB_BYTES", size)
+        monkeypatch.setattr("seqmill.effects.maps.files.SLAB_BYTES", size)
         out = tmp_path / name / "m.files"
         write_map_files(out, map_folder=tmp_path / "m.zarr", genome=genome, exports=["bedgraph", "positions"])
         found[name] = {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}

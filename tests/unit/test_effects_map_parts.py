@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from tests.unit import effects_world as world
 
 from seqmill.config.effects import Map
-from seqmill.effects import map_state
-from seqmill.effects.map_parts import gather_map
-from seqmill.effects.map_state import groups_of, part_of
-from seqmill.effects.maps import build_map
+from seqmill.effects.maps import state as map_state
+from seqmill.effects.maps.build import build_map
+from seqmill.effects.maps.parts import gather_map
+from seqmill.effects.maps.state import groups_of, part_of
+from seqmill.effects.maps.tiles import window_starts
 from seqmill.effects.mutagenesis import Mutagenesis
-from seqmill.effects.tiles import window_starts
 from seqmill.runtime.errors import DamageError, InputError
 from seqmill.runtime.marker import read_marker
 from seqmill.stores.maps import MapReader

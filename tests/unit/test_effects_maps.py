@@ -9,7 +9,7 @@ from tests.unit import effects_world as world
 from seqmill.config.effects import Map
 from seqmill.config.models import Prediction
 from seqmill.config.sources import Genome
-from seqmill.effects.maps import build_map
+from seqmill.effects.maps.build import build_map
 from seqmill.runtime.errors import DamageError, InputError
 from seqmill.stores.genome import GenomeReader, build_genome
 from seqmill.stores.maps import MapReader
@@ -268,7 +268,7 @@ def test_records_that_are_left_out_and_half_unknown_ones_warn(made, tmp_path, ca
 
 
 def test_a_region_whose_effects_do_not_fit_in_memory_is_refused(made, tmp_path, monkeypatch):
-    monkeypatch.setattr("seqmill.effects.maps.LARGEST_REGION_BYTES", 2000)
+    monkeypatch.setattr("seqmill.effects.maps.build.LARGEST_REGION_BYTES", 2000)
     with pytest.raises(InputError) as caught:
         build(made, tmp_path / "m.zarr", "chr1\t40000\t40050\n")
     assert str(caught.value) == (

@@ -10,7 +10,7 @@ from seqmill.baselines.motif_scores import log_odds
 from seqmill.baselines.run import run_baseline
 from seqmill.config.baselines import Baseline
 from seqmill.config.measured import Measured
-from seqmill.effects.measured import build_measured
+from seqmill.effects.measured.build import build_measured
 from seqmill.evaluation.measured import ALL, MEAN, PERFECT, RANDOM, STATED, judge
 from seqmill.formats.motifs import Motif
 from seqmill.runtime.errors import InputError

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from seqmill.effects.plain_convolution import as_products
-from seqmill.effects.rescale import evaluate, multipliers, trace
-from seqmill.effects.rescale_rules import UnknownOperation
+from seqmill.effects.attribution.plain_convolution import as_products
+from seqmill.effects.attribution.rescale import evaluate, multipliers, trace
+from seqmill.effects.attribution.rescale_rules import UnknownOperation
 
 
 def attention(x):

@@ -10,8 +10,8 @@ from tests.unit import training_toys as toys
 
 from seqmill.config.effects import Map, map_genome
 from seqmill.config.project import Project
-from seqmill.effects.map_files import write_map_files
-from seqmill.effects.maps import build_map
+from seqmill.effects.maps.build import build_map
+from seqmill.effects.maps.files import write_map_files
 from seqmill.runtime.errors import InputError
 from seqmill.stores.layout import open_noun
 from seqmill.stores.maps import MapReader

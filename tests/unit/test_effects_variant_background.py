@@ -10,10 +10,10 @@ import pytest
 from tests.unit import variant_worlds as worlds
 from tests.unit.variant_worlds import HALF, TEXT, other, score, snv, vcf, whole
 
-from seqmill.effects import variant_chunks
-from seqmill.effects import variants as module
-from seqmill.effects.variant_background import key_of
-from seqmill.effects.variant_compare import Starts
+from seqmill.effects.variants import build as module
+from seqmill.effects.variants import chunks as variant_chunks
+from seqmill.effects.variants.background import key_of
+from seqmill.effects.variants.compare import Starts
 from seqmill.formats.variant_info import frequencies
 from seqmill.formats.variants import open_variants
 from seqmill.runtime.errors import InputError

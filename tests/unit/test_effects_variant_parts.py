@@ -7,9 +7,9 @@ import numpy as np
 from tests.unit.network_toys import target
 
 from seqmill.config.sources import Genome
-from seqmill.effects.alleles import Examiner
-from seqmill.effects.variant_effects import check_effects, divergence, effects_of, fits, reducer
-from seqmill.effects.variant_state import ChunkStore
+from seqmill.effects.variants.alleles import Examiner
+from seqmill.effects.variants.effects import check_effects, divergence, effects_of, fits, reducer
+from seqmill.effects.variants.state import ChunkStore
 from seqmill.stores.genome import GenomeReader, build_genome
 
 
@@ -55,7 +55,7 @@ def test_effects_of_profiles_and_kinds():
 
 def test_real_sites(test_data, tmp_path):
     """Plain gzip of the 1000 Genomes on a piece of GRCh37, and measured QTLs."""
-    from seqmill.effects.variant_survey import contig_names, survey
+    from seqmill.effects.variants.survey import contig_names, survey
     from seqmill.formats.variants import open_variants
 
     store = tmp_path / "hg19.zarr"

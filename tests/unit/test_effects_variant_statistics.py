@@ -9,9 +9,9 @@ from tests.unit.variant_worlds import BP, HALF, TEXT, score, snv, vcf, whole
 
 from seqmill.config.effects import VariantSet as SameVariantSet
 from seqmill.config.variants import QuantileWindows, VariantSet
-from seqmill.effects import variants as module
-from seqmill.effects.variant_effects import quantiles
-from seqmill.effects.variant_ranks import draw_places, places_of
+from seqmill.effects.variants import build as module
+from seqmill.effects.variants.effects import quantiles
+from seqmill.effects.variants.ranks import draw_places, places_of
 from seqmill.runtime.errors import InputError
 from seqmill.stores.genome import GenomeReader
 

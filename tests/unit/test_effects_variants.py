@@ -13,9 +13,9 @@ from tests.unit.variant_worlds import BP, HALF, TEXT, levels, other, score, snv,
 
 from seqmill.config.models import Prediction
 from seqmill.config.sources import Genome
-from seqmill.effects import variant_chunks
-from seqmill.effects import variants as module
-from seqmill.effects.alleles import Examiner, sequences
+from seqmill.effects.variants import build as module
+from seqmill.effects.variants import chunks as variant_chunks
+from seqmill.effects.variants.alleles import Examiner, sequences
 from seqmill.formats.variant_records import Records
 from seqmill.formats.variants import OK
 from seqmill.genome.sequence import decode

@@ -7,7 +7,7 @@ from tests.unit import motif_world
 from tests.unit.network_toys import target
 
 from seqmill.config.motifs import Modisco, Motifs
-from seqmill.effects.map_files import write_map_files
+from seqmill.effects.maps.files import write_map_files
 from seqmill.effects.motifs import modisco
 from seqmill.effects.motifs.build import build_motifs
 from seqmill.formats.motifs import Motif as Known

@@ -8,7 +8,7 @@ from tests.unit import effects_world as world
 
 from seqmill.config.variants import VariantSet
 from seqmill.effects.ensemble import Ensemble
-from seqmill.effects.variants import score_variants
+from seqmill.effects.variants.build import score_variants
 from seqmill.stores.variants import VariantsReader
 
 TEXT = world.genome_text()

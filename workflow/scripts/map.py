@@ -11,7 +11,7 @@ with job(snakemake):
     choose_device_of(models[0])  # before jax is imported
 
     from seqmill.config.models import Prediction
-    from seqmill.effects.maps import build_map
+    from seqmill.effects.maps.build import build_map
 
     section = Map.model_validate_json(snakemake.params.section)
     wildcards = snakemake.wildcards

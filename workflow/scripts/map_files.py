@@ -3,7 +3,7 @@
 from seqmill.runtime.job import job, noun
 
 with job(snakemake):
-    from seqmill.effects.map_files import write_map_files
+    from seqmill.effects.maps.files import write_map_files
 
     write_map_files(
         noun(snakemake.output[0]),

@@ -5,7 +5,7 @@ import shutil
 from seqmill.runtime.job import job, noun
 
 with job(snakemake):
-    from seqmill.effects.map_parts import gather_map
+    from seqmill.effects.maps.parts import gather_map
 
     parts = [noun(path) for path in snakemake.input.parts]
     gather_map(noun(snakemake.output[0]), name=snakemake.params.name, parts=parts)

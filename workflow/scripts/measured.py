@@ -11,7 +11,7 @@ with job(snakemake):
     choose_device_of(models[0])  # before jax is imported
 
     from seqmill.config.models import Prediction
-    from seqmill.effects.measured import build_measured
+    from seqmill.effects.measured.build import build_measured
     from seqmill.evaluation.measured import judge
 
     genome, baseline = snakemake.input.genome, snakemake.params.baseline

@@ -11,7 +11,7 @@ with job(snakemake):
     choose_device_of(models[0])  # before jax is imported
 
     from seqmill.config.models import Prediction
-    from seqmill.effects.variants import score_variants
+    from seqmill.effects.variants.build import score_variants
 
     out = noun(snakemake.output[0])
     score_variants(

@@ -77,7 +77,7 @@ def of_map_files(steps: Steps, name: str, made: Step, genomes: list[Step]) -> St
     place, section = f"maps/{slug(name)}.files", steps.project.config.maps[name]
 
     def build() -> None:
-        from seqmill.effects.map_files import write_map_files
+        from seqmill.effects.maps.files import write_map_files
 
         write_map_files(
             steps.results / place,
@@ -154,7 +154,7 @@ def map_of_regions(project: Project, results: Path, section: Map, models: list[P
     -------
     Both folders.
     """
-    from seqmill.effects.map_files import write_map_files
+    from seqmill.effects.maps.files import write_map_files
 
     genome, datasets = _at_hand(project, results, section)
     prediction = prediction_scope(project.config.models[section.model]).model_dump_json()
@@ -197,7 +197,7 @@ def _map(
     start_process(models[0])
 
     from seqmill.config.models import Prediction
-    from seqmill.effects.maps import build_map
+    from seqmill.effects.maps.build import build_map
 
     build_map(
         out,
@@ -219,7 +219,7 @@ def _variants(
     start_process(models[0])
 
     from seqmill.config.models import Prediction
-    from seqmill.effects.variants import score_variants
+    from seqmill.effects.variants.build import score_variants
 
     score_variants(
         out,

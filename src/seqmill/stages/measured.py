@@ -56,7 +56,7 @@ def _measured(
     start_process(models[0])
 
     from seqmill.config.models import Prediction
-    from seqmill.effects.measured import build_measured
+    from seqmill.effects.measured.build import build_measured
     from seqmill.evaluation.measured import judge
 
     build_measured(

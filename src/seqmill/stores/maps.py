@@ -18,7 +18,7 @@ A map of a method of attribution (``method`` of its attributes, which mutagenesi
 contributions in substitutions/: what each of the four bases would add to the score by the multipliers of the base that
 is there; that one's is its contribution (`seqmill.stores.map_values`). completeness/ is how far contributions of the
 whole window are from adding up to the difference between the score and that of a reference, relative to it
-(`seqmill.effects.attribution.Contributions`), the largest over runs and references.
+(`seqmill.effects.attribution.contributions.Contributions`), the largest over runs and references.
 
 Regions that are sequences of a table lie on no genome: genome and contig are empty, start and window_start -1, end is
 the length - 1.
@@ -190,7 +190,7 @@ class MapReader:
     ----------
     attrs : of the marker: ``name``, ``model``, ``genome``, ``models`` (run -> regions it scored), ``spaces`` (target ->
         what a score is), ``both_strands``, ``shifts_bp``, ``runs``, …
-    method : "mutagenesis", or one of `seqmill.effects.attribution.METHODS`.
+    method : "mutagenesis", or one of `seqmill.effects.attribution.contributions.METHODS`.
     n : regions. length : bp of the longest one. edits : which of `EDITS` were made. has_spread : whether `spread` is
         there. targets : `TargetSpec` of each target, in order. digest : of the marker.
     """

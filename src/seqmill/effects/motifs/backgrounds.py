@@ -7,8 +7,8 @@ import numpy as np
 from scipy.stats import t as student
 
 from seqmill.effects.ensemble import Ensemble
+from seqmill.effects.maps.regions import tested_sequences
 from seqmill.effects.measures import check_targets, scores
-from seqmill.effects.regions import tested_sequences
 from seqmill.formats.motifs import Motif
 from seqmill.genome.sequence import dinucleotide_shuffle, reverse_complement
 from seqmill.runtime.errors import InputError

@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqmill.effects.alleles import Sequences
-from seqmill.effects.variant_effects import effects_of
-from seqmill.effects.variant_plan import VariantPlan
+from seqmill.effects.variants.alleles import Sequences
+from seqmill.effects.variants.effects import effects_of
+from seqmill.effects.variants.plan import VariantPlan
 
 
 class Effects(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from seqmill.effects.variant_state import ChunkStore
+from seqmill.effects.variants.state import ChunkStore
 
 GROUP_BATCHES = 16
 """Full batches that a group has at least (but the last one): so much work a kill can cost."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-from seqmill.effects.alleles import Examiner
+from seqmill.effects.variants.alleles import Examiner
 from seqmill.formats.genotypes import ANY_SET, Call, calls, chosen_samples
 from seqmill.formats.variants import OK, SEEN, STAR, VariantFile
 from seqmill.runtime.errors import InputError

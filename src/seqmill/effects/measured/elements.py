@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from seqmill.config.measured import Measured
-from seqmill.effects.measured_scorer import Scorer, frame_of
+from seqmill.effects.measured.scorer import Scorer, frame_of
 from seqmill.effects.mutagenesis import Mutagenesis, Stretch, edited, embedded
 from seqmill.effects.unseen import Unseen
 from seqmill.formats.measured import Change, Element, place_changes, read_changes, read_elements

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from seqmill.config.variants import QuantileWindows
-from seqmill.effects.alleles import by_contig
 from seqmill.effects.ensemble import Ensemble
 from seqmill.effects.unseen import Unseen
-from seqmill.effects.variant_effects import QUANTILE, Ranks, reducer
-from seqmill.effects.variant_plan import VariantPlan
+from seqmill.effects.variants.alleles import by_contig
+from seqmill.effects.variants.effects import QUANTILE, Ranks, reducer
+from seqmill.effects.variants.plan import VariantPlan
 from seqmill.formats.intervals import read_intervals
 from seqmill.runtime.errors import InputError
 from seqmill.stores.genome import N_CODE, GenomeReader

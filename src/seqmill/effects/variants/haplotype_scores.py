@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from seqmill.effects.alleles import Examiner, Sequences
-from seqmill.effects.haplotypes import Edit, Haplotype, LeftOut, haplotypes
-from seqmill.effects.variant_effects import SIGNED
-from seqmill.effects.variant_means import over_runs
-from seqmill.effects.variant_plan import SD, Group, VariantPlan
-from seqmill.effects.variant_state import ChunkStore
+from seqmill.effects.variants.alleles import Examiner, Sequences
+from seqmill.effects.variants.effects import SIGNED
+from seqmill.effects.variants.haplotypes import Edit, Haplotype, LeftOut, haplotypes
+from seqmill.effects.variants.means import over_runs
+from seqmill.effects.variants.plan import SD, Group, VariantPlan
+from seqmill.effects.variants.state import ChunkStore
 from seqmill.formats.variants import OK, SEEN, open_variants
 from seqmill.genome.sequence import encode
 from seqmill.runtime.progress import Progress
@@ -100,7 +100,7 @@ def score_haplotypes(
 
     Raises
     ------
-    InputError : see `seqmill.effects.haplotypes.haplotypes`.
+    InputError : see `seqmill.effects.variants.haplotypes.haplotypes`.
     """
     file = open_variants(path, more="GT")
     left_out = LeftOut(file.unit)

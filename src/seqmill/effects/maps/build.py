@@ -13,14 +13,14 @@ import pandas as pd
 from seqmill.config.effects import REFERENCES, STEPS, WITH_REFERENCES, Map
 from seqmill.config.models import Prediction
 from seqmill.config.scope import map_scope
-from seqmill.effects.attribution import Attribution, Contributions
+from seqmill.effects.attribution.contributions import Attribution, Contributions
 from seqmill.effects.ensemble import Ensemble
-from seqmill.effects.map_parts import open_writer
-from seqmill.effects.map_state import GroupStore, groups_of, part_of
+from seqmill.effects.maps.parts import open_writer
+from seqmill.effects.maps.regions import read_regions, tested_rows, tested_sequences
+from seqmill.effects.maps.state import GroupStore, groups_of, part_of
+from seqmill.effects.maps.tiles import contig_regions, cut
 from seqmill.effects.measures import SPACES
 from seqmill.effects.mutagenesis import Effects, Mutagenesis, Stretch
-from seqmill.effects.regions import read_regions, tested_rows, tested_sequences
-from seqmill.effects.tiles import contig_regions, cut
 from seqmill.effects.unseen import Unseen
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.marker import file_digest
@@ -66,7 +66,7 @@ def build_map(
     rows_of : folder of the dataset whose test rows are the regions, for ``windows``.
     state : folder for finished groups of regions, from which a killed run goes on; deleted at the end. None: nothing
         is kept.
-    part : number, from 0, and count of the jobs that divide the regions; `seqmill.effects.map_parts` joins what they
+    part : number, from 0, and count of the jobs that divide the regions; `seqmill.effects.maps.parts` joins what they
         write.
 
     Raises

@@ -13,7 +13,7 @@ BLOCK_BP = 4_000_000
 
 
 def contig_regions(genome: GenomeReader, contigs: Sequence[str] | str, where: str) -> pd.DataFrame:
-    """Whole contigs as a table of regions (`seqmill.effects.regions`), in the order of the genome.
+    """Whole contigs as a table of regions (`seqmill.effects.maps.regions`), in the order of the genome.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def cut(regions: pd.DataFrame, genome: GenomeReader, tile_bp: int, window_bp: in
 
     Parameters
     ----------
-    regions : see `seqmill.effects.regions`; ``window_start`` is not needed.
+    regions : see `seqmill.effects.maps.regions`; ``window_start`` is not needed.
     tile_bp : length of a tile; the last one of a region may be shorter. window_bp : bases that the network sees.
 
     Raises

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqmill.effects.alleles import Alleles, Sequences
-from seqmill.effects.variant_strata import AXES, Box, Strata, standing
+from seqmill.effects.variants.alleles import Alleles, Sequences
+from seqmill.effects.variants.strata import AXES, Box, Strata, standing
 from seqmill.formats.intervals import read_intervals
 from seqmill.genome.sequence import gc_fraction
 from seqmill.runtime.errors import InputError

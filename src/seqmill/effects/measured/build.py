@@ -16,10 +16,10 @@ from seqmill.config.baselines import Baseline
 from seqmill.config.measured import Measured
 from seqmill.config.models import Prediction
 from seqmill.effects.ensemble import Ensemble
-from seqmill.effects.measured_elements import score_elements
-from seqmill.effects.measured_scorer import Scorer
-from seqmill.effects.measured_sequences import score_sequences
-from seqmill.effects.measured_variants import score_variant_effects
+from seqmill.effects.measured.elements import score_elements
+from seqmill.effects.measured.scorer import Scorer
+from seqmill.effects.measured.sequences import score_sequences
+from seqmill.effects.measured.variants import score_variant_effects
 from seqmill.effects.measures import SPACES, check_targets
 from seqmill.effects.unseen import Unseen
 from seqmill.formats.place_values import bigwig_at, nearest_bp

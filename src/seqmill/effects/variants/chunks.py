@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from seqmill.effects.alleles import Alleles, Examiner, Sequences, sequences
-from seqmill.effects.variant_background import Chosen
-from seqmill.effects.variant_compare import Beside
-from seqmill.effects.variant_means import over_runs
-from seqmill.effects.variant_plan import VariantPlan
-from seqmill.effects.variant_state import ChunkStore
+from seqmill.effects.variants.alleles import Alleles, Examiner, Sequences, sequences
+from seqmill.effects.variants.background import Chosen
+from seqmill.effects.variants.compare import Beside
+from seqmill.effects.variants.means import over_runs
+from seqmill.effects.variants.plan import VariantPlan
+from seqmill.effects.variants.state import ChunkStore
 from seqmill.formats.variant_info import frequencies
 from seqmill.formats.variant_records import Records
 from seqmill.formats.variants import VariantFile

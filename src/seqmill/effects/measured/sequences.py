@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from seqmill.config.measured import Measured
-from seqmill.effects.measured_scorer import Scorer, Windows, frame_of
+from seqmill.effects.measured.scorer import Scorer, Windows, frame_of
 from seqmill.formats.measured import read_pairs
 from seqmill.formats.measured_sequences import NOT_CHANGED, Activity, read_activities
 from seqmill.genome.sequence import decode

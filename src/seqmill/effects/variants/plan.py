@@ -7,7 +7,7 @@ from seqmill.config.variants import VariantSet
 from seqmill.effects.ensemble import Ensemble
 from seqmill.effects.local.pairs import LocalPairs
 from seqmill.effects.measures import check_targets
-from seqmill.effects.variant_effects import SIGNED, Ranks, check_effects, kept_bytes, reducer
+from seqmill.effects.variants.effects import SIGNED, Ranks, check_effects, kept_bytes, reducer
 from seqmill.formats.vcf_out import Field, field_ids
 from seqmill.stores.specs import track_names
 from seqmill.stores.variants import score_column

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from seqmill.config.measured import Measured
-from seqmill.effects.alleles import Alleles, Examiner, sequences
-from seqmill.effects.measured_scorer import Scorer, frame_of
+from seqmill.effects.measured.scorer import Scorer, frame_of
 from seqmill.effects.unseen import Unseen
-from seqmill.effects.variant_survey import contig_names, survey
+from seqmill.effects.variants.alleles import Alleles, Examiner, sequences
+from seqmill.effects.variants.survey import contig_names, survey
 from seqmill.formats.measured_values import Values, read_values
 from seqmill.formats.place_values import nearest_bp
 from seqmill.formats.variants import OK, open_variants

@@ -6,7 +6,7 @@
        {target}/{track}.bw        mean |effect| of the edits of each base
        {target}/signed/{track}.bw minus the mean effect: above 0 where the base that is there raises the score
        {target}/{track}.bedgraph.gz, {target}/signed/{track}.bedgraph.gz   the same as text, where asked for
-       positions.bed              stretches that matter, where asked for: see `seqmill.effects.map_stretches`
+       positions.bed              stretches that matter, where asked for: see `seqmill.effects.maps.stretches`
        regions.bed                BED6, then how many runs scored the region and its strongest mean |effect|
        {target}.ohe.npz           sequences, one-hot (region, ACGT, position), key arr_0
        {target}.shap.npz          hypothetical contributions of the same shape, mean over the tracks
@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 
 from seqmill.config.names import slug
-from seqmill.effects.map_pictures import draw_region, rows_of
-from seqmill.effects.map_stretches import Line, stretches, write_stretches
-from seqmill.effects.map_values import by_track, npz_stream, pieces, slabs, write_bedgraph
+from seqmill.effects.maps.pictures import draw_region, rows_of
+from seqmill.effects.maps.stretches import Line, stretches, write_stretches
+from seqmill.effects.maps.values import by_track, npz_stream, pieces, slabs, write_bedgraph
 from seqmill.formats.bigwig_out import write_bigwig
 from seqmill.genome.sequence import one_hot
 from seqmill.runtime.errors import InputError

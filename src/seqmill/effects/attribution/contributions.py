@@ -6,7 +6,7 @@ gradient_input              the gradient of the score; at the base that is there
 integrated_gradients        the mean gradient on the straight line from a reference to the sequence, in ``steps`` steps
                             by the midpoint rule (Sundararajan, Taly and Yan, ICML 2017, section 3)
 deeplift                    the rescale rule (Shrikumar, Greenside and Kundaje, ICML 2017, section 3.5.2;
-                            `seqmill.effects.rescale`)
+                            `seqmill.effects.attribution.rescale`)
 ==========================  ==========================================================================================
 
 The last two compare with references and average over them (DeepSHAP: Lundberg and Lee, NeurIPS 2017, section 4.2):
@@ -32,11 +32,11 @@ import numpy as np
 from jax import Array
 from jax.extend.core import ClosedJaxpr
 
-from seqmill.effects.explained import explained
+from seqmill.effects.attribution.explained import explained
+from seqmill.effects.attribution.rescale import evaluate, moving, multipliers
+from seqmill.effects.attribution.rescale_rules import UnknownOperation
 from seqmill.effects.measures import check_targets
 from seqmill.effects.mutagenesis import Effects, Stretch
-from seqmill.effects.rescale import evaluate, moving, multipliers
-from seqmill.effects.rescale_rules import UnknownOperation
 from seqmill.genome.sequence import dinucleotide_shuffle
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.progress import Progress

@@ -1,4 +1,4 @@
-"""How a difference of the output of one operation is shared out over its inputs (see `seqmill.effects.rescale`).
+"""How a difference of the output of one operation is shared out over its inputs (see `rescale`).
 
 =============================  ====================================================================================
 linear operations              by their transpose: exact

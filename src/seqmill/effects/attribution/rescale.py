@@ -2,9 +2,8 @@
 
 Shrikumar, Greenside and Kundaje (ICML 2017), section 3.5.2: the rescale rule. A multiplier says how much of a
 difference of an output one unit of a difference of an input carries. It goes backwards through the operations of the
-network as jax traces them (a jaxpr), each by its rule of `seqmill.effects.rescale_rules`; every rule keeps the sum of
-multiplier times difference, so that the contributions of all inputs add up to the difference of the outputs
-(completeness).
+network as jax traces them (a jaxpr), each by its rule of `rescale_rules`; every rule keeps the sum of multiplier times
+difference, so that the contributions of all inputs add up to the difference of the outputs (completeness).
 
 Nothing here knows an architecture. Recurrent networks are followed through their scan, a step at a time.
 """
@@ -17,8 +16,15 @@ import jax.numpy as jnp
 from jax import Array
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
-from seqmill.effects.plain_convolution import as_products
-from seqmill.effects.rescale_rules import RULES, UnknownOperation, carries, operation, pull_elementwise, same_shape
+from seqmill.effects.attribution.plain_convolution import as_products
+from seqmill.effects.attribution.rescale_rules import (
+    RULES,
+    UnknownOperation,
+    carries,
+    operation,
+    pull_elementwise,
+    same_shape,
+)
 
 Values = Mapping[Var, Array]
 _INNER = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr",

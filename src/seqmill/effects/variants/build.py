@@ -12,20 +12,20 @@ import pandas as pd
 
 from seqmill.config.models import Prediction
 from seqmill.config.variants import Background, VariantSet
-from seqmill.effects.alleles import Examiner
 from seqmill.effects.ensemble import Ensemble
-from seqmill.effects.haplotype_scores import score_haplotypes
 from seqmill.effects.measures import SPACES
 from seqmill.effects.unseen import Unseen
-from seqmill.effects.variant_background import Chosen, background_of
-from seqmill.effects.variant_chunks import score_chunks
-from seqmill.effects.variant_compare import Beside, Matched, Starts
-from seqmill.effects.variant_effects import QUANTILE
-from seqmill.effects.variant_plan import VariantPlan
-from seqmill.effects.variant_ranks import places_of, ranks_of
-from seqmill.effects.variant_state import ChunkStore
-from seqmill.effects.variant_strata import AXES, Strata
-from seqmill.effects.variant_survey import Survey, contig_names, survey, write_dropped
+from seqmill.effects.variants.alleles import Examiner
+from seqmill.effects.variants.background import Chosen, background_of
+from seqmill.effects.variants.chunks import score_chunks
+from seqmill.effects.variants.compare import Beside, Matched, Starts
+from seqmill.effects.variants.effects import QUANTILE
+from seqmill.effects.variants.haplotype_scores import score_haplotypes
+from seqmill.effects.variants.plan import VariantPlan
+from seqmill.effects.variants.ranks import places_of, ranks_of
+from seqmill.effects.variants.state import ChunkStore
+from seqmill.effects.variants.strata import AXES, Strata
+from seqmill.effects.variants.survey import Survey, contig_names, survey, write_dropped
 from seqmill.formats.variants import VariantFile, open_variants
 from seqmill.runtime.marker import file_digest
 from seqmill.runtime.progress import Progress

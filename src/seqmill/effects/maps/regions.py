@@ -38,7 +38,7 @@ def read_regions(path: str | Path, genome: GenomeReader, window_bp: int | None) 
     ----------
     path : BED3 to BED12, plain or gzip: name in column 4, strand in column 6.
     window_bp : bases that the network sees, the longest region; None for regions of any length that are cut into tiles
-        (`seqmill.effects.tiles`), whose windows are not known yet.
+        (`seqmill.effects.maps.tiles`), whose windows are not known yet.
 
     Raises
     ------

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seqmill.effects.alleles import Alleles, Examiner
+from seqmill.effects.variants.alleles import Alleles, Examiner
 from seqmill.formats.variants import OK, SEEN, VariantFile
 from seqmill.genome.names import harmonise
 from seqmill.runtime.errors import InputError

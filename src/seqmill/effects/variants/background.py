@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seqmill.config.variants import Background
-from seqmill.effects.alleles import Examiner, by_contig
-from seqmill.effects.variant_ranks import draw_places
-from seqmill.effects.variant_survey import contig_names, survey
+from seqmill.effects.variants.alleles import Examiner, by_contig
+from seqmill.effects.variants.ranks import draw_places
+from seqmill.effects.variants.survey import contig_names, survey
 from seqmill.formats.variant_info import frequencies
 from seqmill.formats.variant_records import Records, records_of
 from seqmill.formats.variants import OK, VariantFile, open_variants

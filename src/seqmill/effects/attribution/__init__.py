@@ -1,0 +1,1 @@
+"""What each base of a sequence contributes to the scores of a network."""

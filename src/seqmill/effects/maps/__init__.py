@@ -1,0 +1,1 @@
+"""Mutagenesis maps: regions, edits of every base, files and pictures for others."""

@@ -1,0 +1,1 @@
+"""Measured effects beside what a network and simple baselines predict of them."""

@@ -1,0 +1,1 @@
+"""Scores of variants: what a network makes of the alleles of a file."""

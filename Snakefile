@@ -11,6 +11,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/runs.smk"
 include: "rules/fetched.smk"
 include: "rules/libraries.smk"
 include: "rules/tuning.smk"

@@ -41,7 +41,7 @@ TOLERANCE, TOLERANCE_OF_PEERS = 1e-5, 1e-4
 GOALS = {("basset", "plain"): 12, ("basset", "fastism"): 8, ("basset", "tangermeme"): 10}
 GOALS |= {("bpnet", "plain"): 4, ("bpnet", "tangermeme"): 10}
 GOALS |= {(name, "tangermeme-fast"): goal for (name, side), goal in GOALS.items() if side == "tangermeme"}
-# Why rows stay behind their goals, as measured on 2026-11-21 (two cores of an AMD EPYC); to be looked at again with them.
+# Why rows stay behind their goals, as measured on 2026-11-21 (two cores of an AMD EPYC): look at it again with them.
 TRIED_HERE = (
     "Basset: the 7 x 11 windows of the second layer by 50 of their 77 products (time of a map -6 %), batches of 5 MB "
     "instead of 2.5 (-6 to -8 %)",

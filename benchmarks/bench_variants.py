@@ -5,7 +5,7 @@ largest resident size is the kernel's; another is killed (SIGKILL) at random mom
 with the same bytes. Basset (600 bp, 164 tasks, both strands): alleles a second of the whole job, of the bare network on
 windows that lie in memory, and of a plain loop that reads VCF and FASTA with pysam and scores one variant a call.
 Rates of single bases through Basset and a BPNet-style network (2,114 bp) against the batched way and tangermeme
-(variant_rates.py) are a result of their own, variant-rates: the whole job on 20,000 variants, the sides in turns on
+(variant_rates.py) are a result of their own, variant_rates: the whole job on 20,000 variants, the sides in turns on
 4,000 of them. ``--parts rates --rates 200 --compared 200 --repeats 1`` is a quick try.
 """
 
@@ -300,7 +300,7 @@ def measure_rates(options: argparse.Namespace) -> None:
     if (options.rates, options.compared, options.repeats) == (RATED, COMPARED, REPEATS):
         worst = min(row["times_tangermeme"] for row in rows)
         write_result(
-            "variant-rates", worst, "x tangermeme's variants/s, worst row", ">= 1", options.repeats, rows,
+            "variant_rates", worst, "x tangermeme's variants/s, worst row", ">= 1", options.repeats, rows,
             threads=options.threads, load=os.getloadavg(),
         )  # fmt: skip
 

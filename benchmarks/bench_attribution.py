@@ -30,7 +30,9 @@ from common import ROOT, interleave, write_result
 HERE = ROOT / "benchmarks"
 PEERS, LOCK = ROOT / ".venv-peers-attribution", HERE / "peers" / "requirements-attribution.txt"
 GOAL = 1e-4
-REFERENCES, STEPS, REPEATS, SECONDS = 20, 50, 5, 4.0
+REFERENCES, REPEATS, SECONDS = 20, 5, 4.0
+STEPS, GRADIENT_REFERENCES = 50, 2
+"""Of integrated gradients, which evaluates a network once a step and reference."""
 VALUE, LOGIT = {"out": {"kind": "quantity"}}, {"out": {"kind": "binary", "tracks": 2}}
 PROFILE = {"profile": {"kind": "profile", "bins": 1000, "bp_per_bin": 1, "offset_bp": 557}, "out": {"kind": "quantity"}}
 BINS = {"profile": {"kind": "profile", "bins": 32, "bp_per_bin": 32, "offset_bp": 0}}
@@ -74,8 +76,9 @@ def completeness(name: str, threads: int, steps: int, folder: str) -> list[dict[
     rows = []
     try:
         worker.ask("open", folder=folder, architecture=architecture, shape=shape, kinds=kinds)
-        for method, how in (("deeplift", {}), ("integrated_gradients", {"steps": steps})):
-            worker.ask("prepare", method=method, targets=None, references=REFERENCES, **how)
+        gradients = {"references": GRADIENT_REFERENCES, "steps": steps}
+        for method, how in (("deeplift", {"references": REFERENCES}), ("integrated_gradients", gradients)):
+            worker.ask("prepare", method=method, targets=None, **how)
             found = worker.ask("explain")
             claimed = method == "deeplift"
             row = {

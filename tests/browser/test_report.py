@@ -11,7 +11,7 @@ from html import unescape
 from html.parser import HTMLParser
 
 import pytest
-from tests.unit.report_examples import gather_example
+from tests.unit.report_examples import gather_example, write_results
 from tests.unit.report_payloads import PAYLOADS, poisoned
 
 from seqmill.report.page import render
@@ -27,7 +27,8 @@ TOUCH = ["--dump-dom", "--allow-file-access-from-files", "--virtual-time-budget=
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory):
-    return gather_example(tmp_path_factory.mktemp("browser") / "results")
+    folder = tmp_path_factory.mktemp("browser") / "results"
+    return gather_example(folder, write_results(folder))
 
 
 def browse(profile, page, *options):

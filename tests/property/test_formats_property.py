@@ -48,7 +48,7 @@ def spans(draw):
 
 def check_bins(reader, values, bin_bp, aggregate, missing):
     n_bins = -(-SIZE // bin_bp)
-    expected = np.array(slow_bins(values, bin_bp, aggregate, missing))
+    expected = slow_bins(values, bin_bp, aggregate, missing)
     found = reader.bins("c", 0, n_bins, bin_bp, aggregate, missing)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
 

@@ -1,5 +1,6 @@
-"""A portal on this machine, for the tests of what is fetched; nothing of it is made where a test does not ask."""
+"""What several files ask for: a portal on this machine, results of a report; made where a test asks, once a process."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -33,3 +34,22 @@ def web(sources):
 
     with Web(sources) as web:
         yield web
+
+
+@pytest.fixture(scope="session")
+def report_nouns(tmp_path_factory):
+    """Nouns of `write_results`; tests only read them."""
+    from tests.unit.report_examples import write_results
+
+    return write_results(tmp_path_factory.mktemp("report") / "results")
+
+
+@pytest.fixture(scope="session")
+def report_context(tmp_path_factory, report_nouns):
+    """What the template of the report shows of them and of everything else there is; tests only read it."""
+    from tests.unit.report_examples import gather_example
+
+    results = report_nouns["datasets"][0].parents[1]
+    folder = shutil.copytree(results, tmp_path_factory.mktemp("context") / "results")
+    nouns = {key: [folder / path.relative_to(results) for path in paths] for key, paths in report_nouns.items()}
+    return gather_example(folder, nouns)

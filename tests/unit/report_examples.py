@@ -220,9 +220,8 @@ def gather_variant_example() -> dict:
     }
 
 
-def gather_example(folder: Path) -> dict:
-    """What the template shows of `write_results`, of reads, searches, a map beside the truth, and variants."""
-    nouns = write_results(folder)
+def gather_example(folder: Path, nouns: dict[str, list[Path]]) -> dict:
+    """What the template shows of the nouns of `write_results`, of reads, searches, maps, their truth, and variants."""
     qualities = [write_quality(folder / "quality/CTCF", "CTCF", chip())]
     world = folder.with_name("world")
     write_world(world)

@@ -90,4 +90,4 @@ def test_atac_bam_on_a_piece_of_the_assembly(test_data):
         check_windows(reader, "1", HG19["1"], lambda s, e: values[s:e], 3)
         busy = int(np.argmax(whole))
         expected = slow_bins(values[busy * 128 : busy * 128 + 128], 1, "sum", "zero")
-        assert reader.bins("1", busy * 128, 128, 1, "sum").tolist() == expected
+        assert reader.bins("1", busy * 128, 128, 1, "sum").tolist() == expected.tolist()

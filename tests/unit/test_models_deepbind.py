@@ -118,6 +118,7 @@ def test_normalised_maxima_and_means():
     np.testing.assert_allclose(found, scaled @ head.kernel[...] + head.bias[...], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"both_strands": True, "batch_norm": True, "pooled_dropout": 0.1}])
 def test_learns(more):
     rng = np.random.default_rng(1)

@@ -38,6 +38,7 @@ def test_parameters_layer_by_layer():
     assert count_parameters(model) == 4_963_542
 
 
+@pytest.mark.slow
 def test_stacks_see_as_far_as_bassets_filters():
     widths = build(
         "factorized_basset", {}, {"sequence": toys.sequence_spec(600)}, {"y": net.target("y", 1)}, 0

@@ -73,6 +73,7 @@ def test_modules_equal_slow_numpy_networks(module):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["acceptor", "donor", "exon", "intron"])
 def test_modules_learn(module):
     rng = np.random.default_rng(1)

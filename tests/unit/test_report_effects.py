@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.unit.report_effects import TRACKS, write_map, write_world
-from tests.unit.report_examples import gather_example, variant_table
+from tests.unit.report_examples import variant_table
 from tests.unit.report_payloads import PAYLOADS, contrast
 
 from seqmill.config.augment import Augment
@@ -28,8 +28,8 @@ from seqmill.stores.specs import TargetSpec
 
 
 @pytest.fixture(scope="module")
-def context(tmp_path_factory):
-    return gather_example(tmp_path_factory.mktemp("context") / "results")
+def context(report_context):
+    return report_context
 
 
 def test_the_only_script_is_ours_and_allowed_by_its_digest(context):

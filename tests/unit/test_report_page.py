@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.unit.cli_world import config, write_world
-from tests.unit.report_examples import gather_example, write_results
+from tests.unit.report_examples import write_results
 from tests.unit.report_payloads import PAYLOADS, VOID, contrast, poisoned
 
 from seqmill.cli import main
@@ -25,16 +25,15 @@ from seqmill.runtime.errors import DamageError
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("report")
-    nouns = write_results(folder / "results")
-    write_report(folder / "index.html", report=Report(title="A toy"), **nouns)
-    return folder, nouns
+def results(tmp_path_factory, report_nouns):
+    folder = tmp_path_factory.mktemp("page")
+    write_report(folder / "index.html", report=Report(title="A toy"), **report_nouns)
+    return folder, report_nouns
 
 
 @pytest.fixture(scope="module")
-def context(tmp_path_factory):
-    return gather_example(tmp_path_factory.mktemp("context") / "results")
+def context(report_context):
+    return report_context
 
 
 class Skeleton(HTMLParser):
@@ -165,7 +164,7 @@ def test_guessing_is_half_or_the_share_of_positives():
 
 
 def test_summary_on_the_terminal_has_the_numbers_of_the_tables(results, capsys):
-    folder = results[0] / "results"
+    folder = results[1]["evaluations"][0].parents[1]
     table = pd.read_csv(folder / "evaluation/toy/comparison.tsv", sep="\t")
     first = table[(table["target"] == "peaks") & (table["metric"] == "auroc") & (table["fold"] == "all")].iloc[0]
     assert main(["summary", str(folder)]) == 0
@@ -188,12 +187,16 @@ def test_page_is_the_same_again(results, tmp_path):
     assert (tmp_path / "again.html").read_bytes() == (folder / "index.html").read_bytes()
 
 
+@pytest.fixture(scope="module")
+def harmless(context):
+    return Skeleton(render(poisoned(context, "harmless"))).tags
+
+
 @pytest.mark.parametrize("payload", PAYLOADS)
-def test_hostile_names_stay_text(context, payload):
+def test_hostile_names_stay_text(context, harmless, payload):
     """Every string of what the page shows is replaced; the tree of tags must not change."""
-    plain = Skeleton(render(poisoned(context, "harmless")))
     hostile = Skeleton(render(poisoned(context, payload)))
-    assert hostile.tags == plain.tags
+    assert hostile.tags == harmless
     assert hostile.open == []
     for address in hostile.addresses:
         assert address.startswith(("#", "data:image/svg+xml;base64,", "data:image/png;base64,"))

@@ -5,7 +5,6 @@ import re
 
 import pytest
 from tests.unit.quality_examples import atac, chip, rna, row, write_qualities, write_quality
-from tests.unit.report_examples import write_results
 from tests.unit.report_payloads import PAYLOADS, poisoned
 from tests.unit.test_report_page import Skeleton
 
@@ -32,19 +31,14 @@ def qualities(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def nouns(tmp_path_factory):
-    return write_results(tmp_path_factory.mktemp("nouns") / "results")
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory, nouns, qualities):
+def page(tmp_path_factory, report_nouns, qualities):
     path = tmp_path_factory.mktemp("page") / "index.html"
-    write_report(path, report=Report(title="Reads"), **nouns, qualities=qualities)
+    write_report(path, report=Report(title="Reads"), **report_nouns, qualities=qualities)
     return path.read_text()
 
 
-def test_without_experiments_there_is_no_section(tmp_path, nouns):
-    write_report(tmp_path / "index.html", report=Report(title="None"), **nouns)
+def test_without_experiments_there_is_no_section(tmp_path, report_nouns):
+    write_report(tmp_path / "index.html", report=Report(title="None"), **report_nouns)
     text = (tmp_path / "index.html").read_text()
     assert 'id="reads"' not in text and "#reads" not in text and "experiment" not in plain(section(text, "methods"))
 
@@ -267,9 +261,9 @@ def test_methods_of_chip_with_a_control(tmp_path):
     ]
 
 
-def test_programs_are_in_the_run_record(tmp_path, nouns, qualities):
+def test_programs_are_in_the_run_record(tmp_path, report_nouns, qualities):
     made = library(tmp_path / "libraries/a.1", "a.1")
-    context = gather(Report(title="x"), **nouns, qualities=qualities, libraries=[made])
+    context = gather(Report(title="x"), **report_nouns, qualities=qualities, libraries=[made])
     assert context["sources"]["read_files"] == [{"file": "a.1: <b>r</b>.fq.gz", "digest": "ab" * 32}]
     assert context["record"]["versions"]["samtools"] == "1.16.1"
     assert {"noun": "library", "name": "a.1"}.items() <= context["record"]["lines"][0].items()

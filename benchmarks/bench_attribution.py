@@ -113,7 +113,7 @@ def beside_captum(name: str, threads: int, repeats: int, folder: str) -> list[di
             theirs = np.load(Path(folder) / "captum.npz")["out"]
             off = float(np.abs(mine - theirs).max() / np.ptp(theirs))
             how = "DeepLiftShap, all references at once" if together else "DeepLift, one reference at a time"
-            row = {"what": "agreement", "network": name, "captum": how, "value": off, "captum_error": found["error"]}
+            row = {"what": "agreement", "network": name, "way": how, "value": off, "captum_error": found["error"]}
             rows.append(row | facts)
             print(
                 f"{name}, Captum's {how}: off by {off:.2g} of the range; its own sums {found['error']:.2g}", flush=True

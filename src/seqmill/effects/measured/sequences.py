@@ -17,8 +17,6 @@ from seqmill.runtime.errors import InputError
 from seqmill.runtime.progress import Progress
 from seqmill.stores.measured import MEASURED
 
-BLOCK = 512  # sequences whose windows are in memory at a time
-
 
 def _pairs(section: Measured, dropped: Counter[str]) -> list[Activity]:
     assert section.strong is not None and section.weak is not None
@@ -57,10 +55,10 @@ def score_sequences(
         longest = max(len(row.alt), 0 if row.ref is None else len(row.ref))
         if longest > extent:
             raise InputError(str(file), f"{longest:,} bp, the network is shown {extent:,}", record=row.line)
-    parts = []
+    parts, step = [], 2 * scorer.ensemble.batch_size
     with Progress(f"measured {name}", len(rows), "sequences") as progress:
-        for first in range(0, len(rows), BLOCK):
-            part = rows[first : first + BLOCK]
+        for first in range(0, len(rows), step):
+            part = rows[first : first + step]
             parts.append(_scores(scorer, section, part))
             progress.add(len(part))
     table = pd.DataFrame([_row(row, str(file), section) for row in rows])

@@ -1,7 +1,8 @@
 """Are planted motifs found? The whole way on the simulated world, whose grammar is known.
 
 The demo's network is trained, a mutagenesis map and one of DeepLIFT are made of many test windows and searched by
-TF-MoDISco. For each of them and each planted motif (`seqmill.simulate.motifs`):
+TF-MoDISco with its usual seqlets and with narrow ones, which hold one motif of a pair. For each search and each planted
+motif (`seqmill.simulate.motifs`):
 
 correlation   of its matrix with the pattern that is most like it (Pearson, over the probabilities of the shared columns
               of the best alignment of at least three fifths of it, either strand)
@@ -39,7 +40,12 @@ from seqmill.stores.motifs import MotifsReader
 GOAL = 0.9
 WINDOWS = 600
 METHODS = ("mutagenesis", "deeplift")
+SEARCHES: dict[str, dict[str, int]] = {"usual": {}, "narrow": {"core_bp": 10, "flank_bp": 3, "trim_bp": 16}}
 SHARED = 0.6
+CAUSE = (
+    "usual seqlets are 30 bp wide and span GATA1 and SPI1, which the grammar plants 8 to 12 bp apart: in the patterns "
+    "that are cut to SPI1 the other motif lies at five distances and is blurred (2026-11-22: 0.70 of mutagenesis)"
+)
 
 
 def configuration(windows: int, methods: Sequence[str]) -> dict[str, Any]:
@@ -51,11 +57,12 @@ def configuration(windows: int, methods: Sequence[str]) -> dict[str, Any]:
         "models": {"basset": values["models"]["basset"]},
         "maps": {m: {"model": "basset", "windows": windows, "picture": 0, "method": m} for m in methods},
         "motifs": {
-            m: {
-                "map": m, "database": str(ROOT / "src/seqmill/simulate/motifs.meme"), "marginal": {"backgrounds": 100},
+            f"{m}_{search}": {
+                "map": m, "database": str(ROOT / "src/seqmill/simulate/motifs.meme"), "modisco": settings,
+                "marginal": {"backgrounds": 100},
                 "spacing": {"pairs": [["GATA1", "SPI1"]], "distances_bp": [0, 4, 8, 10, 12, 16, 24, 40, 60]},
             }
-            for m in methods
+            for m in methods for search, settings in SEARCHES.items()
         },
     }  # fmt: skip
 
@@ -67,7 +74,7 @@ def run(work: Path, cores: int, methods: Sequence[str]) -> float:
     command += ["--directory", str(work), "--configfile", "config.json", "--quiet", "rules", "host", "--"]
     start = time.monotonic()
     with open(work / "output.txt", "w") as output:
-        targets = [f"results/motifs/{method}/marker.json" for method in methods]
+        targets = [f"results/motifs/{method}_{search}/marker.json" for method in methods for search in SEARCHES]
         done = subprocess.run([*command, *targets], cwd=work, stdout=output, stderr=subprocess.STDOUT)
     if done.returncode:
         raise SystemExit("\n".join((work / "output.txt").read_text().splitlines()[-30:]))
@@ -105,9 +112,9 @@ def on_instances(seqlets: pd.DataFrame, truth: pd.DataFrame, regions: pd.DataFra
     return hit, there
 
 
-def rows_of(results: Path, method: str) -> list[dict[str, Any]]:
+def rows_of(results: Path, method: str, search: str) -> list[dict[str, Any]]:
     """A line for each planted motif."""
-    reader, source = MotifsReader(results / f"motifs/{method}"), MapReader(results / f"maps/{method}.zarr")
+    reader, source = MotifsReader(results / f"motifs/{method}_{search}"), MapReader(results / f"maps/{method}.zarr")
     world = world_of(source)
     assert world is not None
     judged = judge_map(source, world).set_index(["motif", "against"])
@@ -124,7 +131,8 @@ def rows_of(results: Path, method: str) -> list[dict[str, Any]]:
         line = patterns.set_index("motif").loc[best] if best else {}
         rows.append(
             {
-                "method": method, "motif": name, "pattern": best, "correlation": scored.get(best, -1.0),
+                "method": method, "search": search, "motif": name, "pattern": best,
+                "correlation": scored.get(best, -1.0), "reached": scored.get(best, -1.0) >= GOAL,
                 "auroc": float(judged.loc[(name, OTHERS), "auroc"]) if (name, OTHERS) in judged.index else None,
                 "seqlets": int(line["seqlets"]) if best else 0, "match": line["alias"] if best else "",
                 "on_functional": hit[0], "functional": there[0], "on_decoys": hit[1], "decoys": there[1],
@@ -145,7 +153,7 @@ def auroc_of(results: Path, method: str) -> float:
 
 def spacing_of(results: Path, method: str) -> list[dict[str, Any]]:
     """Co-operation of GATA1 and SPI1, mean over the tracks, for each distance and orientation."""
-    table = MotifsReader(results / f"motifs/{method}").table("spacing")
+    table = MotifsReader(results / f"motifs/{method}_usual").table("spacing")
     mean = table.groupby(["orientation", "distance_bp"])["cooperation"].mean().reset_index()
     return mean.to_dict("records")
 
@@ -166,16 +174,18 @@ def main() -> None:
     (work / "config.json").write_text(json.dumps(configuration(arguments.windows, methods)))
     seconds = run(work, arguments.cores, methods)
     results = work / "results"
-    rows = [row for method in methods for row in rows_of(results, method)]
+    rows = [row for method in methods for search in SEARCHES for row in rows_of(results, method, search)]
     more = {
         "auroc_all": {method: auroc_of(results, method) for method in methods},
         "windows": arguments.windows, "seconds": round(seconds), "cores": arguments.cores,
-        "spacing": spacing_of(results, methods[0]), "continued": arguments.go_on,
+        "spacing": spacing_of(results, methods[0]), "continued": arguments.go_on, "searches": SEARCHES,
     }  # fmt: skip
     for row in rows:
         print({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()})
     if not arguments.dry:
         worst = min(row["correlation"] for row in rows)
+        if worst < GOAL:
+            more["cause"] = CAUSE
         write_result("motifs", worst, "correlation of the worst planted motif", f">= {GOAL}", len(rows), rows, **more)
 
 

@@ -112,12 +112,11 @@ def on_instances(seqlets: pd.DataFrame, truth: pd.DataFrame, regions: pd.DataFra
     return hit, there
 
 
-def rows_of(results: Path, method: str, search: str) -> list[dict[str, Any]]:
-    """A line for each planted motif."""
+def rows_of(results: Path, method: str, search: str, judged: pd.DataFrame) -> list[dict[str, Any]]:
+    """A line for each planted motif; ``judged``: see `judged_map`."""
     reader, source = MotifsReader(results / f"motifs/{method}_{search}"), MapReader(results / f"maps/{method}.zarr")
     world = world_of(source)
     assert world is not None
-    judged = judge_map(source, world).set_index(["motif", "against"])
     truth = pd.read_csv(world / "truth.bed.gz", sep="\t").rename(columns={"#contig": "contig", "class": "kind"})
     patterns, motifs, seqlets = reader.table("patterns"), reader.motifs(), reader.seqlets()
     marginal = reader.table("marginal")
@@ -143,12 +142,12 @@ def rows_of(results: Path, method: str, search: str) -> list[dict[str, Any]]:
     return rows
 
 
-def auroc_of(results: Path, method: str) -> float:
-    """All bases of functional motifs against all other bases."""
+def judged_map(results: Path, method: str) -> pd.DataFrame:
+    """Functional bases against others, by motif and what they stand against."""
     source = MapReader(results / f"maps/{method}.zarr")
     world = world_of(source)
     assert world is not None
-    return float(judge_map(source, world).set_index(["motif", "against"]).loc[(ALL, OTHERS), "auroc"])
+    return judge_map(source, world).set_index(["motif", "against"])
 
 
 def spacing_of(results: Path, method: str) -> list[dict[str, Any]]:
@@ -174,9 +173,10 @@ def main() -> None:
     (work / "config.json").write_text(json.dumps(configuration(arguments.windows, methods)))
     seconds = run(work, arguments.cores, methods)
     results = work / "results"
-    rows = [row for method in methods for search in SEARCHES for row in rows_of(results, method, search)]
+    judged = {method: judged_map(results, method) for method in methods}
+    rows = [row for m in methods for search in SEARCHES for row in rows_of(results, m, search, judged[m])]
     more = {
-        "auroc_all": {method: auroc_of(results, method) for method in methods},
+        "auroc_all": {method: float(judged[method].loc[(ALL, OTHERS), "auroc"]) for method in methods},
         "windows": arguments.windows, "seconds": round(seconds), "cores": arguments.cores,
         "spacing": spacing_of(results, methods[0]), "continued": arguments.go_on, "searches": SEARCHES,
     }  # fmt: skip

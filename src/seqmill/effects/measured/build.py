@@ -101,6 +101,7 @@ def _kmer(
     if baseline is None:
         return None
     folds = list(dict.fromkeys(info["fold"] for info in ensemble.infos))
+    _LOG.info("baseline %s is fitted to the training rows of %d fold(s)", section.kmer, len(folds))
     return AppliedBaseline(str(section.kmer), baseline, datasets[0], folds, targets)
 
 

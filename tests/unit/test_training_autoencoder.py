@@ -90,7 +90,6 @@ def encoded(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 def test_sequences_come_back_from_three_numbers(encoded):
     network = load_network(encoded / "models/code/0.0")
     module = nnx.merge(network.graph, network.params, network.rest, copy=True)
@@ -110,7 +109,6 @@ def test_sequences_come_back_from_three_numbers(encoded):
     assert (nearest == which).mean() > 0.9
 
 
-@pytest.mark.slow
 def test_predictions_hold_the_embedding_without_truth(encoded):
     reader = PredictionsReader(encoded / "predictions/code/0.0.zarr")
     spec = reader.targets["embedding"]
@@ -122,7 +120,6 @@ def test_predictions_hold_the_embedding_without_truth(encoded):
     assert history[-1]["valid_loss"] < history[0]["valid_loss"] < 1.5  # ln 4 and a little
 
 
-@pytest.mark.slow
 def test_missing_bases_are_left_out(encoded):
     network = load_network(encoded / "models/code/0.0")
     objective = network.objective(network.graph, network.view, {}, None, None)
@@ -267,7 +264,6 @@ class Adversarial:
 '''
 
 
-@pytest.mark.slow
 def test_two_networks_against_each_other_in_the_same_loop(tmp_path):
     """Bases of real sequences are A or T in 9 of 10 places; the generator comes near, each side by its optimiser."""
     rng = np.random.default_rng(0)

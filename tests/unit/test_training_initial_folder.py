@@ -76,7 +76,6 @@ def test_another_model_in_the_folder_trains_again(tmp_path, elsewhere, monkeypat
     assert read_marker(folder / "results/models/next/0.0").digest != first
 
 
-@pytest.mark.slow
 def test_places_that_hold_no_model_are_named(tmp_path, elsewhere, monkeypatch, capsys):
     project(tmp_path, monkeypatch, {"folder": "nowhere/{fold}.{seed}"})
     for command, code in ((["train", "next"], 2), (["plan"], 0)):

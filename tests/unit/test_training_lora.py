@@ -74,7 +74,6 @@ def trained(base):
     return model, *kept
 
 
-@pytest.mark.slow
 def test_a_merged_kernel_is_the_old_one_and_the_product_by_numpy(base, trained):
     model, _, params, _ = trained
     old, new = ModelReader(base[0]).tensors(), model.tensors()
@@ -98,7 +97,6 @@ def inputs_of(dataset):
     return {"sequence": jax.nn.one_hot(codes, 4)}
 
 
-@pytest.mark.slow
 def test_the_written_network_predicts_what_the_trained_one_does(base, trained):
     model, change, params, rest = trained
     x = inputs_of(base[1])

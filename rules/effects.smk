@@ -155,6 +155,16 @@ def measured_baseline(wildcards):
     return run_scope(PROJECT.config.baselines[name]).model_dump_json()
 
 
+def measured_fits(wildcards):
+    """Predictions of the k-mer baseline, which keep its fit, for each fold of the network; none without one."""
+    section = measured_of(wildcards)
+    if section.kmer is None:
+        return []
+    folds = PROJECT.folds(section.model)
+    root = f"results/predictions/{slug(section.kmer)}"
+    return [f"{root}/{fold}.0.zarr/marker.json" for fold in folds]
+
+
 def measured_files(wildcards):
     """Files that the section, and the baseline that it names, read."""
     section = measured_of(wildcards)

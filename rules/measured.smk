@@ -1,4 +1,4 @@
-# Reads:  results/models, results/genome, results/datasets, files of measured effects
+# Reads:  results/models, results/genome, results/datasets, results/predictions (of baselines), files of measured effects
 # Writes: results/measured/{measured}
 
 
@@ -8,6 +8,7 @@ rule measured:
         genome=lambda wildcards: measured_genomes(wildcards),
         models=lambda wildcards: effect_models(measured_of(wildcards)),
         datasets=lambda wildcards: effect_datasets(measured_of(wildcards)),
+        fitted=lambda wildcards: measured_fits(wildcards),
         files=lambda wildcards: tracked(measured_files(wildcards)),
     output:
         "results/measured/{measured}/marker.json",

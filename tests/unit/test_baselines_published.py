@@ -55,6 +55,8 @@ def test_rows_are_matched_by_name_whatever_their_order(dataset, tmp_path, caplog
         "kind": "published", "model": "them", "seed": 0, "source": "A paper", "rows_without_prediction": 1,
     }  # fmt: skip
     assert caplog.messages == ["published.them, fold 0: 1 of 10 test rows have no prediction and are left out"]
+    with pytest.raises(InputError, match=r"0\.0\.zarr.*holds no fit: it is of kind published, not of a baseline"):
+        found.fit()
 
 
 def test_tracks_by_name_and_a_gzipped_csv(dataset, tmp_path, caplog):

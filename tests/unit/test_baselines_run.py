@@ -9,7 +9,10 @@ from sklearn.metrics import roc_auc_score
 from tests.unit import training_toys as toys
 
 from seqmill.baselines import rows, tune
+from seqmill.baselines.boosting import Boosted
+from seqmill.baselines.fitted import _fit, read_fits, tensors_of
 from seqmill.baselines.run import run_baseline
+from seqmill.baselines.tune import Chosen
 from seqmill.config.baselines import LINEAR_ALPHAS, Baseline
 from seqmill.runtime.errors import InputError
 from seqmill.stores.predictions import PredictionsReader
@@ -91,6 +94,25 @@ def test_a_profile_is_predicted_bin_by_bin(tmp_path, monkeypatch):
         assert np.array_equal(reader.truth("cover"), gc[250:, 1:7, None])
         assert np.corrcoef(found[-1].ravel(), gc[250:, 1:7].ravel())[0, 1] > 0.95
     assert np.corrcoef(found[0].ravel(), found[1].ravel())[0, 1] > 0.95
+
+
+def test_a_fit_that_is_of_something_else(tmp_path):
+    dataset, out = feature_dataset(tmp_path / "f.zarr", 0.0), tmp_path / "linear" / "0.0.zarr"
+    baseline = Baseline(kind="kmer", dataset="f")
+    run_baseline(out, name="linear", baseline=baseline, dataset=dataset, fold="0")
+    assert read_fits(out, dataset, baseline).keys() == {"value"}
+    with pytest.raises(
+        InputError, match=r"0\.0\.zarr.*was fitted with another dataset \([0-9a-f]{64}, now [0-9a-f]{64}\)"
+    ):
+        read_fits(out, feature_dataset(tmp_path / "g.zarr", 0.3), baseline)
+    (tmp_path / "m.meme").write_text("MEME version 4\n")
+    with pytest.raises(InputError, match=r"was fitted with another file of motifs \(None, now [0-9a-f]{64}\)"):
+        read_fits(out, dataset, Baseline(kind="pwm", dataset="f", motifs=tmp_path / "m.meme"))
+
+
+def test_a_track_that_boosted_trees_could_not_learn_keeps_its_constant():
+    tensors = tensors_of({"bound": Chosen(None, Boosted([0.25, -3.5]), {})})
+    assert _fit(tensors, "bound").boosters == [0.25, -3.5]
 
 
 def test_rows_left_out_to_bound_memory_are_told(tmp_path, monkeypatch, caplog):

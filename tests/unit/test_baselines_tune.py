@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from tests.unit import training_toys as toys
 
 from seqmill.baselines import tune
+from seqmill.baselines.fitted import read_fits
 from seqmill.baselines.run import run_baseline
 from seqmill.config.baselines import Baseline
 from seqmill.runtime.errors import InputError
@@ -86,7 +87,10 @@ def test_every_kind_finds_the_motif(tmp_path, settings, least):
         rows = "".join(" ".join("1" if base == code else "0" for base in range(4)) + "\n" for code in toys.MOTIF)
         path.write_text("MEME version 4\n\nMOTIF e\nletter-probability matrix: alength= 4 w= 6\n" + rows)
         settings = settings | {"motifs": path}
-    found = run(tmp_path, toys.motif_dataset(tmp_path / "toy.zarr"), **settings)
+    dataset = toys.motif_dataset(tmp_path / "toy.zarr")
+    found = run(tmp_path, dataset, **settings)
+    read = read_fits(found.folder, dataset, Baseline(dataset="d", **settings))
+    assert np.array_equal(read["bound"].predict(1100, 1300), found.predicted("bound"))
     for track in range(2):
         assert roc_auc_score(found.truth("bound")[:, track], found.predicted("bound")[:, track]) > least
 

@@ -20,7 +20,7 @@ from seqmill.stores.predictions import PredictionsReader
 from seqmill.stores.verify import verify
 
 RUNS = ("0.0", "0.1", "1.0")
-KMER = {"kind": "kmer", "dataset": "toy", "k": 2, "alphas": [1.0]}
+KM = Baseline(kind="kmer", dataset="toy", k=2, alphas=[1.0])
 MEME = "MEME version 4\n\nALPHABET= ACGT\n\nMOTIF m1 TF\nletter-probability matrix: alength= 4 w= 2\n1 0 0 0\n0 0 0 1\n"
 
 
@@ -33,7 +33,13 @@ def made(tmp_path_factory):
     for fold, seed in (("0", 1), ("1", 0)):
         world.another(first, fold, seed)
     (folder / "motifs.meme").write_text(MEME)
+    for fold in ("0", "1"):
+        run_baseline(folder / f"predictions/km/{fold}.0.zarr", name="km", baseline=KM, dataset=dataset, fold=fold)
     return folder, genome, dataset
+
+
+def fits(folder):
+    return [folder / f"predictions/km/{fold}.0.zarr" for fold in ("0", "1")]
 
 
 def build(made, out, **section):
@@ -42,7 +48,7 @@ def build(made, out, **section):
     build_measured(
         out, name="m", section=values, genome=genome if values.on_genome else None,
         models=[folder / f"models/net/{run}" for run in RUNS], prediction=world.PLAIN, datasets=[dataset],
-        baseline=Baseline.model_validate(KMER) if values.kmer else None, judge=judge,
+        baseline=KM if values.kmer else None, fitted=fits(folder) if values.kmer else (), judge=judge,
     )  # fmt: skip
     assert verify(out) == []
     return MeasuredReader(out)
@@ -236,17 +242,15 @@ def test_activities_of_sequences_as_long_as_the_window(made, tmp_path):
         build(made, tmp_path / "no", **keys | {"file": tmp_path / "long.tsv"})
 
 
-def test_an_applied_baseline_predicts_what_its_run_wrote(made, tmp_path):
-    _, _, dataset = made
-    baseline = Baseline.model_validate(KMER | {"targets": ["level"]})
-    run_baseline(tmp_path / "predictions/km/0.0.zarr", name="km", baseline=baseline, dataset=dataset, fold="0")
-    written = PredictionsReader(tmp_path / "predictions/km/0.0.zarr").predicted("level")
+def test_an_applied_baseline_predicts_what_its_run_wrote(made):
+    folder, _, dataset = made
+    written = PredictionsReader(fits(folder)[0]).predicted("level")
     reader = DatasetReader(dataset)
     codes = np.concatenate([
         reader.read("inputs/sequence", part["start"], part["stop"]) for part in reader.parts if part["fold"] == "b"
     ])  # fmt: skip
-    applied = AppliedBaseline("km", baseline, dataset, ["0"], ["level", "bound"])
-    assert applied.targets == ["level"]
+    applied = AppliedBaseline("km", KM, dataset, fits(folder), ["level"])
+    assert (applied.targets, applied.folds) == (["level"], ["0", "1"])
     np.testing.assert_allclose(applied.scores(codes, "0")["level"], written, atol=1e-5)
 
 

@@ -24,5 +24,6 @@ with job(snakemake):
         prediction=Prediction.model_validate_json(snakemake.params.prediction),
         datasets=[noun(path) for path in snakemake.input.datasets],
         baseline=Baseline.model_validate_json(baseline) if baseline else None,
+        fitted=[noun(path) for path in snakemake.input.fitted],
         judge=judge,
     )

@@ -1,19 +1,16 @@
-"""A baseline fitted anew on the folds of its dataset, and applied to any sequences: scores as networks give them."""
+"""A baseline that was fitted on folds, applied to any sequences: scores as networks give them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from seqmill.baselines.fitted import read_fits
 from seqmill.baselines.logistic import softmax
-from seqmill.baselines.rows import first_rows
-from seqmill.baselines.tune import CLASSES, Chosen, fit_target, fits_kind
+from seqmill.baselines.tune import CLASSES, Chosen
 from seqmill.config.baselines import Baseline
 from seqmill.runtime.errors import InputError
-from seqmill.stores.dataset import DatasetReader
-from seqmill.stores.geometry import reverse_complement_allowed
-from seqmill.stores.parts import folds_of, part_ranges
+from seqmill.stores.predictions import PredictionsReader
 
 TINY = 1e-6
 TOTALS = ("count", "profile")
@@ -24,41 +21,35 @@ class AppliedBaseline:
 
     Parameters
     ----------
-    name : of the baseline. baseline : its section. dataset : folder of its dataset. folds : which to fit.
-    targets : to score; those that the baseline can be fitted to are.
+    name : of the baseline. baseline : its section. dataset : folder of its dataset.
+    predictions : folders of its predictions, one for each fold. targets : to score; those that it was fitted to are.
 
     Attributes
     ----------
-    targets : names of the targets that are scored. folds : names, in their order.
+    targets : names of the targets that are scored. folds : names, in the order of ``predictions``.
 
     Raises
     ------
     InputError
-        It reads more than one sequence, or fits none of the targets.
+        It reads more than one sequence, or is fitted to none of the targets.
     """
 
     def __init__(
-        self, name: str, baseline: Baseline, dataset: str | Path, folds: Sequence[str], targets: Sequence[str]
+        self,
+        name: str,
+        baseline: Baseline,
+        dataset: str | Path,
+        predictions: Sequence[str | Path],
+        targets: Sequence[str],
     ):
-        from threadpoolctl import threadpool_limits
-
-        reader = DatasetReader(dataset)
-        wanted = [key for key in targets if baseline.targets is None or key in baseline.targets]
-        self.targets = [key for key in wanted if fits_kind(reader.targets[key].kind, baseline)]
+        self._fits = {PredictionsReader(each).attrs["fold"]: read_fits(each, dataset, baseline) for each in predictions}
+        self.folds = list(self._fits)
+        fitted = self._fits[self.folds[0]]
+        self.targets = [key for key in targets if key in fitted]
         if not self.targets:
-            raise InputError(f"baseline {name}", f"can be fitted to none of the targets {', '.join(targets)}")
-        arrays: Mapping[str, Any] = {**reader.inputs, **{f"target {key}": reader.targets[key] for key in self.targets}}
-        both_strands = reader.reverse_complement and reverse_complement_allowed(arrays)
-        self.folds, self._fits = list(folds), {}
-        with threadpool_limits(1):
-            for fold in self.folds:
-                train = first_rows(part_ranges(reader.parts, folds_of(reader, fold, "train")), baseline.max_train_rows)
-                valid = part_ranges(reader.parts, folds_of(reader, fold, "valid"))
-                for key in self.targets:
-                    chosen = fit_target(reader, key, baseline, both_strands, train, valid)
-                    if len(chosen.rows.features.keys) != 1:
-                        raise InputError(f"baseline {name}", "reads more than one sequence; it cannot be applied alone")
-                    self._fits[fold, key] = chosen
+            raise InputError(f"baseline {name}", f"is fitted to none of the targets {', '.join(targets)}")
+        if len(fitted[self.targets[0]].rows.features.keys) != 1:
+            raise InputError(f"baseline {name}", "reads more than one sequence; it cannot be applied alone")
 
     def scores(self, codes: np.ndarray, fold: str) -> dict[str, np.ndarray]:
         """Scores in the space of `seqmill.effects.measures`, float64 (n, tracks) for each target.
@@ -67,7 +58,7 @@ class AppliedBaseline:
         ----------
         codes : uint8 (n, extent_bp), windows with the margin of the dataset.
         """
-        return {key: _scores(self._fits[fold, key], codes) for key in self.targets}
+        return {key: _scores(self._fits[fold][key], codes) for key in self.targets}
 
 
 def _scores(chosen: Chosen, codes: np.ndarray) -> np.ndarray:

@@ -5,26 +5,25 @@ distributions by the cross-entropy of one softmax. Predictions have the form of 
 sequence the inputs themselves are the features, for example deleted genes.
 """
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from seqmill.baselines.fitted import both_strands, motifs_digest, tensors_of
 from seqmill.baselines.rows import first_rows
 from seqmill.baselines.tune import Chosen, fit_target, fits_kind
 from seqmill.config.baselines import Baseline
 from seqmill.runtime.errors import InputError
 from seqmill.runtime.progress import Progress
 from seqmill.stores.dataset import DatasetReader
-from seqmill.stores.geometry import reverse_complement_allowed
 from seqmill.stores.layout import upstream
 from seqmill.stores.parts import Block, chosen_targets, cut_blocks, folds_of, part_ranges
 from seqmill.stores.predictions import PredictionsWriter
 
 
 def run_baseline(out: str | Path, *, name: str, baseline: Baseline, dataset: str | Path, fold: str) -> None:
-    """Fit a baseline on one run of a dataset and write its predictions of the test part.
+    """Fit a baseline on one run of a dataset and write its predictions of the test part, with the fit.
 
     Parameters
     ----------
@@ -50,10 +49,9 @@ def run_baseline(out: str | Path, *, name: str, baseline: Baseline, dataset: str
         if not ranges[part]:
             raise InputError(reader.name, f"the {part} part of run {fold} has no rows")
     train = first_rows(ranges["train"], baseline.max_train_rows)
-    arrays: Mapping[str, Any] = {**reader.inputs, **{f"target {key}": reader.targets[key] for key in targets}}
-    both_strands = reader.reverse_complement and reverse_complement_allowed(arrays)
+    strands = both_strands(reader, targets)
     with threadpool_limits(1):
-        each = {key: fit_target(reader, key, baseline, both_strands, train, ranges["valid"]) for key in targets}
+        each = {key: fit_target(reader, key, baseline, strands, train, ranges["valid"]) for key in targets}
         attrs = {
             "kind": "baseline",
             "model": name,
@@ -65,9 +63,8 @@ def run_baseline(out: str | Path, *, name: str, baseline: Baseline, dataset: str
             "bootstrap_unit": reader.bootstrap_unit,
             "features": max(chosen.settings["features"] for chosen in each.values()),
             "chosen": {key: chosen.settings for key, chosen in each.items()},
+            **motifs_digest(baseline),
         }
-        if baseline.motifs:
-            attrs["motifs_sha256"] = hashlib.sha256(baseline.motifs.read_bytes()).hexdigest()
         _write(Path(out), attrs, reader, each, ranges["test"], baseline)
 
 
@@ -102,6 +99,7 @@ def _write(
             {key: chosen.rows.spec for key, chosen in each.items()},
             inputs=upstream(reader.folder),
             parameters=baseline.model_dump(mode="json"),
+            fit=tensors_of(each),
         ) as writer,
         Progress(f"baseline {attrs['model']}", total, "examples") as progress,
     ):

@@ -9,6 +9,7 @@ from seqmill.config.names import slug
 from seqmill.config.scope import prediction_scope, run_scope
 from seqmill.runtime.child import in_child
 from seqmill.stages.effects import network_of
+from seqmill.stages.evaluation import of_baseline
 from seqmill.stages.predictions import start_process
 from seqmill.stages.sources import of_genome
 from seqmill.stages.step import Step
@@ -26,6 +27,7 @@ def of_measured(steps: Steps, name: str) -> Step:
     runs, datasets = network_of(steps, section)
     prediction = prediction_scope(config.models[section.model])
     baseline = None if section.kmer is None else run_scope(config.baselines[section.kmer])
+    fitted = [of_baseline(steps, section.kmer, fold) for fold in project.folds(section.model) if section.kmer]
     given = given_datasets(config.models, [section.model, *lineage(config.models, section.model, project.where)])
 
     def build() -> None:
@@ -33,12 +35,13 @@ def of_measured(steps: Steps, name: str) -> Step:
         text = None if baseline is None else baseline.model_dump_json()
         folders = [run.folder for run in runs], [*[dataset.folder for dataset in datasets], *given]
         genome = genomes[0].folder if genomes else None
-        in_child(_measured, steps.results / place, name, *texts, text, genome, *folders, what=f"measured {name}")
+        fits = [fit.folder for fit in fitted]
+        in_child(_measured, steps.results / place, name, *texts, text, genome, *folders, fits, what=f"measured {name}")
 
     scopes = {"section": section, "prediction": prediction} | ({} if baseline is None else {"baseline": baseline})
     settings = {key: value.model_dump(mode="json") for key, value in scopes.items()} | {"format": FORMATS["measured"]}
     sources = [*section.source_files(), *([] if baseline is None else baseline.source_files())]
-    needs = [*makers(steps, sources), *genomes, *runs, *datasets]
+    needs = [*makers(steps, sources), *genomes, *runs, *datasets, *fitted]
     return steps.step(place, f"measured {name}", settings, build, sources=sources, needs=needs)
 
 
@@ -51,6 +54,7 @@ def _measured(
     genome: Path | None,
     models: list[Path],
     datasets: list[Path],
+    fitted: list[Path],
 ) -> None:
     """Body of the process that scores and judges."""
     start_process(models[0])
@@ -68,5 +72,6 @@ def _measured(
         prediction=Prediction.model_validate_json(prediction),
         datasets=datasets,
         baseline=None if baseline is None else Baseline.model_validate_json(baseline),
+        fitted=fitted,
         judge=judge,
     )

@@ -7,6 +7,7 @@
        truth/{target}/       as in the dataset
        mask/{target}/        bool, True where the truth is known
        spread/{target}/      float32, only of means over several models: their standard deviation
+       fit.safetensors       only of baselines: what was fitted, see `seqmill.baselines.fitted`
 
 Means over the seeds of a model have "mean" in place of the seed. Networks, baselines and published predictions have
 the same form; evaluation reads nothing else.
@@ -18,8 +19,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from safetensors.numpy import load_file, save_file
 
 from seqmill.config.names import slug
+from seqmill.runtime.errors import InputError
 from seqmill.stores.arrays import ArrayWriter, StoredArray, write_groups
 from seqmill.stores.dataset import ROW_COLUMNS, choose_chunk
 from seqmill.stores.layout import StagedWriter, check_file, open_noun
@@ -27,6 +30,7 @@ from seqmill.stores.specs import TargetSpec
 from seqmill.stores.tables import read_table, write_table
 
 KINDS = ("network", "baseline", "published")
+FIT = "fit.safetensors"
 _NEEDED = ("kind", "model", "dataset", "dataset_digest", "fold", "seed", "bootstrap_unit")
 # predicted, truth, mask (None if all is known), and where a store has it, spread
 Block = tuple[np.ndarray, np.ndarray, np.ndarray | None] | tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]
@@ -44,6 +48,7 @@ class PredictionsWriter(StagedWriter):
     specs : `TargetSpec` of each predicted target, as the network sees it (margins cut off).
     inputs : `seqmill.stores.layout.upstream` of model and dataset.
     spread : every block has a fourth array, the standard deviation of what was averaged.
+    fit : tensors of the baseline that predicts.
     """
 
     def __init__(
@@ -56,12 +61,13 @@ class PredictionsWriter(StagedWriter):
         inputs: dict[str, str] | None = None,
         parameters: dict[str, Any] | None = None,
         spread: bool = False,
+        fit: Mapping[str, np.ndarray] | None = None,
     ):
         missing = [key for key in _NEEDED if key not in attrs]
         if missing or attrs["kind"] not in KINDS:
             raise ValueError(f"{name}: attrs lack {missing}, or kind is not one of {', '.join(KINDS)}")
         self.folder, self.name, self.attrs, self.specs = Path(folder), name, dict(attrs), dict(specs)
-        self.inputs, self.parameters = inputs, parameters
+        self.inputs, self.parameters, self.fit = inputs, parameters, fit
         self._roles = ["predicted", "truth", "mask", *(["spread"] if spread else [])]
         self._rows: list[pd.DataFrame] = []
         self._arrays: dict[tuple[str, str], ArrayWriter] = {}
@@ -100,6 +106,8 @@ class PredictionsWriter(StagedWriter):
     def _finish(self) -> None:
         for array in self._arrays.values():
             array.close()
+        if self.fit is not None:
+            save_file(dict(sorted(self.fit.items())), self._part / FIT)
         empty = pd.DataFrame({column: [] for column in ROW_COLUMNS})
         rows = pd.concat(self._rows, ignore_index=True) if self._rows else empty
         write_table(self._part / "rows.parquet", rows.astype(ROW_COLUMNS))
@@ -130,6 +138,12 @@ class PredictionsReader:
     def rows(self) -> pd.DataFrame:
         """Rows of the dataset, in the order of the arrays."""
         return read_table(check_file(self.folder, self.marker, "rows.parquet"))
+
+    def fit(self) -> dict[str, np.ndarray]:
+        """Tensors of the baseline that predicted. Raises InputError where none is kept."""
+        if FIT not in self.marker.files:
+            raise InputError(self.folder, f"holds no fit: it is of kind {self.attrs['kind']}, not of a baseline")
+        return load_file(check_file(self.folder, self.marker, FIT))
 
     def _read(self, role: str, target: str, start: int, stop: int | None) -> np.ndarray:
         if target not in self.targets:

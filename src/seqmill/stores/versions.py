@@ -16,7 +16,7 @@ FORMATS = {
     "model": 1,
     "search": 1,
     "curve": 1,
-    "predictions": 1,
+    "predictions": 2,
     "map": 1,
     "motifs": 1,
     "variants": 1,

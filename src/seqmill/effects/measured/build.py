@@ -47,6 +47,7 @@ def build_measured(
     prediction: Prediction,
     datasets: Sequence[str | Path] = (),
     baseline: Baseline | None = None,
+    fitted: Sequence[str | Path] = (),
     judge: Judge,
 ) -> None:
     """Score what was measured, judge it, and write the noun.
@@ -56,7 +57,8 @@ def build_measured(
     out : ``…/measured/{name}``. genome : folder of the genome that places are on; None where sequences are given.
     models : folders of the runs of the network. prediction : strands, shifts and batch size.
     datasets : folders of the datasets that the runs were trained on, the network's own first.
-    baseline : section of the baseline that ``section.kmer`` names. judge : `seqmill.evaluation.measured.judge`.
+    baseline : section of the baseline that ``section.kmer`` names. fitted : folders of its predictions, one for each
+        fold of the runs. judge : `seqmill.evaluation.measured.judge`.
 
     Raises
     ------
@@ -66,7 +68,7 @@ def build_measured(
     where = f"measured.{name}"
     parameters = {"measured": section.model_dump(mode="json"), "prediction": prediction.model_dump(mode="json")}
     packages = ("numpy", "pandas", "pyarrow", "jax", "jaxlib", "flax", "scikit-learn")
-    inputs = upstream(*([genome] if genome else []), *models, *(datasets[:1] if baseline else []))
+    inputs = upstream(*([genome] if genome else []), *models, *(datasets[:1] if baseline else []), *fitted)
     folder = noun_folder(
         out, noun="measured", label=name, inputs=inputs, parameters=parameters, packages=packages
     )  # fmt: skip
@@ -75,7 +77,8 @@ def build_measured(
         targets = check_targets(ensemble.targets, section.targets, where)
         _check_tracks(section, ensemble, targets, where)
         pwm = _motifs(section)
-        scorer = Scorer(ensemble, targets, _kmer(section, baseline, ensemble, datasets, targets))
+        kmer = None if baseline is None else AppliedBaseline(str(section.kmer), baseline, datasets[0], fitted, targets)
+        scorer = Scorer(ensemble, targets, kmer)
         dropped: Counter[str] = Counter()
         reader = GenomeReader(genome) if genome else None
         table, sequences, notes = _rows(scorer, section, name, reader, datasets, dropped)
@@ -93,16 +96,6 @@ def _check_tracks(section: Measured, ensemble: Ensemble, targets: Sequence[str],
     for track in section.tracks or ():
         if track not in known:
             raise InputError(where, f"track {track!r} is not predicted; known: {', '.join(known[:20])}")
-
-
-def _kmer(
-    section: Measured, baseline: Baseline | None, ensemble: Ensemble, datasets: Sequence[Any], targets: Sequence[str]
-) -> AppliedBaseline | None:
-    if baseline is None:
-        return None
-    folds = list(dict.fromkeys(info["fold"] for info in ensemble.infos))
-    _LOG.info("baseline %s is fitted to the training rows of %d fold(s)", section.kmer, len(folds))
-    return AppliedBaseline(str(section.kmer), baseline, datasets[0], folds, targets)
 
 
 def _motifs(section: Measured) -> MotifChange | None:

@@ -1,5 +1,6 @@
 """What several files ask for: a portal on this machine, results of a report; made where a test asks, once a process."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -8,6 +9,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from portal import Portal
+
+# Toy networks are compiled quickly: optimising their programs takes longer than running them. Other kinds of tests run
+# what users run.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 
 @pytest.fixture

@@ -203,15 +203,22 @@ def test_a_sentence_of_a_training_that_has_not_said_anything():
     assert sentence(Run(Path("m/0.0")).facts()) == "m/0.0: starting, step 0"
 
 
+# Jobs in the background ignore SIGINT, and so would their children. No preexec_fn: it runs in a forked child, which may
+# wait for ever for a lock of jax's threads.
+WATCH = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from seqmill.cli import main
+sys.exit(main())
+"""
+
+
 def on_terminal(path: Path, then, **environment) -> tuple[int, str]:
     """Exit code and output of `seqmill watch` on a terminal; ``then`` is called once it has drawn."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "seqmill.cli", "watch", "--every", "0.05", str(path)]
+    command = [sys.executable, "-c", WATCH, "watch", "--every", "0.05", str(path)]
     settings = {"TERM": "xterm", "COLUMNS": "70", "LINES": "20", "PYTHONIOENCODING": "utf-8"} | environment
-    with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | settings,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # jobs in the background ignore it
-    ) as process:  # fmt: skip
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | settings) as process:
         os.close(theirs)
         text, drawn, end = b"", False, time.monotonic() + 60
         while time.monotonic() < end:

@@ -47,6 +47,12 @@ def test_model_round_trip(tmp_path):
     assert '"device": "cpu"' in (tmp_path / "net/0.3/run.json").read_text()
 
 
+def test_who_may_read_one_file_may_read_all(tmp_path):
+    save(tmp_path / "net/0.3")
+    modes = {path.name: path.stat().st_mode for path in (tmp_path / "net/0.3").iterdir()}
+    assert modes["model.safetensors"] == modes["model.json"], modes
+
+
 def test_equal_models_have_equal_digests(tmp_path):
     digests = [save(tmp_path / str(i) / "net/0.3").digest for i in range(2)]
     assert digests[0] == digests[1]

@@ -43,7 +43,7 @@ def write_model(
     inputs : `seqmill.stores.layout.upstream` of the dataset.
     record : more for ``run.json`` (device, seconds a step).
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays = {key: np.ascontiguousarray(value).reshape(np.shape(value)) for key, value in sorted(tensors.items())}
     shapes = {key: [value.dtype.name, list(value.shape)] for key, value in arrays.items()}
@@ -54,7 +54,7 @@ def write_model(
         run,
     ):
         run |= dict(record or {})
-        save_file(arrays, part / TENSORS)
+        atomic_write(part / TENSORS, save(arrays))  # save_file makes files that only their owner may read
         atomic_write(part / INFO, seal({**info, "name": name, "format": version("model"), "tensors": shapes}))
         lines = (json.dumps(dict(entry), sort_keys=True, allow_nan=False) for entry in history)
         atomic_write(part / HISTORY, "".join(line + "\n" for line in lines))

@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from seqmill.config.names import slug
 from seqmill.runtime.errors import InputError
+from seqmill.runtime.files import atomic_write
 from seqmill.stores.arrays import ArrayWriter, StoredArray, write_groups
 from seqmill.stores.dataset import ROW_COLUMNS, choose_chunk
 from seqmill.stores.layout import StagedWriter, check_file, open_noun
@@ -107,7 +108,7 @@ class PredictionsWriter(StagedWriter):
         for array in self._arrays.values():
             array.close()
         if self.fit is not None:
-            save_file(dict(sorted(self.fit.items())), self._part / FIT)
+            atomic_write(self._part / FIT, save(dict(sorted(self.fit.items()))))
         empty = pd.DataFrame({column: [] for column in ROW_COLUMNS})
         rows = pd.concat(self._rows, ignore_index=True) if self._rows else empty
         write_table(self._part / "rows.parquet", rows.astype(ROW_COLUMNS))

@@ -24,6 +24,7 @@ from seqmill.evaluation.measured import (
 )
 from seqmill.formats.drawing import BLUE, GREY, INK, ORANGE, legend, new_figure, say, style, svg
 from seqmill.report.figures import svg_uri
+from seqmill.report.words import number
 from seqmill.stores.measured import (
     CONSERVATION,
     DISTANCE,
@@ -96,10 +97,11 @@ def finding(summary: pd.DataFrame) -> list[str]:
         if row["against"]:
             other = NAMES[row["against"]]
             word = {1: "better than", -1: "worse than", 0: "not clearly different from"}[_side(row, 0.0)]
-            text = f"{who}: the network is {word} the {other} ({row['value']:+.3f}{_bounds(row)})"
+            plus = "+" if row["value"] > 0 else ""
+            text = f"{who}: the network is {word} the {other} ({plus}{number(row['value'])}{_bounds(row)})"
         else:
             word = {1: "more than chance", -1: "less than chance", 0: "not told from chance"}[_side(row, chance)]
-            text = f"{who}: {METRICS[metric]} {row['value']:.3f}{_bounds(row)}, {word}"
+            text = f"{who}: {METRICS[metric]} {number(row['value'])}{_bounds(row)}, {word}"
         found.append(text + (f"; {row['note']}" if row["note"] else "") + ".")
     return found
 
@@ -111,7 +113,7 @@ def _side(row: dict[str, Any], chance: float) -> int:
 
 
 def _bounds(row: dict[str, Any]) -> str:
-    return "" if math.isnan(row["ci_low"]) else f" [{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
+    return "" if math.isnan(row["ci_low"]) else f" [{number(row['ci_low'])}, {number(row['ci_high'])}]"
 
 
 def _element(
@@ -153,7 +155,7 @@ def picture(part: pd.DataFrame, predicted: np.ndarray, kind: str) -> str:
     data URI of an SVG image.
     """
     along = kind == "saturation" and part["position_1based"].nunique() > 1
-    figure = new_figure(7.2 if along else 3.6, 2.8)
+    figure = new_figure(7.2, 2.8)
     axes = style(figure.add_subplot(1, 3, 1) if along else figure.add_subplot())
     measured = part["measured"].to_numpy(np.float64)
     step = -(-len(part) // MAX_DOTS)

@@ -1,7 +1,8 @@
 """Pages of a map in a browser: zoom, cursor, lanes, saved files; nothing is asked for, phones will do."""
 
 import pytest
-from tests.browser.test_report import Listener, Tags, browse, driven
+from tests.browser.chromium import browse, driven
+from tests.browser.test_report import Listener, Tags
 from tests.unit import map_page_examples as example
 from tests.unit.report_payloads import PAYLOADS
 

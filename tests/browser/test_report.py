@@ -1,62 +1,25 @@
 """The report in a real browser: hostile names do nothing, maps can be looked through, and the page fits a phone."""
 
-import json
 import re
-import shutil
 import socket
-import subprocess
 import threading
 from collections import Counter
-from html import unescape
 from html.parser import HTMLParser
 
 import pytest
+from tests.browser.chromium import browse, driven
 from tests.unit.report_examples import gather_example, write_results
 from tests.unit.report_payloads import PAYLOADS, poisoned
 
 from seqmill.report.page import render
 
 pytestmark = pytest.mark.browser
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-TOUCH = ["--dump-dom", "--allow-file-access-from-files", "--virtual-time-budget=5000"]
 
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser") / "results"
     return gather_example(folder, write_results(folder))
-
-
-def browse(profile, page, *options):
-    """Standard output of headless Chromium on ``page``, with an empty profile."""
-    if not BROWSER:
-        pytest.skip("no Chromium on this machine")
-    profile.mkdir()
-    command = [BROWSER, *QUIET, f"--user-data-dir={profile}", *options, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-
-
-def driven(folder, page, steps, width=390):
-    """What the JavaScript ``steps``, run beside the page in a frame of ``width`` px, return: JSON.
-
-    In them ``frame`` is the page's window and ``find(name)`` its first element of a class.
-    """
-    (folder / "page.html").write_bytes(page.encode("utf-8", "replace"))
-    (folder / "frame.html").write_text(
-        "<!DOCTYPE html><meta charset=utf-8><title>wait</title>"
-        f"<iframe id=f src=page.html style='width:{width}px;height:800px;border:0'></iframe>"
-        "<script>f.onload = async () => { const frame = f.contentWindow, page = f.contentDocument;"
-        "const find = name => page.querySelector('.' + name); const press = key => find('picture').dispatchEvent("
-        "new frame.KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}));"
-        f"try {{ document.title = JSON.stringify(await (async () => {{ {steps} }})()); }}"
-        "catch (error) { document.title = JSON.stringify(String(error)); } }</script>"
-    )
-    dom = browse(folder / "profile", folder / "frame.html", *TOUCH)
-    return json.loads(unescape(re.search(r"<title>(.*?)</title>", dom, re.DOTALL)[1]))
 
 
 class Tags(HTMLParser):

@@ -4,6 +4,7 @@ The first one of each pair is predicted whole and the second one followed from i
 one prediction.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,10 +61,23 @@ class LocalPairs:
             for whole, x in zip(found, leaves):
                 whole[rows] = np.asarray(x)
 
-        for pairs, program in self._batches(run, first, width, ref, followed):
-            refs, before, after = self._follow(run, program, codes, ref[pairs], alt[pairs], first[pairs])
-            put(refs, before)
-            put(alt[pairs], after)
+        devices = jax.local_devices()
+        waiting: deque[tuple[np.ndarray, Any]] = deque()
+
+        def fetch() -> None:
+            pairs, (refs, rows, outputs, change) = waiting.popleft()
+            before = jax.tree.map(np.asarray, outputs)
+            put(refs, jax.tree.map(lambda x: x[: len(refs)], before))
+            put(alt[pairs], jax.tree.map(lambda x, by: x[rows] + np.asarray(by)[: len(rows)], before, change))
+
+        for number, (pairs, program) in enumerate(self._batches(run, first, width, ref, followed)):
+            device = devices[number % len(devices)]
+            started = self._start(run, program, codes, ref[pairs], alt[pairs], first[pairs], device)
+            waiting.append((pairs, started))
+            if len(waiting) > len(devices):  # devices work on while a finished batch is fetched
+                fetch()
+        while waiting:
+            fetch()
         rest = np.unique(np.concatenate([ref[~followed], alt[~followed]]))
         if len(rest):
             put(rest, self._whole(run, codes[rest]))
@@ -90,21 +104,30 @@ class LocalPairs:
                 yield mine[at:stop], program
                 at = stop
 
-    def _follow(
-        self, run: int, program: LocalProgram, codes: np.ndarray, ref: np.ndarray, alt: np.ndarray, first: np.ndarray
-    ) -> tuple[np.ndarray, Any, Any]:
-        """Numbers of the first sequences of some pairs, predictions of these, and of each second one."""
-        variables, weights = self.programs.variables(run, program, jax.local_devices()[0])
+    def _start(
+        self,
+        run: int,
+        program: LocalProgram,
+        codes: np.ndarray,
+        ref: np.ndarray,
+        alt: np.ndarray,
+        first: np.ndarray,
+        device: Any,
+    ) -> tuple[np.ndarray, np.ndarray, Any, Any]:
+        """Numbers of the first sequences of some pairs and which of them each pair has; predictions of these, and the
+        change by each second one, both filled up and under way on a device."""
+        variables, weights = self.programs.variables(run, program, device)
         refs, rows = np.unique(ref, return_inverse=True)
         place = np.arange(program.edits)  # batches are filled up with their last pair
-        outputs, kept = program.reference(variables, {"sequence": codes[refs[np.minimum(place, len(refs) - 1)]]})
+        shown = codes[refs[np.minimum(place, len(refs) - 1)]]
+        outputs, kept = program.reference(variables, {"sequence": jax.device_put(shown, device)})
         filled = np.minimum(place, len(first) - 1)
         starts = np.minimum(first, codes.shape[1] - program.width)[filled].astype(np.int32)
         values = codes[alt[filled][:, None], starts[:, None] + np.arange(program.width)]
-        change = program.effects(weights, kept, rows[filled].astype(np.int32), starts, values)
-        before = jax.tree.map(np.asarray, outputs)
-        after = jax.tree.map(lambda x, by: x[rows] + np.asarray(by)[: len(first)], before, change)
-        return refs, jax.tree.map(lambda x: x[: len(refs)], before), after
+        change = program.effects(
+            weights, kept, *jax.device_put((rows[filled].astype(np.int32), starts, values), device)
+        )
+        return refs, rows, outputs, change
 
     def _check(
         self, run: int, codes: np.ndarray, ref: np.ndarray, alt: np.ndarray, first: np.ndarray, width: np.ndarray

@@ -41,18 +41,23 @@ demo: env ## Run the whole workflow on the embedded, simulated world (5-6 minute
 demo-check: demo ## Run the demo and check that it found the planted motifs and beat the k-mers
 	@python tests/check_demo.py
 
+PYTEST = python -m pytest -q -n $(CORES) --dist loadfile --durations=10
+UNITS = tests/unit tests/property
+OTHERS = tests/workflow tests/browser tests/faults
+
 .PHONY: test
-test: env system ## Run all tests that fit into 25 minutes on 2 cores
-	@python -m pytest -q -n $(CORES) --dist loadfile --durations=10 -m "not slow" tests/unit tests/property
-	@python -m pytest -q -n $(CORES) --dist loadfile --durations=10 tests/workflow tests/browser tests/faults
+test: env system ## Run the tests, but for the slow ones (15-25 minutes on 2 cores)
+	@$(PYTEST) -m "not slow" $(UNITS)
+	@$(PYTEST) -m "not slow" $(OTHERS)
 
 .PHONY: test-slow
-test-slow: env ## Run the unit tests that `make test` leaves out: whole trainings and searches
-	@python -m pytest -q -n $(CORES) --dist loadfile -m slow tests/unit tests/property
+test-slow: env system ## Run the slow tests: whole trainings and campaigns, every network, report pages (20-30 minutes)
+	@$(PYTEST) -m slow $(UNITS)
+	@$(PYTEST) -m slow $(OTHERS)
 
 .PHONY: unit
 unit: env ## Run the unit and property tests of `make test` only
-	@python -m pytest -q -n $(CORES) --dist loadfile -m "not slow" tests/unit tests/property
+	@$(PYTEST) -m "not slow" $(UNITS)
 
 .PHONY: lint
 lint: env ## ruff, snakefmt, snakemake --lint, types

@@ -18,7 +18,7 @@ from tests.unit.cli_world import config, write_world
 from seqmill.stores.specs import ArraySpec
 from seqmill.stores.verify import verify
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 FILES = ("model.safetensors", "history.jsonl", "model.json")
 ROUNDING = 2e-5  # of each tensor's largest number, after 160 steps of SGD (measured: 1e-6)

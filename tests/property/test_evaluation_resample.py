@@ -25,6 +25,7 @@ def drawn_rows(draw_):
     return score, truth, block, draw(Blocks(block, count, "row"), seed, resamples=3)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(drawn_rows())
 def test_quick_values_are_those_of_repeated_rows(case):

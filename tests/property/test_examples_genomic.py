@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from tests.unit import slow_examples as slow
@@ -138,6 +139,7 @@ def test_extents_of_different_folds_never_share_a_base(split, window, margin, co
         assert len(names) == len(set(names))
 
 
+@pytest.mark.slow
 @SLOW
 @given(
     st.integers(0, 10_000),

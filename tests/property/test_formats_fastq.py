@@ -5,6 +5,7 @@ import re
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -103,6 +104,7 @@ def facts_of(*contents: bytes, block: int):
         fastq.BLOCK_BYTES = before
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(RECORDS, EDITS, st.booleans(), st.integers(1, 200) | st.just(1 << 22))
 def test_single_reads(records, edits, repeat, block):
@@ -126,6 +128,7 @@ def same_pair(name1: str, name2: str, style: str) -> bool:
     return name1[:-2] == name2[:-2] and (name1[-2:], name2[-2:]) == (f"{style}1", f"{style}2")
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(
     st.lists(RECORD, min_size=1, max_size=8, unique_by=lambda record: record[0].split()[0]),

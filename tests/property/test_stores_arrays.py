@@ -76,6 +76,7 @@ def same(one: dict, other: dict) -> bool:
     return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
 
 
+@pytest.mark.slow
 @given(data=st.data(), kind=st.sampled_from(["flip", "cut", "delete", "zero"]))
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_readers_refuse_what_was_damaged(results, data, kind):

@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.contact_files import write_hic
@@ -56,6 +57,7 @@ def test_windows_of_any_map(data):
     np.testing.assert_array_equal(found, expected.astype(np.float32))
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(st.tuples(st.integers(0, 29), st.integers(0, 29)), st.integers(1, 70_000), min_size=1),
     st.sampled_from([8, 9]),

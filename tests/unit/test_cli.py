@@ -113,6 +113,7 @@ def test_train_in_its_own_process(folder, capsys):
     assert built(capsys) == (0, 7)
 
 
+@pytest.mark.slow
 def test_an_error_of_the_training_process_is_the_command_s_own(folder, capsys, monkeypatch):
     monkeypatch.delenv("SEQMILL_DRIVER", raising=False)
     assert main(["train", "small", "--seed", "0", "--config", "models.small.architecture=transformer9"]) == 2

@@ -17,6 +17,7 @@ from seqmill.training.train import train_model
 USAGE = Path(__file__).parents[2] / "docs/usage.md"
 
 
+@pytest.mark.slow
 def test_the_example_network_learns(tmp_path):
     text = USAGE.read_text()
     name = re.search(r"`architecture: (my_network\.py:\w+)`", text)[1]

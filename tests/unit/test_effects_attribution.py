@@ -30,6 +30,7 @@ def test_every_architecture_is_claimed():
     assert {architecture for architecture, *_ in toys.NETWORKS.values()} == with_targets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", toys.NETWORKS)
 def test_deeplift_adds_up_on_every_architecture(name):
     """Also at N, and with a batch that is smaller than the number of references."""
@@ -44,6 +45,7 @@ def test_deeplift_adds_up_on_every_architecture(name):
     assert np.abs(np.nan_to_num(values)).max() > 1e-6
 
 
+@pytest.mark.slow
 def test_sum_of_contributions_is_the_difference_from_the_mean_of_the_references():
     """Computed from what is stored: the score of the sequence, and those of its references as sequences."""
     network = toys.network(*toys.NETWORKS["basset"])

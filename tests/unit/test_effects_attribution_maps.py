@@ -43,6 +43,7 @@ def build(folder, out, part=None, **section):
     return out
 
 
+@pytest.mark.slow
 def test_contributions_of_linear_networks_are_differences_of_weights(made):
     """By each base against any other of its position; the mean and the spread over two runs."""
     found = MapReader(made / "maps/d.zarr")
@@ -62,6 +63,7 @@ def test_contributions_of_linear_networks_are_differences_of_weights(made):
     assert verify(made / "maps") == []
 
 
+@pytest.mark.slow
 def test_parts_make_the_same_map(made, tmp_path):
     parts = [
         build(made, tmp_path / f"{n}.part", part=(n, 2), method="integrated_gradients", references=2, steps=3)

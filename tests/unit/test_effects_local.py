@@ -41,6 +41,7 @@ def substitutions(codes: np.ndarray) -> np.ndarray:
     return edited(padded, list_edits(codes, EDITS[:1])[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "autoencoder"])
 def test_every_network_every_substitution(name):
     world = World(name)
@@ -56,6 +57,7 @@ def test_both_strands_and_shifted_windows_of_the_second_run(name):
     assert both_ways(world, substitutions(codes)[::5], codes, run=1).usable
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["basset", "profile_cnn"])
 def test_deletions_and_insertions_near_the_ends_are_followed_and_others_predicted_whole(name):
     world = World(name)
@@ -67,6 +69,7 @@ def test_deletions_and_insertions_near_the_ends_are_followed_and_others_predicte
     assert both_ways(world, sequences, codes).usable
 
 
+@pytest.mark.slow
 def test_runs_share_a_program_and_a_replaced_stretch_is_one_window():
     world = World("basset", runs=2)
     codes = sequence(world.extent_bp)

@@ -68,6 +68,7 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_an_operation_gives_what_plain_evaluation_gives(name):
     (function, followed), width = FUNCTIONS[name], 2
@@ -92,6 +93,7 @@ def test_an_operation_gives_what_plain_evaluation_gives(name):
     assert bool(program.whole_from) != followed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("positions", "width"), [(8, 8), (8, 11), (9, 9), (11, 10), (17, 21), (7, 11), (3, 5)])
 def test_windows_are_convolved_with_fewer_products(positions, width):
     x = RNG.normal(size=(3, positions, 64)).astype(np.float32)

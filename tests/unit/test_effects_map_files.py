@@ -147,6 +147,7 @@ def test_regions_as_bed(tmp_path, genome):
         assert int(line[4]) == round(1000 * value / max(strongest))
 
 
+@pytest.mark.slow
 def test_pictures_of_the_first_regions(tmp_path, genome):
     write_map(tmp_path / "maps/m.zarr", picture=2, name="<b>$x^2$\x00")
     write_map_files(tmp_path / "maps/m.files", map_folder=tmp_path / "maps/m.zarr", genome=genome)

@@ -18,6 +18,8 @@ from seqmill.runtime.marker import read_marker
 from seqmill.stores.maps import MapReader
 from seqmill.stores.verify import verify
 
+pytestmark = pytest.mark.slow
+
 BED = "".join(f"chr1\t{start}\t{start + 5 + start % 7}\tr{start}\n" for start in range(40_000, 40_900, 75))
 
 

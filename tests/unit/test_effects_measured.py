@@ -115,6 +115,7 @@ def test_an_element_in_backgrounds_gives_the_weights_of_the_networks(made, tmp_p
     assert "may have seen" in reader.attrs["notes"][0]
 
 
+@pytest.mark.slow
 def test_the_same_bits_again_and_another_seed_of_backgrounds_changes_nothing_linear(made, tmp_path):
     element_table(made, tmp_path, 3)
     keys = {"kind": "saturation", "file": tmp_path / "t.tsv", "elements": tmp_path / "e.fa", "backgrounds": 3}

@@ -39,6 +39,7 @@ def has_site(codes, site=world.SITE):
     return (windows == site).all(axis=2).any(axis=1)
 
 
+@pytest.mark.slow
 def test_a_filter_is_made_of_what_activates_it(folders):
     _, dataset, model = folders
     found = filters_of(model, dataset)

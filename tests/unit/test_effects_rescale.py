@@ -70,6 +70,7 @@ def test_sums_hold(name):
         assert np.isfinite(found).all()
 
 
+@pytest.mark.slow
 def test_equal_sides_have_the_gradient():
     with jax.enable_x64(True):
         x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 7, 4)))

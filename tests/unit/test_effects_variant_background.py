@@ -20,6 +20,8 @@ from seqmill.runtime.errors import InputError
 from seqmill.stores.genome import GenomeReader
 from seqmill.stores.verify import verify
 
+pytestmark = pytest.mark.slow
+
 SEEN_BY_NONE = 40_000
 
 

@@ -66,6 +66,7 @@ def test_snvs_and_indels_have_the_effects_of_the_weights(made, tmp_path):
     assert [path.name for path in reader.folder.parent.iterdir()] == ["s"]  # no state is left
 
 
+@pytest.mark.slow
 def test_strands_and_shifts_are_averaged(tmp_path):
     """Against the plain numbers of windows turned round and moved by hand."""
     dataset = world.write_dataset(tmp_path, margin_bp=world.MARGIN_BP)
@@ -281,6 +282,7 @@ def test_windows_of_equal_sequence_are_made_once(made):
     assert [decode(row) for row in found.codes] == [window("chr1", 100, ref, x) for x in (ref, *alts)]
 
 
+@pytest.mark.slow
 def test_a_run_that_stops_goes_on_and_ends_with_the_same_bytes(made, tmp_path, monkeypatch, caplog):
     rows = [snv("1", 45_000 + i) for i in range(50)]
     path = vcf(tmp_path / "v.vcf", rows)

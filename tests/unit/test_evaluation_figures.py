@@ -14,6 +14,8 @@ from seqmill.evaluation.tables import evaluate
 from seqmill.runtime.marker import read_marker, verify_folder
 from seqmill.stores.specs import TargetSpec
 
+pytestmark = pytest.mark.slow
+
 N = 240
 NAME = 'site $\\frac{1}{2}$ <b>&"'
 

@@ -36,6 +36,7 @@ def build_all(folder, dataset, assembly, fasta, rows, partial=False, blacklists=
     return DatasetReader(out)
 
 
+@pytest.mark.slow
 def test_profiles_of_human_bigwigs(test_data, tmp_path):
     pybigwig = pytest.importorskip("pyBigWig")
     folder = test_data / "hg38_mini"

@@ -289,6 +289,7 @@ def test_rbp_set(test_data, tmp_path):
         assert "".join(LETTERS[c] for c in codes) == text.replace("U", "T")
 
 
+@pytest.mark.slow
 def test_deepbind_set(test_data, tmp_path):
     folder = test_data / "tasks/deepbind_chipseq"
     files = [

@@ -79,6 +79,7 @@ def whole(reader, contig, max_distance_bp=10**9):
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["v9.hic", "m.cool", "m.mcool", "v8.hic", "kr9.hic"])
 def test_every_format_gives_the_counts(files, truth, file, monkeypatch):
     monkeypatch.setattr("seqmill.formats.contacts.STRIP_PIXELS", 400)  # a few rows at once

@@ -126,6 +126,7 @@ FRAGMENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", FRAGMENTS)
 @pytest.mark.parametrize("columns", [3, 5, 10])
 def test_fragments(tmp_path, blocks, case, columns):
@@ -166,6 +167,7 @@ def test_mates_apart_are_dropped(tmp_path):
         assert reader.counts == {"mates on two contigs or unmapped": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "slow"),
     [

@@ -9,6 +9,7 @@ from flax import nnx
 from seqmill.models.blocks import max_pool
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("length", "width"), [(12, 3), (14, 4), (30, 13), (5, 5)])
 def test_max_pool_and_its_gradient_are_those_of_the_windowed_maximum(length, width):
     """Small whole numbers, so that most maxima are reached twice."""

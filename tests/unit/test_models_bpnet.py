@@ -35,6 +35,7 @@ def slow_trunk(model, x: np.ndarray, start: int, stop: int) -> np.ndarray:
     return h
 
 
+@pytest.mark.slow
 def test_published_parameters_layer_by_layer():
     targets = {"count": net.target("count", 1, "count"), "profile": profile(1000, 557)}
     model = build("bpnet", {}, {"sequence": toys.sequence_spec(2114)}, targets, 0)
@@ -56,6 +57,7 @@ def test_the_tower_of_bpnet_sees_1034_bases_on_each_side():
     assert model.reach - 75 // 2 == 1034
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bins", "bin_bp", "offset"), [(10, 1, 15), (10, 1, 0), (7, 1, 33), (4, 3, 20), (40, 1, 0)])
 def test_equals_a_slow_network_wherever_the_target_lies(bins, bin_bp, offset):
     targets = {"profile": profile(bins, offset, 2, bin_bp), "count": net.target("count", 2, "count")}

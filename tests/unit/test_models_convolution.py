@@ -16,6 +16,7 @@ def _arrays(length, width, channels=3, outputs=5):
     return jnp.asarray(x), jnp.asarray(random.standard_normal((width, channels, outputs)).astype(np.float32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [1, 2])
 @pytest.mark.parametrize("width", [1, 2, 3, 6, 7, 8, 11])
 @pytest.mark.parametrize("length", [11, 12, 37, 64])
@@ -27,6 +28,7 @@ def test_fast_is_the_plain_convolution(length, width, levels):
     np.testing.assert_allclose(fast, plain, atol=5e-6 * float(jnp.abs(plain).max()))
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_plain_convolution():
     x, kernel = _arrays(40, 7)
 

@@ -57,6 +57,7 @@ def test_published_parameters_layer_by_layer():
     assert count_parameters(model) == 46_926_479
 
 
+@pytest.mark.slow
 def test_lstm_equals_slow_loops():
     lstm = BidirectionalLSTM(3, 4, nnx.Rngs(5))
     x = np.random.default_rng(0).normal(size=(2, 7, 3))
@@ -66,6 +67,7 @@ def test_lstm_equals_slow_loops():
     assert np.abs(np.asarray(lstm.recurrent[...])).max() <= 0.5
 
 
+@pytest.mark.slow
 def test_lstm_and_its_gradient_equal_the_plain_form():
     """One direction after the other, position by position, differentiated by jax."""
     lstm = BidirectionalLSTM(3, 4, nnx.Rngs(5))

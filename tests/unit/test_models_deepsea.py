@@ -13,6 +13,7 @@ from seqmill.runtime.errors import InputError
 SMALL = {"filters": [5, 4, 3], "width": 3, "pools": [2, 2, 1], "dropout": [0.2, 0.2, 0.5], "hidden": 6}
 
 
+@pytest.mark.slow
 def test_published_parameters_layer_by_layer():
     model = build("deepsea", {}, {"sequence": toys.sequence_spec(1000)}, {"marks": net.target("marks", 919)}, 0)
     # 1,000 bp: 993, pooled 248; 241, pooled 60; 53 positions of 960 channels.
@@ -26,6 +27,7 @@ def test_published_parameters_layer_by_layer():
     assert count_parameters(model) == 52_843_119
 
 
+@pytest.mark.slow
 def test_equals_a_slow_network():
     model = build("deepsea", SMALL, {"sequence": toys.sequence_spec(30)}, {"y": net.target("y", 2)}, 3)
     x = net.one_hot(np.random.default_rng(0), 3, 30)
@@ -39,6 +41,7 @@ def test_equals_a_slow_network():
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_learns():
     rng = np.random.default_rng(1)
     batch = {"inputs/sequence": rng.integers(0, 4, (16, 30), np.uint8), "targets/y": rng.random((16, 2)) < 0.5}

@@ -69,6 +69,7 @@ def programs(name: str) -> dict[str, tuple[Any, tuple]]:
     return {"prediction": (predict, (params, rest, batch)), "step": (objective.step, (state, batch, KEY))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_exports_for_gpu_and_tpu(name):
     for what, (function, arguments) in programs(name).items():

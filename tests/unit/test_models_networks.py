@@ -27,6 +27,7 @@ def basset():
     return build("basset", {}, {"sequence": toys.sequence_spec(600)}, {"peaks": target("peaks", 164)}, 0)
 
 
+@pytest.mark.slow
 def test_basset_has_the_published_parameters_layer_by_layer(basset):
     # 300 filters of 19 bp over 4 bases and so on; 10 positions of 200 channels are left of 600 bp.
     expected = {
@@ -142,6 +143,7 @@ def test_prime_factors(n, factors):
     assert prime_factors(n) == factors
 
 
+@pytest.mark.slow
 def test_profile_cnn_gives_the_bins_of_the_target():
     profile = target("p", 3, "profile", bins=6, bp_per_bin=8, offset_bp=16)
     spec = {"sequence": toys.sequence_spec(80)}
@@ -200,6 +202,7 @@ def test_a_users_own_file(tmp_path):
         find(f"{path}:Mine")
 
 
+@pytest.mark.slow
 def test_batch_statistics_are_renewed_in_training_only(basset):
     graph, params, rest = nnx.split(basset, nnx.Param, ...)
     x = {"sequence": jnp.asarray(np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (4, 600))])}

@@ -161,6 +161,7 @@ def test_one_replicate_is_written_once(tmp_path, genome):
     assert any(name == "chrII" and abs(summit - 15_000) < 150 for name, summit in found)
 
 
+@pytest.mark.slow
 @needs_macs
 def test_chip_with_control_and_single_reads(tmp_path, genome):
     both = {"chrI": [*SITES["chrI"], 40_000], "chrII": SITES["chrII"]}
@@ -186,6 +187,7 @@ def test_chip_with_control_and_single_reads(tmp_path, genome):
     assert fold[29_950:30_050].mean() > 3 * fold[39_950:40_050].mean()
 
 
+@pytest.mark.slow
 @needs_macs
 def test_stated_length_is_for_single_reads_only(tmp_path, genome):
     pairs = _library(tmp_path / "libraries/x.1", _fragments(1, length=200), assay="chip")
@@ -242,6 +244,7 @@ def _rna_library(path, reads):
     return path
 
 
+@pytest.mark.slow
 def test_rna_is_covered_by_strand_without_introns(tmp_path, genome):
     libraries = {
         1: _rna_library(tmp_path / "libraries/x.1", [(100, "10M50N10M", 0), (1000, "20M", 1)]),

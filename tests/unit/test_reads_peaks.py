@@ -273,6 +273,7 @@ def test_control_takes_an_artefact_away(tmp_path):
     assert near(against, 10_000) and near(against, 45_000)
 
 
+@pytest.mark.slow
 @needs_macs
 @pytest.mark.parametrize("with_control", [False, True])
 def test_peaks_and_signals_are_those_of_macs_by_hand(tmp_path, with_control, monkeypatch):

@@ -58,6 +58,7 @@ def counted_anew(fragments, starts, sizes, read_bp, shift):
     return total.reshape(400, 10).mean(axis=1) / number, number, lengths
 
 
+@pytest.mark.slow
 def test_enrichment_of_yeast_at_starts_of_genes(yeast):
     fragments, starts, sizes, replicate = yeast
     found = read_starts(starts, sizes, partial=False, exclude={"chrM"})

@@ -21,7 +21,7 @@ from seqmill.runtime.errors import InputError
 from seqmill.simulate.molecules import LibraryPlan, Transcript, transcript_places
 from seqmill.simulate.reads import random_genome
 
-pytestmark = needs_programs
+pytestmark = [needs_programs, pytest.mark.slow]
 
 SIZES = {"chr1": 150_000, "chr2": 60_000, "chrM": 16_000}
 REPEAT_BP = 4_000

@@ -26,6 +26,8 @@ from seqmill.report.variants import columns_of
 from seqmill.stores.maps import MapWriter
 from seqmill.stores.specs import TargetSpec
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def context(report_context):

@@ -23,6 +23,8 @@ from seqmill.report.page import gather, render, write_report
 from seqmill.report.words import number
 from seqmill.runtime.errors import DamageError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory, report_nouns):
@@ -93,7 +95,6 @@ def test_headings_are_in_order_and_tables_have_scopes(context):
     assert re.findall(r'<h2 id="([^"]+)"', page) == re.findall(r'<li><a href="#([^"]+)"', page)
 
 
-@pytest.mark.slow
 def test_a_benchmark_of_two_datasets_and_three_networks(tmp_path):
     """Cards are grouped by dataset and target, and figures with many runs show their means."""
     one = write_results(tmp_path / "results", networks=("basset", "danq", "bpnet"), baselines=("kmer", "gc"))

@@ -16,6 +16,8 @@ from seqmill.report.reads_methods import processing
 from seqmill.runtime.errors import DamageError
 from seqmill.stores.layout import noun_folder
 
+pytestmark = pytest.mark.slow
+
 
 def section(page: str, name: str) -> str:
     return re.search(f'<section aria-labelledby="{name}">.*?</section>', page, re.DOTALL)[0]

@@ -16,6 +16,8 @@ from seqmill.report.page import gather, render
 from seqmill.report.searches import MAX_DRAWN, gather_curves, gather_searches
 from seqmill.runtime.errors import DamageError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):

@@ -61,6 +61,7 @@ def single(world, tmp_path, run, **more):
     return across(world, out, run, **more).predicted("bound")
 
 
+@pytest.mark.slow
 def test_the_training_dataset_is_predicted_out_of_fold(world, tmp_path):
     found = across(world, tmp_path / "all.zarr")
     assert found.rows()["fold"].tolist() == ["a"] * 40 + ["b"] * 30
@@ -79,6 +80,7 @@ def test_the_training_dataset_is_predicted_out_of_fold(world, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_new_rows_are_predicted_by_all_and_known_places_by_some(world, tmp_path, monkeypatch):
     """Rows of "a" end at 39,060; a window from 39,059 on shares a base, one from 39,060 on shares none."""
     other = own_dataset(tmp_path / "other.zarr", [39_059, 39_060, 200_000], monkeypatch)

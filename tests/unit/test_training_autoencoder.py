@@ -22,6 +22,8 @@ from seqmill.training.objectives import TrainState, find_objective, read_objecti
 from seqmill.training.predict import predict
 from seqmill.training.train import train_model
 
+pytestmark = pytest.mark.slow
+
 BP, TEMPLATES = 48, 4
 TRAINING = {"batch_size": 80, "max_epochs": 30, "patience": 30, "optimizer": {"learning_rate": 0.01}}
 

@@ -79,6 +79,7 @@ def test_what_it_has_seen_is_unknown(model, dataset):
         start_from(model, [], params, rest, heads=True, reader=reader, fold="0", label="mine/0.0")
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_it_where_that_is_accepted(model, dataset, tmp_path):
     initial = {"folder": model, "parts": "all", "freeze": ["convs"], "unchecked": True}
     section = Model(

@@ -72,6 +72,7 @@ def middle(before):
     return train(folder / "new" / "0.5", dataset, before).folder, dataset
 
 
+@pytest.mark.slow
 def test_the_trunk_is_copied_and_heads_are_fresh(before, middle):
     new = ModelReader(middle[0])
     heads = sorted(name for name in new.tensors() if ".heads." in name)

@@ -17,6 +17,8 @@ from seqmill.stores.model import ModelReader
 from seqmill.training.initial import check_unseen
 from seqmill.training.train import run_key
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory):
@@ -36,7 +38,6 @@ def project(tmp_path, monkeypatch, initial: dict, **changes):
     return folder
 
 
-@pytest.mark.slow
 def test_a_run_starts_from_the_run_of_a_folder(tmp_path, elsewhere, monkeypatch, capsys):
     start = {
         "folder": str(elsewhere / "models/small/{fold}.{seed}"),
@@ -60,7 +61,6 @@ def test_a_run_starts_from_the_run_of_a_folder(tmp_path, elsewhere, monkeypatch,
     assert main(["predict", "next", "--seed", "1"]) == 0
 
 
-@pytest.mark.slow
 def test_another_model_in_the_folder_trains_again(tmp_path, elsewhere, monkeypatch, capsys):
     shutil.copytree(elsewhere / "models/small", tmp_path / "given")
     folder = project(tmp_path, monkeypatch, {"folder": str(tmp_path / "given/0.0"), "unchecked": True})
@@ -99,7 +99,6 @@ def test_places_that_hold_no_model_are_named(tmp_path, elsewhere, monkeypatch, c
         check({"folder": "results/models/small/0.0"}, {"small": small}.items())
 
 
-@pytest.mark.slow
 def test_what_cannot_be_checked_needs_a_word(tmp_path, elsewhere, monkeypatch, capsys):
     """A dataset that is not named: refused, and with the word kept in the model and its note."""
     start = {"folder": str(elsewhere / "models/small/0.0")}

@@ -78,6 +78,7 @@ def predictions(tmp_path_factory):
     return PredictionsReader(folder / "p.zarr"), {key: values[test] for key, values in known.items()}, folder
 
 
+@pytest.mark.slow
 def test_classes_and_shares(predictions):
     reader, known, _ = predictions
     found = reader.predicted("class")

@@ -74,6 +74,7 @@ def trained(base):
     return model, *kept
 
 
+@pytest.mark.slow
 def test_a_merged_kernel_is_the_old_one_and_the_product_by_numpy(base, trained):
     model, _, params, _ = trained
     old, new = ModelReader(base[0]).tensors(), model.tensors()
@@ -146,6 +147,7 @@ def test_a_limit_of_kernels_is_refused():
         model_of(LORA, optimizer=limit)
 
 
+@pytest.mark.slow
 def test_bfloat16_is_what_the_fixed_kernels_are_computed_in(base):
     """Every product of the step, forwards and backwards, takes bfloat16, but those of the two small matrices."""
     network, change = changed_network(base, rank=2)

@@ -99,6 +99,7 @@ def batch_of(n=8, seed=0):
 TARGETS = {"y": target("binary"), "z": target("quantity")}
 
 
+@pytest.mark.slow
 def test_a_step_is_weighted_means_over_present_labels_and_sgd():
     objective, state, module = supervised(TARGETS, {"y": 2.0, "z": 0.5})
     batch = batch_of()

@@ -50,6 +50,7 @@ def made(world, out, **settings):
     return PredictionsReader(out)
 
 
+@pytest.mark.slow
 def test_shifts_are_those_of_windows_cut_by_hand(world, tmp_path):
     """The average over three windows, each predicted alone after it was cut from a longer one."""
     shifts = [0, -8, 16]

@@ -161,6 +161,7 @@ print([run(folder / "plain", None), run(folder / "killed", 2), run(folder / "kil
 """
 
 
+@pytest.mark.slow
 def test_a_killed_search_ends_like_one_that_was_left_alone(tmp_path, toy):
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(toy), str(tmp_path)],

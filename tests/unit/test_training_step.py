@@ -58,6 +58,7 @@ def test_parts_take_every_nth_row():
     assert parts.tolist() == [[0, 2, 4], [1, 3, 5]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [8])
 def test_accumulated_steps_are_those_of_the_whole_batch(parts):
     """Without batch normalisation and dropout; labels of "z" are missing unevenly in the parts."""
@@ -121,6 +122,7 @@ def dtypes_of_products(function, *arguments) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "parts"), [("basset", 1), ("basset", 2), ("danq", 1)])
 def test_bfloat16_computes_every_product_and_keeps_the_state_float32(architecture, parts):
     settings = BASSET if architecture == "basset" else {"filters": 6, "width": 5, "pool": 4, "lstm": 4, "hidden": 5}
@@ -134,6 +136,7 @@ def test_bfloat16_computes_every_product_and_keeps_the_state_float32(architectur
     assert (loss.dtype, aux["gradient_norm"].dtype) == (jnp.float32, jnp.float32)
 
 
+@pytest.mark.slow
 def test_bfloat16_is_near_float32():
     steps = []
     for precision in ("float32", "bfloat16"):

@@ -24,6 +24,7 @@ def places(tmp_path_factory):
         yield here, there
 
 
+@pytest.mark.slow
 def test_models_and_predictions_are_the_same(places, tmp_path):
     training = {"batch_size": 64, "max_epochs": 2}
     model = Model(architecture="dense", dataset="motif", settings={"hidden": [8]}, training=training)

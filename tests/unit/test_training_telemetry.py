@@ -188,6 +188,7 @@ def test_telling_changes_no_bit(tmp_path):
     assert float(quiet.rest) == float(told.rest)
 
 
+@pytest.mark.slow
 def test_a_trained_model_leaves_its_progress_beside_it(tmp_path):
     dataset = toys.motif_dataset(tmp_path / "toy.zarr")
     settings = {"filters": [8], "widths": [8], "pools": [6], "hidden": [8], "dropout": 0.0}

@@ -108,6 +108,7 @@ def test_batch_size_of_prediction_and_padding_change_nothing(trained, dataset, p
     np.testing.assert_allclose(run({"inputs/sequence": turned})["bound"][:3], found, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_best_state_is_kept_not_the_last(dataset, tmp_path):
     """A rate that is far too large after a good start: early stopping must return the start."""
     model = model_of(training={"max_epochs": 6, "patience": 2, "optimizer": {"name": "sgd", "learning_rate": 3.0}})

@@ -24,6 +24,8 @@ from seqmill.training.predict import predictor
 from seqmill.training.train import train_model
 from seqmill.training.transfer import layer_rates, transfer
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"filters": [16], "widths": [8], "pools": [6], "hidden": [8], "dropout": 0.0}
 TRUNK = ("convs.", "conv_norms.", "denses.", "dense_norms.")
 

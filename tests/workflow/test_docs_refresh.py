@@ -14,7 +14,7 @@ from tests.workflow.runs import ROOT
 
 from seqmill.config.lock import read_lock
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 TRACKS = 20
 PAGE = (ROOT / "docs" / "refresh.md").read_text()
 # Their own tests run them: test_profiles_refresh.py; benchmarks/bench_refresh.py runs Snakemake after a refresh.

@@ -9,7 +9,7 @@ from tests.workflow.runs import planned, snakemake, succeed
 
 from seqmill.cli import main
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 
 def test_the_initial_model_of_the_same_fold_and_seed_is_trained_first(tmp_path):

@@ -7,7 +7,7 @@ from tests.unit.paper_files import RECIPES, prepare
 
 from seqmill.cli import main
 
-pytestmark = [pytest.mark.workflow, pytest.mark.usefixtures("test_data")]
+pytestmark = [pytest.mark.workflow, pytest.mark.usefixtures("test_data"), pytest.mark.slow]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -11,7 +11,7 @@ from tests.workflow.runs import planned, succeed
 from seqmill.stores.predictions import PredictionsReader
 from seqmill.stores.verify import verify
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 CONFIG = {
     "datasets": {
         "promoters": {

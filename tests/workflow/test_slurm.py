@@ -11,7 +11,7 @@ from tests.workflow.runs import ROOT, leftovers
 
 from seqmill.stores.verify import verify
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slurm]
+pytestmark = [pytest.mark.workflow, pytest.mark.slurm, pytest.mark.slow]
 NODE = ROOT / "profiles" / "slurm" / "node.sh"
 ALLOWED_BY = ("SEQMILL_INSTALL_SYSTEM", "SEQMILL_TEST_SLURM")
 # A stage takes some 14 s, most of it waiting for the next look at the queue: `make slurm-demo` goes on to the report.

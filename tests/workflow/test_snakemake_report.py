@@ -7,7 +7,7 @@ import pytest
 from tests.workflow.runs import ROOT, succeed
 from tests.workflow.test_run import toy
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 HOSTILE = "</script><script>document.title='pwned'</script>"
 
 

@@ -46,12 +46,12 @@ UNITS = tests/unit tests/property
 OTHERS = tests/workflow tests/browser tests/faults
 
 .PHONY: test
-test: env system ## Run the tests, but for the slow ones (15-25 minutes on 2 cores)
+test: env system ## Run the tests, but for the slow ones (25 minutes on 2 busy cores)
 	@$(PYTEST) -m "not slow" $(UNITS)
 	@$(PYTEST) -m "not slow" $(OTHERS)
 
 .PHONY: test-slow
-test-slow: env system ## Run the slow tests: whole trainings and campaigns, every network, report pages (20-30 minutes)
+test-slow: env system ## Run the slow tests: whole trainings and campaigns, every network, report pages (32 minutes)
 	@$(PYTEST) -m slow $(UNITS)
 	@$(PYTEST) -m slow $(OTHERS)
 

@@ -47,7 +47,7 @@ def driven(folder, page, steps, width=390):
         "fetch('answer', {method: 'POST', body: JSON.stringify(answer)}); }</script>"
     )
     pages = {"/frame.html": frame.encode(), "/page.html": page.encode("utf-8", "replace")}
-    with Steps(pages) as served:
+    with Pages(pages) as served:
         run = command(folder / "profile", f"http://127.0.0.1:{served.server_port}/frame.html")
         with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as browser:
             try:
@@ -57,7 +57,7 @@ def driven(folder, page, steps, width=390):
     return json.loads(served.answer)
 
 
-class Steps(ThreadingHTTPServer):
+class Pages(ThreadingHTTPServer):
     """Serves ``pages`` (path to bytes) to this machine and keeps the first thing that is sent back."""
 
     daemon_threads = True

@@ -16,8 +16,8 @@ from seqmill.sources.web import Web
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from portal import Fault, Portal, stand_in
-from portal.campaign import CELLS, ours, peak_at_once, plain_requests, run_cell, world
-from portal.cells import Cell
+from portal.campaign import CELLS, judge, ours, peak_at_once, plain_requests, run_cell, world
+from portal.cells import Cell, Trial
 from portal.files import lock_row
 from portal.killed import kill_trials
 
@@ -49,6 +49,21 @@ def test_campaign_sees_what_a_careless_client_does(tmp_path):
     cell = next(cell for cell in CELLS if cell.name == "flipped bit for ever")
     with world("requests") as place:
         assert [v.outcome for v in run_cell(cell, place, plain_requests, tmp_path, range(3))] == ["WRONG"] * 3
+
+
+@pytest.mark.parametrize(
+    ("requests", "seconds", "fault"),
+    [
+        (6, 0.02, ""),
+        (12, 0.1, "12 requests, at most 8 are right"),  # begun again though the first attempt had ended by itself
+        (10, 0.6, ""),  # the first attempt was cut off by the limit of silence
+        (48, 1.2, "48 requests, at most 20 are right"),
+    ],
+)
+def test_requests_are_counted_but_for_attempts_that_silence_cut_off(requests, seconds, fault):
+    trial = Trial(None, b"", "error", ("redirect",), most=8, attempt=6)
+    times = [seconds * number / (requests - 1) for number in range(requests)]
+    assert judge(trial, "error", "more than 5 redirects", times) == fault
 
 
 def test_nothing_is_left_but_what_was_checked(tmp_path):

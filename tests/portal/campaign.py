@@ -137,8 +137,10 @@ def judge(trial: Trial, outcome: str, message: str, times: Sequence[float]) -> s
         return f"unclear message: {message}"
     if "\n" in message or SECRET in message or "token=" in message:
         return f"message with a line break or a secret: {message}"
-    if trial.most is not None and len(times) > trial.most:
-        return f"{len(times)} requests, at most {trial.most} are right"
+    if trial.most is not None:
+        most = trial.most + trial.attempt * int((times[-1] - times[0]) / SILENCE_S if times else 0)
+        if len(times) > most:
+            return f"{len(times)} requests, at most {most} are right"
     shortest = min((later - sooner for sooner, later in pairwise(times)), default=trial.gap_s)
     if shortest < trial.gap_s:
         return f"asked again after {shortest:.3f} s, the server asked for {trial.gap_s} s"

@@ -32,6 +32,8 @@ class Trial:
     right : "identical" where a careful client must succeed, "error" where only an error is right.
     words : one of them is in a clear message (lower case).
     most : most requests that one call may send, None for no limit of this kind.
+    attempt : requests of one attempt, where such an attempt may be begun again for each time that the limit of silence
+        fits between the first request and the last: a busy machine can be silent for so long.
     gap_s : least time between two of them.
     """
 
@@ -40,6 +42,7 @@ class Trial:
     right: Outcome = "identical"
     words: tuple[str, ...] = ()
     most: int | None = None
+    attempt: int = 0
     gap_s: float = 0
 
 
@@ -312,9 +315,7 @@ def _redirected(*targets: str) -> Callable[[World, random.Random, str], Trial]:
 def _loop(world: World, rng: random.Random, path: str) -> Trial:
     content = stand_in(path, 20_000)
     url = world.portal.add(path, Reply(302, {"Location": path}))
-    # An attempt is six requests, and the first that ends by itself must be the last. One that the scaled-down limit of
-    # silence cuts off (a busy machine can be silent for half a second) is rightly begun again; asking on would be 48.
-    return Trial(lock_row(content, url, name=path.strip("/")), content, "error", ("redirect",), most=18)
+    return Trial(lock_row(content, url, name=path.strip("/")), content, "error", ("redirect",), most=8, attempt=6)
 
 
 _SERVER_ERRORS = (500, 502, 503, 504)

@@ -74,7 +74,7 @@ class LocalPairs:
             device = devices[number % len(devices)]
             started = self._start(run, program, codes, ref[pairs], alt[pairs], first[pairs], device)
             waiting.append((pairs, started))
-            if len(waiting) > len(devices):  # devices work on while a finished batch is fetched
+            if len(waiting) == len(devices):  # one batch each: what a batch keeps of all layers is large
                 fetch()
         while waiting:
             fetch()
